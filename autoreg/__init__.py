@@ -1,0 +1,28 @@
+"""autoreg finds which regularization to use, how strong, and says honestly how well it will do.
+
+Heavy rooms are imported on first use, so that ``import autoreg`` and ``autoreg --help``
+answer at once.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Model", "StudyResult", "__version__", "run_study"]
+
+if TYPE_CHECKING:
+    from autoreg.model import Model
+    from autoreg.study import StudyResult, run_study
+
+_HOMES = {"Model": "autoreg.model", "StudyResult": "autoreg.study", "run_study": "autoreg.study"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autoreg' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,396 @@
+"""From a space file and the techniques to candidates: what may be tried, encoded and counted.
+
+Every candidate of a space is a point of one flat box, which is what the tuner sees:
+
+* ``family`` and ``linear.technique`` are categories;
+* each network technique is ONE coordinate u in [0, 1]: below 0.4 it is off, the rest maps to
+  the range of its first dial; its other dials are coordinates of their own, pinned to the
+  middle while it is off; so are the architecture dials while a linear family is chosen;
+* path strengths are no coordinates: a linear trial stands for its whole path.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, zip_longest
+from typing import Any
+
+from autoreg.errors import SpaceError
+from autoreg.spec import FamilySpec, IncumbentSpec, SpaceSpec
+from autoreg.techniques import technique
+from autoreg.techniques.base import Dial, Range, Technique, Value
+
+OFF_BELOW = 0.4
+FAMILY_RANK = {"linear": 0, "network": 10}
+ARCHITECTURE: tuple[Range, ...] = (
+    Range("width", 8, 512, 64, log=True, integer=True, structural=True, about="hidden units"),
+    Range("depth", 1, 4, 2, integer=True, structural=True, about="hidden layers"),
+    Range("learning_rate", 1e-4, 1e-1, 3e-3, log=True, about="of AdamW"),
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A full setting: family, active techniques, architecture.
+
+    A linear candidate whose path strength is open stands for the whole path; :meth:`at` closes
+    it. Network candidates have no path.
+
+    >>> candidate = Candidate("linear", (technique("lasso")(),))
+    >>> candidate.path.name, candidate.at(0.5).key
+    ('strength', '{"family":"linear","techniques":{"lasso":{"strength":0.5}}}')
+    """
+
+    family: str
+    techniques: tuple[Technique, ...]
+    architecture: tuple[tuple[str, float | int], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The technique set: sorted keys joined by ``+``."""
+        return "+".join(sorted(chosen.key for chosen in self.techniques)) or "none"
+
+    @property
+    def technique_set(self) -> tuple[str, str]:
+        """Family and label: what two candidates share that differ in strengths only."""
+        return self.family, self.label
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing regularizes this candidate."""
+        return self.label == "none"
+
+    @property
+    def path(self) -> Range | None:
+        """The open strength dial that a solver walks, if there is one."""
+        for chosen in self.techniques:
+            for dial in chosen.dials:
+                if isinstance(dial, Range) and dial.path and dial.name not in chosen.values:
+                    return dial
+        return None
+
+    def at(self, strength: float) -> Candidate:
+        """The candidate at one strength of its path."""
+        dial = self.path
+        if dial is None:
+            return self
+        closed = tuple(
+            type(chosen)(**{dial.name: strength}, **chosen.values)
+            if any(own == dial for own in chosen.dials)
+            else chosen
+            for chosen in self.techniques
+        )
+        return Candidate(self.family, closed, self.architecture)
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """How strong each technique's first dial is set, in [0, 1]."""
+        return {
+            chosen.key: lead.strength(chosen.values[lead.name])
+            for chosen in self.techniques
+            for lead in chosen.dials[:1]
+            if lead.name in chosen.values
+        }
+
+    @property
+    def lead_strength(self) -> float:
+        """The strength, in [0, 1], of the technique that leads the set; 0 for ``none``."""
+        order = sorted(self.techniques, key=lambda chosen: (chosen.on_by_default, chosen.key))
+        strengths = self.strengths
+        return next((strengths[t.key] for t in order if t.key in strengths), 0.0)
+
+    @property
+    def rank(self) -> int:
+        """How complicated the candidate is: family rank plus the ranks of its techniques."""
+        return FAMILY_RANK[self.family] + sum(chosen.rank for chosen in self.techniques)
+
+    def to_data(self) -> dict[str, Any]:
+        """The candidate as plain data."""
+        data: dict[str, Any] = {
+            "family": self.family,
+            "techniques": {t.key: t.values for t in self.techniques if t.key != "none"},
+        }
+        return data | ({"architecture": dict(self.architecture)} if self.architecture else {})
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Candidate:
+        """The inverse of :meth:`to_data`."""
+        chosen = {key: technique(key)(**dials) for key, dials in data["techniques"].items()}
+        return candidate(data["family"], chosen.values(), data.get("architecture", {}))
+
+    @cached_property
+    def key(self) -> str:
+        """One text per candidate, equal exactly for equal candidates; seeds are made from it."""
+        return json.dumps(self.to_data(), separators=(",", ":"), sort_keys=True)
+
+    def describe(self) -> str:
+        """The candidate in words, for people."""
+        parts = [
+            f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
+            if t.values
+            else t.key
+            for t in self.techniques
+        ]
+        shape = ", ".join(f"{name} {_short(value)}" for name, value in self.architecture)
+        return " + ".join(parts) + (f" [{shape}]" if shape else "")
+
+
+def candidate(
+    family: str, techniques: Iterable[Technique], architecture: Mapping[str, float | int]
+) -> Candidate:
+    """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
+    chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]
+    ordered = tuple((d.name, architecture[d.name]) for d in ARCHITECTURE if d.name in architecture)
+    return Candidate(family, tuple(chosen), ordered)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One technique as a space offers it: with narrowed dials."""
+
+    kind: type[Technique]
+    dials: tuple[Dial, ...]
+
+    @property
+    def sampled(self) -> tuple[Dial, ...]:
+        """The dials that the tuner sets; a path strength is none of them."""
+        return tuple(dial for dial in self.dials if not dial.path)
+
+    def default(self, **changes: Value) -> Technique:
+        """The technique at its default setting, path strength open."""
+        return self.kind(**{dial.name: dial.default for dial in self.sampled} | changes)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One coordinate of the box: categories, or the unit interval."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a study may try, for one task.
+
+    >>> from autoreg.spec import read_space
+    >>> space = Space.build(read_space("linear"), "binary")
+    >>> all(space.decode(space.encode(one)) == one for one in space.design())
+    True
+    """
+
+    name: str
+    families: Mapping[str, tuple[Offer, ...]]
+    shares: Mapping[str, float]
+    architecture: tuple[Dial, ...]
+    incumbent: tuple[str, str]
+    path_points: int
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def build(cls, spec: SpaceSpec, task: str) -> Space:
+        """Check the meaning of a space file and narrow the techniques' ranges by it.
+
+        Techniques that do not apply to the task are left out and named in ``left_out``.
+        Raises SpaceError naming the space, family, technique and remedy.
+        """
+        place = f"search space {spec.space}"
+        families: dict[str, tuple[Offer, ...]] = {}
+        left_out: list[str] = []
+        for family, part in spec.families.items():
+            offers = [_offer(place, family, key, dials) for key, dials in part.techniques.items()]
+            if all(offer.kind.key != "none" for offer in offers):
+                offers.insert(0, Offer(technique("none"), ()))
+            left_out += [one.kind.key for one in offers if task not in one.kind.tasks]
+            families[family] = tuple(one for one in offers if task in one.kind.tasks)
+        if sum(part.share for part in spec.families.values()) > 1:
+            raise SpaceError(f"{place}: the families' shares add up to more than 1")
+        return cls(
+            spec.space,
+            families,
+            {family: part.share for family, part in spec.families.items()},
+            _architecture(place, spec.families.get("network")),
+            _incumbent(place, spec.incumbent, families),
+            spec.path_points,
+            tuple(left_out),
+        )
+
+    # ---- the box ------------------------------------------------------------------------------
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """The coordinates, in a fixed order."""
+        axes = [Axis("family", tuple(self.families))] if len(self.families) > 1 else []
+        for offer in self.families.get("linear", ()):
+            axes += [Axis(f"{offer.kind.key}.{dial.name}") for dial in offer.sampled]
+        if linear := self.families.get("linear"):
+            axes.append(Axis("linear.technique", tuple(offer.kind.key for offer in linear)))
+        for offer in self._network_offers:
+            axes.append(Axis(offer.kind.key))
+            axes += [Axis(f"{offer.kind.key}.{dial.name}") for dial in offer.dials[1:]]
+        if "network" in self.families:
+            axes += [Axis(f"network.{dial.name}") for dial in self.architecture]
+        return tuple(axes)
+
+    @property
+    def _network_offers(self) -> list[Offer]:
+        return [one for one in self.families.get("network", ()) if one.kind.key != "none"]
+
+    def decode(self, point: Mapping[str, float | str]) -> Candidate:
+        """The candidate at a point of the box."""
+        family = str(point.get("family", next(iter(self.families))))
+        if family == "linear":
+            key = point["linear.technique"]
+            offer = next(one for one in self.families["linear"] if one.kind.key == key)
+            dials = {d.name: d.at(float(point[f"{key}.{d.name}"])) for d in offer.sampled}
+            return candidate(family, [offer.kind(**dials)] if key != "none" else [], {})
+        shape = {d.name: d.at(float(point[f"network.{d.name}"])) for d in self.architecture}
+        chosen = [
+            _switched_on(offer, point)
+            for offer in self._network_offers
+            if float(point[offer.kind.key]) >= OFF_BELOW
+        ]
+        return candidate(family, chosen, shape)  # type: ignore[arg-type]
+
+    def encode(self, one: Candidate) -> dict[str, float | str]:
+        """The point of a candidate; coordinates that do not matter for it are pinned."""
+        point: dict[str, float | str] = {
+            axis.name: axis.categories[0] if axis.categories else 0.5 for axis in self.axes
+        }
+        if "family" in point:
+            point["family"] = one.family
+        for offer in self._network_offers:
+            point[offer.kind.key] = OFF_BELOW / 2
+        if one.family == "linear":
+            point["linear.technique"] = one.label
+        for chosen in one.techniques:
+            point |= self._coordinates(one.family, chosen)
+        for dial in self.architecture if one.family == "network" else ():
+            point[f"network.{dial.name}"] = dial.unit(dict(one.architecture)[dial.name])
+        return point
+
+    def _coordinates(self, family: str, chosen: Technique) -> dict[str, float | str]:
+        offer = next(one for one in self.families[family] if one.kind.key == chosen.key)
+        values = chosen.values
+        point: dict[str, float | str] = {
+            f"{chosen.key}.{dial.name}": dial.unit(values[dial.name])
+            for dial in (offer.sampled if family == "linear" else offer.dials[1:])
+        }
+        if family == "network" and offer.dials:
+            lead = offer.dials[0]
+            point[chosen.key] = OFF_BELOW + (1 - OFF_BELOW) * lead.unit(values[lead.name])
+        return point
+
+    # ---- what every search does first ---------------------------------------------------------
+
+    def design(self) -> list[Candidate]:
+        """The fixed, data-free start of every search: each technique at its default.
+
+        Families take turns, so that a short budget meets each of them; the simplest come first.
+        """
+        turns = zip_longest(*(self._family_design(family) for family in self.families))
+        unique = dict.fromkeys(one for one in chain.from_iterable(turns) if one is not None)
+        return list(unique)
+
+    def _family_design(self, family: str) -> list[Candidate]:
+        if family == "linear":
+            return [
+                candidate(family, [one] if one.key != "none" else [], {})
+                for offer in self.families[family]
+                for one in _spread(offer)
+            ]
+        shape = {dial.name: dial.default for dial in self.architecture}
+        base = [offer.default() for offer in self._network_offers if offer.kind.on_by_default]
+        others = [offer for offer in self._network_offers if not offer.kind.on_by_default]
+        sets = [[], base, *([*base, offer.default()] for offer in others)]
+        return [candidate(family, chosen, shape) for chosen in sets]  # type: ignore[arg-type]
+
+    def strengths(self, one: Candidate) -> tuple[float, ...]:
+        """The path of a candidate, weakest first; empty where there is nothing to walk."""
+        dial = one.path
+        if dial is None:
+            return ()
+        offers = chain.from_iterable(self.families.values())
+        offer = next(o for o in offers if any(o.kind.key == t.key for t in one.techniques))
+        dial = next(own for own in offer.dials if own.name == dial.name)
+        return tuple(
+            float(dial.at(step / (self.path_points - 1))) for step in range(self.path_points)
+        )
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether only finitely many settings exist (no continuous coordinate)."""
+        return all(axis.categories for axis in self.axes)
+
+
+def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:
+    key = offer.kind.key
+    unit = (float(point[key]) - OFF_BELOW) / (1 - OFF_BELOW)
+    extra = {dial.name: dial.at(float(point[f"{key}.{dial.name}"])) for dial in offer.dials[1:]}
+    lead = {dial.name: dial.at(unit) for dial in offer.dials[:1]}
+    return offer.kind(**lead, **extra)
+
+
+def _spread(offer: Offer) -> list[Technique]:
+    """The default, and with one continuous dial beside the path a low and a high one, too."""
+    sampled = offer.sampled
+    if len(sampled) != 1:
+        return [offer.default()]
+    return [offer.default(**{sampled[0].name: sampled[0].at(u)}) for u in (0.1, 0.5, 0.9)]
+
+
+def _offer(
+    place: str, family: str, key: str, narrow: Mapping[str, list[float | int | str]]
+) -> Offer:
+    try:
+        kind = technique(key)
+    except SpaceError as error:
+        raise SpaceError(f"{place}, {family}: {error}") from None
+    if family not in kind.families:
+        raise SpaceError(f"{place}: {key} is for {', '.join(kind.families)}, not for {family}")
+    known = {dial.name: dial for dial in kind.dials}
+    for name, bounds in narrow.items():
+        if name not in known:
+            dials = ", ".join(known) or "none"
+            raise SpaceError(f"{place}: {key} has no dial {name}; its dials: {dials}")
+        try:
+            known[name] = known[name].narrowed(bounds)
+        except SpaceError as error:
+            raise SpaceError(f"{place}: {key}.{error}") from None
+    return Offer(kind, tuple(known.values()))
+
+
+def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
+    narrow = network.architecture if network else {}
+    known = {dial.name: dial for dial in ARCHITECTURE}
+    if unknown := sorted(set(narrow) - set(known)):
+        raise SpaceError(f"{place}: unknown architecture dial {unknown[0]}; known: {list(known)}")
+    try:
+        return tuple(
+            dial.narrowed(list(narrow[name])) if name in narrow else dial
+            for name, dial in known.items()
+        )
+    except SpaceError as error:
+        raise SpaceError(f"{place}: architecture {error}") from None
+
+
+def _incumbent(
+    place: str, spec: IncumbentSpec, families: Mapping[str, tuple[Offer, ...]]
+) -> tuple[str, str]:
+    keys = {offer.kind.key for offer in families.get(spec.family, ())}
+    if not set(spec.techniques) <= keys:
+        raise SpaceError(
+            f"{place}: the incumbent {spec.family}: {'+'.join(spec.techniques)} must be made of "
+            f"techniques that the space offers for this task"
+        )
+    return spec.family, "+".join(sorted(spec.techniques)) or "none"
+
+
+def _short(value: Value) -> str:
+    if isinstance(value, str) or math.isinf(value):
+        return str(value)
+    return f"{value:.3g}"

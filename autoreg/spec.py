@@ -1,0 +1,364 @@
+"""Study and search-space files: strict YAML in, frozen models out; and seeds made from names.
+
+Input is checked in two steps. This room checks the shape: unknown keys, types, bounds, each
+with file and line and a "did you mean". The meaning (does the technique exist, does the range
+fit) is checked in ``space.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from autoreg.errors import SpecError
+
+PACKAGE = Path(__file__).parent
+Where = tuple[str | int, ...]
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def seed_for(*names: str | int) -> int:
+    """A seed in [0, 2**32) made from names, so no seed depends on the order of events.
+
+    >>> seed_for(0, "outer", 3) == seed_for(0, "outer", 3) != seed_for(0, "outer", 4)
+    True
+    """
+    text = json.dumps(names, separators=(",", ":"))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
+
+
+class Frozen(BaseModel):
+    """Base of all parts of a file: immutable, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class DataSpec(Frozen):
+    """Where the rows come from, what is predicted, and which columns have a role."""
+
+    source: str | None = Field(
+        None, description="a bundled data set (breast_cancer, ...), or a CSV or Parquet file"
+    )
+    target: str | None = Field(None, description="the column to predict (files and tables)")
+    task: Literal["regression", "binary", "multiclass"] | None = Field(
+        None, description="inferred from the target if left out"
+    )
+    group: str | None = Field(None, description="rows of one group are never split apart")
+    time: str | None = Field(None, description="train on the past, judge on the future")
+    weight: str | None = Field(None, description="row weights, used in fits and in scores")
+    drop: tuple[str, ...] = Field((), description="columns to leave out")
+    categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
+
+
+class FoldsSpec(Frozen):
+    """How the development rows are cut."""
+
+    outer: int = Field(5, ge=2, description="outer folds: one whole search each")
+    inner: int | None = Field(
+        None,
+        ge=2,
+        description="inner folds; left out, the other outer folds serve as inner folds",
+    )
+
+
+class SelectSpec(Frozen):
+    """How one candidate is chosen from a search."""
+
+    rule: Literal["min", "one_se", "parsimonious"] = Field(
+        "min", description="lowest loss; or stronger / simpler within one standard error of it"
+    )
+    guard: Literal["report", "strict", "off"] = Field(
+        "report",
+        description="what to do when the winner does not clearly beat the incumbent: say so, "
+        "or keep the incumbent",
+    )
+
+
+class Training(Frozen):
+    """How networks are trained; the same for all candidates of a study."""
+
+    epochs: int = Field(60, ge=1, description="longest training, in passes over the rows")
+    batch_size: int = Field(64, ge=2, description="rows in one optimizer step")
+    stop_share: float = Field(
+        0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
+    )
+
+
+class FamilySpec(Frozen):
+    """One model family of a space: its techniques, with narrowed ranges, and its share."""
+
+    techniques: dict[str, dict[str, list[float | int | str]]] = Field(
+        description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
+    )
+    share: float = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
+    architecture: dict[str, list[float | int]] = Field(
+        default_factory=dict, description="network family: width, depth, learning_rate"
+    )
+
+    @field_validator("techniques", mode="before")
+    @classmethod
+    def _fill(cls, value: Any) -> Any:
+        """Accept a list of names, and ``ridge:`` with nothing behind it."""
+        if isinstance(value, list):
+            value = dict.fromkeys(value)
+        if isinstance(value, dict):
+            return {name: {} if dials is None else dials for name, dials in value.items()}
+        return value
+
+
+class IncumbentSpec(Frozen):
+    """The default recipe that a winner has to beat."""
+
+    family: str
+    techniques: tuple[str, ...] = ()
+
+
+class SpaceSpec(Frozen):
+    """A search space: which techniques, over which ranges, in which families."""
+
+    space: str = Field(description="the name of the space")
+    about: str = Field("", description="what it is for, in words")
+    families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
+    incumbent: IncumbentSpec
+    path_points: int = Field(25, ge=3, le=100, description="strengths on a linear path")
+
+
+class StudySpec(Frozen):
+    """A study: a question about one data set and how it is to be answered."""
+
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="name of the study")
+    question: str = Field("", description="what the study is to find out, in words")
+    data: DataSpec = Field(default_factory=DataSpec)
+    space: str | SpaceSpec = Field(
+        "linear_and_network", description="a shipped space, a YAML file, or a space in place"
+    )
+    trials: int = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
+    minutes: float | None = Field(None, gt=0, description="stop searching after that long")
+    held_out: Annotated[float, Field(gt=0, lt=0.9)] | None = Field(
+        0.2, description="share of rows opened once, at the end; none for tiny data"
+    )
+    folds: FoldsSpec = Field(default_factory=FoldsSpec)
+    select: SelectSpec = Field(default_factory=SelectSpec)
+    training: Training = Field(default_factory=Training)
+    sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
+    metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
+    seed: int = Field(0, ge=0, description="same seed, same result")
+
+    @field_validator("held_out", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+    @property
+    def digest(self) -> str:
+        """A hash of the whole configuration: 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+# ---- reading ---------------------------------------------------------------------------------
+
+
+def read_study(name_or_path: str | Path) -> StudySpec:
+    """A study by shipped name or from a file; a space that it names is read in place.
+
+    Raises SpecError naming file, line and remedy.
+
+    >>> read_study("breast_cancer").data.source
+    'breast_cancer'
+    """
+    path = _find(name_or_path, "studies")
+    spec = _build(StudySpec, *_parse(path), path)
+    return resolved(spec, path.parent)
+
+
+def read_space(name_or_path: str | Path, beside: Path | None = None) -> SpaceSpec:
+    """A search space by shipped name or from a file (looked up beside the study, too)."""
+    path = _find(name_or_path, "search_spaces", beside)
+    return _build(SpaceSpec, *_parse(path), path)
+
+
+def study_from(document: dict[str, Any]) -> StudySpec:
+    """A study from a dictionary, checked as strictly as a file."""
+    return resolved(_build(StudySpec, document, {}, None), None)
+
+
+def resolved(spec: StudySpec, beside: Path | None) -> StudySpec:
+    """The same study with its space in place and its file path made absolute."""
+    changes: dict[str, Any] = {}
+    if isinstance(spec.space, str):
+        changes["space"] = read_space(spec.space, beside)
+    source = spec.data.source
+    if source and beside and is_file_name(source) and not Path(source).is_absolute():
+        changes["data"] = spec.data.model_copy(
+            update={"source": str(_beside_or_here(source, beside))}
+        )
+    return spec.model_copy(update=changes)
+
+
+def is_file_name(source: str) -> bool:
+    """Whether a data source is a file and not the name of a bundled set."""
+    return "/" in source or "\\" in source or Path(source).suffix != ""
+
+
+def shipped(kind: Literal["studies", "search_spaces"]) -> dict[str, Path]:
+    """The YAML files that come with autoreg, by name.
+
+    >>> "quick" in shipped("search_spaces")
+    True
+    """
+    inside, beside = PACKAGE / kind, PACKAGE.parent / kind
+    folder = inside if inside.is_dir() else beside
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def json_schema(kind: Literal["study", "space"]) -> dict[str, Any]:
+    """The JSON Schema of a study or space file, for editors and validators."""
+    model = StudySpec if kind == "study" else SpaceSpec
+    schema = model.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _beside_or_here(source: str, beside: Path) -> Path:
+    """Paths in a file are relative to the file; the working folder is tried second."""
+    near = beside / source
+    return (near if near.exists() or not Path(source).exists() else Path(source)).resolve()
+
+
+def _find(
+    name_or_path: str | Path,
+    kind: Literal["studies", "search_spaces"],
+    beside: Path | None = None,
+) -> Path:
+    text = str(name_or_path)
+    candidates = [Path(text)] if beside is None else [beside / text, Path(text)]
+    if Path(text).suffix in {".yaml", ".yml"}:
+        for path in candidates:
+            if path.is_file():
+                return path
+        raise SpecError(f"{text}: there is no such file; `autoreg {_listing(kind)}` lists names")
+    known = shipped(kind)
+    if text in known:
+        return known[text]
+    near = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    raise SpecError(
+        f"{text}: there is no shipped {_noun(kind)} of that name; {hint} "
+        f"(a file of your own ends in .yaml)"
+    )
+
+
+def _listing(kind: str) -> str:
+    return "studies" if kind == "studies" else "spaces"
+
+
+def _noun(kind: str) -> str:
+    return "study" if kind == "studies" else "search space"
+
+
+# ---- strict YAML -----------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 in the points where PyYAML's 1.1 bites: only true/false are booleans, 1e-3 is
+    a number, a repeated key is an error."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.(?:inf|nan)$"),
+    list("-+0123456789."),
+)
+
+
+def _parse(path: Path) -> tuple[dict[str, Any], dict[Where, int]]:
+    """The document and the line of every key in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if not isinstance(node, yaml.MappingNode):
+                raise SpecError(f"{path}: the file must be a mapping of `key: value` lines")
+            lines: dict[Where, int] = {}
+            _walk(node, (), lines, path)
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpecError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+
+
+def _walk(node: yaml.Node, where: Where, lines: dict[Where, int], path: Path) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            place = (*where, key.value)
+            if place in lines:
+                raise SpecError(
+                    f"{path}:{key.start_mark.line + 1}: {key.value} is given twice "
+                    f"(first in line {lines[place]}); keep one"
+                )
+            lines[place] = key.start_mark.line + 1
+            _walk(value, place, lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            lines[(*where, position)] = item.start_mark.line + 1
+            _walk(item, (*where, position), lines, path)
+
+
+def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path | None) -> _M:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        messages = [_explain(item, lines, path, model) for item in error.errors()]
+        raise SpecError("\n".join(dict.fromkeys(messages))) from None
+
+
+def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[Frozen]) -> str:
+    where: Where = tuple(part for part in item["loc"] if part not in {"str", "SpaceSpec"})
+    line = next((lines[where[:k]] for k in range(len(where), 0, -1) if where[:k] in lines), None)
+    place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
+    name = ".".join(str(part) for part in where)
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(model, where[:-1])
+        near = difflib.get_close_matches(str(where[-1]), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        return f"{place}unknown key {name!r}; {hint}"
+    if item["type"] == "missing":
+        return f"{place}{name} is missing"
+    return f"{place}{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
+
+
+def _keys_at(model: type[Frozen], where: Where) -> list[str]:
+    """The known keys of the part of a file that a place names."""
+    parts: dict[str | int, type[Frozen]] = {
+        "data": DataSpec,
+        "folds": FoldsSpec,
+        "select": SelectSpec,
+        "training": Training,
+        "space": SpaceSpec,
+        "incumbent": IncumbentSpec,
+        "linear": FamilySpec,
+        "network": FamilySpec,
+    }
+    found = next((parts[part] for part in reversed(where) if part in parts), model)
+    return list(found.model_fields)

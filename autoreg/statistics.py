@@ -1,0 +1,86 @@
+"""Intervals for fold-wise numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autoreg.data.dataset import Floats
+
+LEVEL = 0.90
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its two-sided confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    level: float = LEVEL
+    method: str = "nadeau-bengio"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+    def to_data(self) -> dict[str, Any]:
+        """The interval as plain data."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Interval:
+        """The inverse of :meth:`to_data`."""
+        return cls(**data)
+
+
+def nadeau_bengio(
+    values: Floats, test_share: float, *, weights: Floats | None = None, level: float = LEVEL
+) -> Interval:
+    """The interval of a mean over folds whose training sets overlap.
+
+    ``values`` (K,) are fold-wise numbers, ``test_share`` is n_test / n_train. The variance of
+    the mean is ``(1/K + n_test/n_train) * s**2``, with s**2 the sample variance over the folds,
+    and the quantile is Student's t with K - 1 degrees of freedom. With one fold the
+    interval is unbounded. Source: Nadeau & Bengio 2003, Machine Learning 52, equation (9).
+
+    >>> interval = nadeau_bengio(np.array([1.0, 2.0, 3.0]), test_share=0.5)
+    >>> interval.value, interval.low < 1 < 3 < interval.high
+    (2.0, True)
+    """
+    from scipy.stats import t
+
+    count = len(values)
+    center = float(np.average(values, weights=weights))
+    if count < 2:
+        return Interval(center, -math.inf, math.inf, level)
+    spread = math.sqrt((1 / count + test_share) * float(np.var(values, ddof=1)))
+    half = float(t.ppf(0.5 + level / 2, count - 1)) * spread
+    return Interval(center, center - half, center + half, level)
+
+
+def ratio_interval(
+    parts: Floats, finish: Callable[[float], float], test_share: float, *, level: float = LEVEL
+) -> Interval:
+    """The interval of a metric that is a ratio of sums over folds, such as R2 or accuracy.
+
+    ``parts`` (K, 2) are the folds' numerators and denominators; ``finish`` is the metric's
+    monotone transform of the pooled ratio. The ratio is linearized around its pooled value,
+    ``r_k = r + (numerator_k - r * denominator_k) / mean(denominator)``, whose mean over the
+    folds is exactly the pooled ratio. Source: Cochran 1977, Sampling Techniques, section 6.3,
+    with the variance of Nadeau & Bengio 2003.
+
+    >>> ratio_interval(np.array([[8.0, 10.0], [9.0, 10.0]]), lambda r: r, 0.25).value
+    0.85
+    """
+    numerators, denominators = parts.T
+    pooled = float(numerators.sum() / denominators.sum())
+    folds = pooled + (numerators - pooled * denominators) / denominators.mean()
+    raw = nadeau_bengio(folds, test_share, level=level)
+    ends = sorted(finish(max(end, 0.0)) for end in (raw.low, raw.high))
+    return Interval(finish(pooled), ends[0], ends[1], level)

@@ -1,0 +1,380 @@
+"""What a technique is: its dials, whom it applies to, and HOW it acts, through named seams.
+
+A technique lives in one file of this folder and the folder is the registry: the file name is
+its key in YAML, in Optuna, in MLflow and in the tests. A technique imports this module and
+nothing else of autoreg.
+
+Why seams: an engine does not know techniques, it opens places where a technique may act. A
+candidate fits an engine when all seams of its techniques are opened by that engine. The set is
+closed; a public method that is no seam is an error at import, so a misspelt hook cannot
+silently do nothing.
+
+Why class methods with stacked dials: an engine may train many models at once. Hooks of the
+network family therefore never read ``self``: they get every dial as a tensor of shape
+(M, 1, 1), one number for each of M models, and act on tensors with a leading model dimension.
+They contain no ``if`` on a dial: a model for which the technique is off simply carries the
+dial's ``off`` value, which makes the hook the identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from autoreg.errors import SpaceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Value = float | int | str
+
+SEAMS = frozenset({"penalty", "batch", "hidden", "loss", "step", "prox", "net", "stop"})
+TASKS = ("regression", "binary", "multiclass")
+
+
+@dataclass(frozen=True)
+class Range:
+    """A numeric dial, from ``low`` to ``high`` on its own scale.
+
+    ``off`` is the value at which the technique does nothing (not inside the range where the
+    range is logarithmic). ``path`` marks a strength that a solver walks as a whole with warm
+    starts, so the tuner never samples it. ``structural`` marks a dial that changes shapes and
+    so cannot share a batch. ``stronger`` says in which direction the dial regularizes more.
+
+    >>> dial = Range("rate", 1e-4, 1.0, default=1e-2, log=True)
+    >>> round(dial.at(0.5), 6), dial.unit(1e-4), dial.narrowed([1e-3, 1e-1]).low
+    (0.01, 0.0, 0.001)
+    """
+
+    name: str
+    low: float
+    high: float
+    default: float
+    log: bool = False
+    integer: bool = False
+    off: float | None = None
+    path: bool = False
+    structural: bool = False
+    stronger: Literal["up", "down"] = "up"
+    about: str = ""
+
+    def at(self, unit: float) -> float | int:
+        """The value at position ``unit`` in [0, 1] of the range, on the dial's own scale."""
+        unit = min(max(unit, 0.0), 1.0)
+        if self.log:
+            value = math.exp(math.log(self.low) + unit * math.log(self.high / self.low))
+        else:
+            value = self.low + unit * (self.high - self.low)
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.integer else value
+
+    def unit(self, value: Value) -> float:
+        """The position in [0, 1] of a value, the inverse of :meth:`at`."""
+        number = float(value)
+        if self.low == self.high:
+            return 0.0
+        if self.log:
+            return math.log(number / self.low) / math.log(self.high / self.low)
+        return (number - self.low) / (self.high - self.low)
+
+    def strength(self, value: Value) -> float:
+        """How strongly a value regularizes, in [0, 1], larger is stronger."""
+        unit = min(max(self.unit(value), 0.0), 1.0)
+        return unit if self.stronger == "up" else 1.0 - unit
+
+    def contains(self, value: Value) -> bool:
+        """Whether a value lies in the range (or is the off value)."""
+        if isinstance(value, str):
+            return False
+        return value == self.off or self.low <= value <= self.high
+
+    def narrowed(self, bounds: list[Value]) -> Range:
+        """The same dial on a smaller range; a space narrows, it never widens."""
+        if len(bounds) != 2 or any(isinstance(bound, str | bool) for bound in bounds):
+            raise SpaceError(f"{self.name}: write a range as [low, high], not {bounds}")
+        low, high = (float(bound) for bound in bounds)
+        if not self.low <= low <= high <= self.high:
+            raise SpaceError(
+                f"{self.name}: [{low:g}, {high:g}] must lie inside the technique's range "
+                f"[{self.low:g}, {self.high:g}] and rise; a space narrows a range, never widens it"
+            )
+        default = min(max(self.default, low), high)
+        return self._replace(low=low, high=high, default=default)
+
+    def words(self) -> str:
+        """The range in words."""
+        scale = ", log scale" if self.log else ""
+        weak = "smaller is stronger" if self.stronger == "down" else "larger is stronger"
+        walked = ", the whole path is walked in one trial" if self.path else ""
+        return f"{self.low:g} to {self.high:g}{scale} (default {self.default:g}; {weak}{walked})"
+
+    def as_number(self, value: Value) -> float:
+        """The number that stands for a value in a stacked tensor."""
+        return float(value)
+
+    def _replace(self, **changes: Any) -> Range:
+        from dataclasses import replace
+
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A dial with a few named options; in stacked tensors an option is its position.
+
+    >>> Choice("schedule", ("constant", "fading"), default="constant").as_number("fading")
+    1.0
+    """
+
+    name: str
+    options: tuple[Value, ...]
+    default: Value
+    structural: bool = False
+    path: bool = False
+    off: Value | None = None
+    about: str = ""
+
+    def at(self, unit: float) -> Value:
+        """The option at position ``unit`` in [0, 1]."""
+        return self.options[min(int(unit * len(self.options)), len(self.options) - 1)]
+
+    def unit(self, value: Value) -> float:
+        """The middle of an option's interval in [0, 1], the inverse of :meth:`at`."""
+        return (self.options.index(value) + 0.5) / len(self.options)
+
+    def strength(self, value: Value) -> float:
+        """Options carry no strength: always 0."""
+        return 0.0
+
+    def contains(self, value: Value) -> bool:
+        """Whether a value is one of the options."""
+        return value in self.options
+
+    def narrowed(self, bounds: list[Value]) -> Choice:
+        """The same dial with fewer options."""
+        unknown = [bound for bound in bounds if bound not in self.options]
+        if unknown or not bounds:
+            raise SpaceError(f"{self.name}: choose from {list(self.options)}, not {bounds}")
+        from dataclasses import replace
+
+        options = tuple(option for option in self.options if option in bounds)
+        default = self.default if self.default in options else options[0]
+        return replace(self, options=options, default=default)
+
+    def words(self) -> str:
+        """The options in words."""
+        return f"{' | '.join(map(str, self.options))} (default {self.default})"
+
+    def as_number(self, value: Value) -> float:
+        """The number that stands for an option in a stacked tensor: its position."""
+        return float(self.options.index(value))
+
+
+Dial = Range | Choice
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What a linear solver reads: ``strength * (l1 * |w|_1 + l2 / 2 * |w|_2^2)``.
+
+    With an L1 share the strength is a fraction of the smallest strength that sets all
+    coefficients to zero on the training set; without one it is a fraction of the largest
+    eigenvalue of the training set's Gram matrix. Intercepts are never penalized.
+
+    >>> Penalty(l1=0.5, l2=0.5).is_null
+    False
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    @property
+    def is_null(self) -> bool:
+        """Whether nothing is penalized at all."""
+        return self.l1 == 0.0 and self.l2 == 0.0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a multilayer perceptron; structural techniques return a changed copy.
+
+    >>> Architecture(depth=2, width=64).norm
+    'none'
+    """
+
+    depth: int
+    width: int
+    norm: Literal["none", "batch"] = "none"
+
+
+class Draws(Protocol):
+    """The random numbers of one technique: every model has a stream of its own.
+
+    Each technique gets its own streams, so switching one on or off never moves another's.
+    """
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), shape (M, *shape)."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, shape (M, *shape)."""
+
+    def beta(self, concentration: Tensor, rows: int) -> Tensor:
+        """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
+
+    def permutation(self, rows: int) -> Tensor:
+        """A random order of the rows for each model, integers of shape (M, rows)."""
+
+
+class Criterion(Protocol):
+    """The training loss of the task, for soft targets."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Row losses of shape (M, B, 1) for outputs and targets of shape (M, B, C)."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in training and in the network a hook acts.
+
+    ``progress`` is the share of the longest possible training that is over, (M, 1, 1) in
+    [0, 1]; ``rate`` the current learning rate relative to the model's own, (M, 1, 1).
+    ``layer`` counts hidden layers from 0.
+    """
+
+    progress: Tensor
+    rate: Tensor
+    layer: int = 0
+    depth: int = 0
+
+
+Dials = Mapping[str, "Tensor"]
+
+
+class Technique:
+    """One chosen setting of one technique, frozen; subclasses declare what it is.
+
+    >>> from autoreg.techniques import technique
+    >>> ridge = technique("ridge")
+    >>> ridge(strength=0.1), ridge(strength=0.1) == ridge(strength=0.1)
+    (ridge(strength=0.1), True)
+    """
+
+    key: ClassVar[str]
+    families: ClassVar[tuple[str, ...]]
+    dials: ClassVar[tuple[Dial, ...]] = ()
+    rank: ClassVar[int]
+    references: ClassVar[tuple[str, ...]]
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    on_by_default: ClassVar[bool] = False
+
+    __slots__ = ("_values",)
+
+    def __init_subclass__(cls) -> None:
+        cls.key = cls.__module__.rpartition(".")[2]
+        public = {
+            name
+            for name, member in vars(cls).items()
+            if not name.startswith("_") and (callable(member) or isinstance(member, classmethod))
+        }
+        if stray := sorted(public - SEAMS):
+            raise TypeError(
+                f"technique {cls.key}: {', '.join(stray)} is no seam; seams are {sorted(SEAMS)}"
+            )
+
+    def __init__(self, **values: Value) -> None:
+        known = {dial.name: dial for dial in self.dials}
+        for name, value in values.items():
+            if name not in known:
+                raise SpaceError(f"{self.key} has no dial {name}; its dials are {list(known)}")
+            if not known[name].contains(value):
+                raise SpaceError(f"{self.key}.{name}: {value!r} is outside {known[name]}")
+        ordered = {name: values[name] for name in known if name in values}
+        object.__setattr__(self, "_values", tuple(ordered.items()))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a chosen technique is frozen; {name} cannot be set")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.key, self._values)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The chosen dials; a path strength that is still open is absent."""
+        return dict(self._values)
+
+    def __getitem__(self, dial: str) -> Value:
+        return self.values[dial]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Technique) and (self.key, self._values) == (
+            other.key,
+            other._values,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.key, self._values))
+
+    def __repr__(self) -> str:
+        return f"{self.key}({', '.join(f'{name}={value}' for name, value in self._values)})"
+
+    @classmethod
+    def seams(cls) -> frozenset[str]:
+        """The names of the places where this technique acts."""
+        return frozenset(name for name in SEAMS if getattr(cls, name) != getattr(Technique, name))
+
+    # ---- the seams; every default is the identity -------------------------------------------
+
+    def penalty(self) -> Penalty:
+        """Linear family: the penalty that a solver walks or solves."""
+        return Penalty()
+
+    @staticmethod
+    def batch(
+        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws
+    ) -> tuple[Tensor, Tensor]:
+        """Change a training batch: inputs (M, B, p) and soft targets (M, B, C)."""
+        return inputs, targets
+
+    @staticmethod
+    def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
+        """Change the activations (M, B, width) behind a hidden layer, in training only."""
+        return activations
+
+    @staticmethod
+    def loss(
+        losses: Tensor, outputs: Tensor, targets: Tensor, criterion: Criterion, dials: Dials
+    ) -> Tensor:
+        """Change the row losses (M, B, 1) that are minimized, in training only."""
+        return losses
+
+    @staticmethod
+    def step(weights: Tensor, dials: Dials, moment: Moment) -> Tensor:
+        """Change a weight matrix (M, in, out) after the optimizer's step; never biases, norms."""
+        return weights
+
+    @staticmethod
+    def prox(weights: Tensor, dials: Dials, moment: Moment) -> Tensor:
+        """Apply the proximal operator of a penalty to a weight matrix (M, in, out)."""
+        return weights
+
+    def net(self, architecture: Architecture) -> Architecture:
+        """Structural: return the architecture that this technique asks for."""
+        return architecture
+
+    @staticmethod
+    def stop(since_best: Tensor, dials: Dials) -> Tensor:
+        """Whether to stop, (M,) booleans, from the epochs since the best stop-set loss, (M,).
+
+        A technique with this seam makes the engine cut a stop-set out of the training rows
+        and restore the best weights.
+        """
+        return since_best < 0
+
+
+def _rebuild(key: str, values: tuple[tuple[str, Value], ...]) -> Technique:
+    from autoreg.techniques import technique
+
+    return technique(key)(**dict(values))

@@ -1,0 +1,134 @@
+"""One line of the ledger: a setting, tried on all inner folds of one search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from autoreg.data.dataset import Floats
+from autoreg.space import Candidate
+
+FINAL = "final"
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What one search learned about one setting.
+
+    ``losses`` and ``train_losses`` are (S, F): strengths of the path (S = 1 where there is no
+    path) by inner folds; ``weights`` (F,) are the folds' sums of row weights. ``scores`` are
+    metrics by name at the best strength. ``steps`` are the folds' best optimizer steps.
+    ``baseline`` is the featureless model's mean validation loss. ``failure`` is the reason why
+    the trial is not eligible, or None.
+    """
+
+    search: str
+    number: int
+    candidate: Candidate
+    origin: Literal["design", "sampler"]
+    strengths: tuple[float, ...]
+    losses: Floats
+    weights: Floats
+    train_losses: Floats
+    baseline: float = math.nan
+    scores: Mapping[str, float] = field(default_factory=dict)
+    steps: tuple[int, ...] = ()
+    curve: Mapping[str, list[float]] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    seconds: float = 0.0
+    failure: str | None = None
+
+    @property
+    def means(self) -> Floats:
+        """Row-weighted mean validation loss of each strength, shape (S,)."""
+        return np.asarray(self.losses @ (self.weights / self.weights.sum()))
+
+    @property
+    def best(self) -> int:
+        """The position of the best strength on the path."""
+        return 0 if self.failure else int(np.argmin(self.means))
+
+    @property
+    def loss(self) -> float:
+        """The best mean validation loss; NaN for a failed trial."""
+        return math.nan if self.failure else float(self.means[self.best])
+
+    @property
+    def train_loss(self) -> float:
+        """The mean training loss at the best strength."""
+        if self.failure:
+            return math.nan
+        return float(self.train_losses[self.best] @ self.weights / self.weights.sum())
+
+    @property
+    def told(self) -> float:
+        """The value that the tuner learns from: a failed trial counts like the baseline."""
+        return self.baseline if self.failure else self.loss
+
+    @property
+    def best_candidate(self) -> Candidate:
+        """The candidate at its best strength."""
+        return self.candidate_at(self.best)
+
+    @property
+    def best_steps(self) -> int:
+        """The refit rule: the median of the best step counts over the inner folds."""
+        return int(np.median(self.steps)) if self.steps else 0
+
+    def candidate_at(self, position: int) -> Candidate:
+        """The full candidate at one strength of the path."""
+        return self.candidate.at(self.strengths[position]) if self.strengths else self.candidate
+
+    def to_data(self) -> dict[str, Any]:
+        """The trial as plain data; floats survive a JSON round trip bit for bit."""
+        return {
+            "search": self.search,
+            "number": self.number,
+            "candidate": self.candidate.to_data(),
+            "origin": self.origin,
+            "strengths": list(self.strengths),
+            "losses": self.losses.tolist(),
+            "weights": self.weights.tolist(),
+            "train_losses": self.train_losses.tolist(),
+            "baseline": self.baseline,
+            "scores": dict(self.scores),
+            "steps": list(self.steps),
+            "curve": {name: list(values) for name, values in self.curve.items()},
+            "flags": list(self.flags),
+            "seconds": round(self.seconds, 4),
+            "failure": self.failure,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Trial:
+        """The inverse of :meth:`to_data`."""
+        arrays = {
+            name: np.array(data[name], dtype=np.float64)
+            for name in ("losses", "weights", "train_losses")
+        }
+        return cls(
+            search=data["search"],
+            number=data["number"],
+            candidate=Candidate.from_data(data["candidate"]),
+            origin=data["origin"],
+            strengths=tuple(data["strengths"]),
+            baseline=data["baseline"],
+            scores=data["scores"],
+            steps=tuple(data["steps"]),
+            curve=data["curve"],
+            flags=tuple(data["flags"]),
+            seconds=data["seconds"],
+            failure=data["failure"],
+            **arrays,
+        )
+
+    @property
+    def essence(self) -> dict[str, Any]:
+        """All that must be equal bit for bit between two runs: everything but the clock."""
+        data = self.to_data()
+        del data["seconds"]
+        return data

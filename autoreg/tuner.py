@@ -1,0 +1,121 @@
+"""What to try next: a pure function of the search's history and a seed.
+
+The sampler and its study are built anew at each ask, from the history and a seed made of
+names. So a killed search continues to the same result, and nothing is hidden in an object.
+The history lives in autoreg's own ledger; Optuna's storage is memory only.
+
+Every sampler argument that Optuna does not deprecate is written out: its defaults move
+between versions.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+from autoreg.space import Axis, Candidate, Space
+from autoreg.spec import seed_for
+
+ATTEMPTS = 25
+
+logging.getLogger("optuna").setLevel(logging.WARNING)
+
+History = Sequence[tuple[Candidate, float]]
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Proposes candidates for one search; frozen, so it remembers nothing.
+
+    >>> from autoreg.spec import read_space
+    >>> space = Space.build(read_space("linear"), "regression")
+    >>> Tuner(space, "tpe", trials=9, seed=0, search="final").ask([]).label
+    'none'
+    """
+
+    space: Space
+    sampler: str
+    trials: int
+    seed: int
+    search: str
+
+    def ask(self, history: History) -> Candidate | None:
+        """The next candidate, path strength open, or None when the space is exhausted.
+
+        The fixed design comes first, the same in every search. After it the sampler proposes;
+        a setting that was tried already is answered from the history, so another is asked for,
+        in the end at random, before the space counts as exhausted.
+        """
+        design = self.space.design()
+        if len(history) < len(design):
+            return design[len(history)]
+        tried = {one.key for one, _ in history}
+        for attempt in range(2 * ATTEMPTS):
+            name = self.sampler if attempt < ATTEMPTS else "random"
+            proposal = self._propose(history, name, attempt)
+            if proposal.key not in tried:
+                return proposal
+        return None
+
+    def _propose(self, history: History, sampler: str, attempt: int) -> Candidate:
+        seed = seed_for(self.seed, "tuner", self.search, len(history), attempt)
+        study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
+        box = {axis.name: _distribution(axis) for axis in self.space.axes}
+        fixed: dict[str, float | str] = {}
+        if family := self.owed(history):
+            # Within one family the sampler should learn from that family alone.
+            fixed = {"family": family}
+            del box["family"]
+            history = [(one, loss) for one, loss in history if one.family == family]
+        for one, loss in history:
+            point = {name: value for name, value in self.space.encode(one).items() if name in box}
+            study.add_trial(
+                optuna.create_trial(params=point, distributions=box, value=float(loss))
+            )
+        return self.space.decode(study.ask(box).params | fixed)
+
+    def owed(self, history: History) -> str | None:
+        """The family that must come next for every family to get its least share."""
+        counts = Counter(one.family for one, _ in history)
+        owed = {
+            family: max(0, math.ceil(share * self.trials) - counts[family])
+            for family, share in self.space.shares.items()
+        }
+        if len(owed) < 2 or sum(owed.values()) < self.trials - len(history):
+            return None
+        most = max(owed, key=lambda family: owed[family])
+        return most if owed[most] else None
+
+
+def _distribution(axis: Axis) -> BaseDistribution:
+    if axis.categories:
+        return CategoricalDistribution(axis.categories)
+    return FloatDistribution(0.0, 1.0)
+
+
+def _sampler(name: str, seed: int) -> BaseSampler:
+    if name == "gp":
+        return GPSampler(
+            seed=seed,
+            independent_sampler=RandomSampler(seed=seed),
+            n_startup_trials=0,
+            deterministic_objective=False,
+            warn_independent_sampling=False,
+        )
+    if name == "tpe":
+        return TPESampler(
+            n_startup_trials=0,
+            n_ei_candidates=24,
+            seed=seed,
+            multivariate=True,
+            group=False,
+            constant_liar=False,
+        )
+    return RandomSampler(seed=seed)

@@ -1,0 +1,45 @@
+"""Intervals against hand computation and a simulation of overlapping folds."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from autoreg.statistics import nadeau_bengio, ratio_interval
+
+
+def test_the_formula_of_nadeau_and_bengio():
+    values = np.array([0.1, 0.4, 0.35, 0.2, 0.3])
+    interval = nadeau_bengio(values, 0.25, level=0.9)
+    spread = np.sqrt((1 / 5 + 0.25) * values.var(ddof=1))
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.high - interval.value == pytest.approx(t.ppf(0.95, 4) * spread)
+    assert interval.value - interval.low == pytest.approx(t.ppf(0.95, 4) * spread)
+
+
+def test_it_is_wider_than_the_naive_interval_and_unbounded_for_one_fold():
+    values = np.array([0.1, 0.4, 0.35, 0.2, 0.3])
+    naive = nadeau_bengio(values, 0.0)
+    honest = nadeau_bengio(values, 0.25)
+    assert honest.low < naive.low < naive.high < honest.high
+    assert math.isinf(nadeau_bengio(values[:1], 0.25).high)
+
+
+def test_weights_move_the_centre():
+    interval = nadeau_bengio(np.array([0.0, 1.0]), 1.0, weights=np.array([3.0, 1.0]))
+    assert interval.value == 0.25
+
+
+def test_a_ratio_is_pooled_not_averaged():
+    parts = np.array([[1.0, 2.0], [30.0, 40.0]])
+    interval = ratio_interval(parts, lambda ratio: 1 - ratio, 0.25)
+    assert interval.value == pytest.approx(1 - 31 / 42)
+    assert interval.low <= interval.value <= interval.high
+
+
+def test_equal_denominators_give_the_plain_interval():
+    values = np.array([0.1, 0.4, 0.35])
+    plain = nadeau_bengio(values, 0.5)
+    ratio = ratio_interval(np.column_stack([values, np.ones(3)]), float, 0.5)
+    assert (ratio.low, ratio.high) == pytest.approx((plain.low, plain.high))

@@ -1,0 +1,88 @@
+"""The tuner is a pure function of history and seed; it keeps the budget's promises."""
+
+import random
+
+import pytest
+
+from autoreg.space import Space
+from autoreg.spec import SpaceSpec, read_space
+from autoreg.tuner import Tuner
+
+
+@pytest.fixture(scope="module")
+def space():
+    return Space.build(read_space("linear_and_network"), "binary")
+
+
+def filled(tuner, count, losses=None):
+    """A history of so many asks, each answered by a loss."""
+    rng = random.Random(7)
+    history = []
+    for _ in range(count):
+        history.append((tuner.ask(history), losses or rng.random()))
+    return history
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_asking_twice_gives_the_same_answer(space, sampler):
+    tuner = Tuner(space, sampler, 24, 3, "outer-1")
+    history = filled(tuner, 22)
+    for n in (0, 5, 18, 22):
+        again = Tuner(space, sampler, 24, 3, "outer-1")
+        expected = history[n][0] if n < len(history) else tuner.ask(history)
+        assert again.ask(history[:n]) == expected
+
+
+def test_the_gaussian_process_is_as_pure_on_a_small_box():
+    space = Space.build(read_space("linear"), "regression")
+    tuner = Tuner(space, "gp", 9, 0, "final")
+    history = filled(tuner, 8)
+    assert tuner.ask(history) == Tuner(space, "gp", 9, 0, "final").ask(list(history))
+
+
+def test_what_follows_depends_on_seed_search_and_losses(space):
+    base = Tuner(space, "tpe", 24, 3, "outer-1")
+    history = filled(base, 18)
+    asked = base.ask(history)
+    assert Tuner(space, "tpe", 24, 4, "outer-1").ask(history) != asked
+    assert Tuner(space, "tpe", 24, 3, "outer-2").ask(history) != asked
+    flipped = [(one, 1 - loss) for one, loss in history]
+    answers = {base.ask(h).key for h in (history, flipped)}
+    assert len(answers) == 2
+
+
+def test_the_fixed_design_comes_first_and_is_the_same_for_all(space):
+    design = space.design()
+    for search, seed in (("outer-0", 0), ("final", 9)):
+        asked = [one for one, _ in filled(Tuner(space, "tpe", 24, seed, search), len(design))]
+        assert asked == design
+
+
+def test_nothing_is_asked_twice(space):
+    history = filled(Tuner(space, "tpe", 40, 0, "final"), 40)
+    keys = [one.key for one, _ in history]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("favourite", ["linear", "network"])
+def test_every_family_gets_its_share_whatever_the_losses(space, favourite):
+    tuner = Tuner(space, "tpe", 30, 0, "final")
+    history = []
+    for _ in range(30):
+        one = tuner.ask(history)
+        history.append((one, 0.1 if one.family == favourite else 1.0))
+    families = [one.family for one, _ in history]
+    for family, share in space.shares.items():
+        assert families.count(family) >= share * 30
+
+
+def test_an_exhausted_space_ends_the_search():
+    spec = SpaceSpec(
+        space="three",
+        families={"linear": {"techniques": ["ridge", "lasso"]}},
+        incumbent={"family": "linear", "techniques": ["ridge"]},
+    )
+    tuner = Tuner(Space.build(spec, "regression"), "tpe", 10, 0, "final")
+    history = filled(tuner, 3)
+    assert {one.label for one, _ in history} == {"none", "ridge", "lasso"}
+    assert tuner.ask(history) is None
