@@ -1,0 +1,93 @@
+"""A table as the rest of autoreg sees it: one float matrix, a target, and the roles of rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Task = Literal["regression", "binary", "multiclass"]
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature column: its name, kind and, if categorical, its sorted levels.
+
+    >>> Column("colour", "categorical", ("blue", "red")).is_categorical
+    True
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    levels: tuple[str, ...] = ()
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether cells are positions in ``levels`` and not measurements."""
+        return self.kind == "categorical"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows to learn from.
+
+    ``X`` is (n, p) float64; NaN is a missing cell; a categorical cell is the position of its
+    level. ``y`` is (n,): float64 for regression, int64 positions in ``classes`` otherwise.
+    ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
+    ``roles`` names the column that each of them came from.
+
+    >>> import numpy as np
+    >>> columns = (Column("a", "numeric"),)
+    >>> data = Dataset("tiny", columns, np.zeros((3, 1)), np.arange(3.0), "regression", "y")
+    >>> data.rows(np.array([0, 2])).y
+    array([0., 2.])
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    X: Floats
+    y: NDArray[np.float64] | NDArray[np.int64]
+    task: Task
+    target: str
+    classes: tuple[Label, ...] = ()
+    group: Rows | None = None
+    time: Rows | None = None
+    weight: Floats | None = None
+    source: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return len(self.y)
+
+    @property
+    def weights(self) -> Floats:
+        """The row weights, ones where none are declared; shape (n,)."""
+        return np.ones(self.n) if self.weight is None else self.weight
+
+    def rows(self, ids: Rows) -> Dataset:
+        """A copy of some rows; it holds no reference to the others."""
+        return replace(
+            self,
+            X=self.X[ids],
+            y=self.y[ids],
+            group=None if self.group is None else self.group[ids],
+            time=None if self.time is None else self.time[ids],
+            weight=None if self.weight is None else self.weight[ids],
+        )
+
+    @property
+    def digest(self) -> str:
+        """A hash of all cells, the target and the schema: 16 hexadecimal digits."""
+        state = hashlib.blake2b(repr((self.columns, self.classes)).encode(), digest_size=8)
+        for array in (self.X, self.y, self.group, self.time, self.weight):
+            state.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        return state.hexdigest()

@@ -1,0 +1,315 @@
+"""A table on its way in: cells to numbers, with every complaint naming column and row.
+
+One rule decides what a column is, whatever it came from: text that reads as numbers in every
+row is numeric, as it would be in a CSV file; text, booleans and pandas categories are
+categorical; dates are refused, because as a feature they would be a row number in disguise.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api import types
+
+from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.errors import DataError
+
+LARGEST = 1e100
+MOSTLY_NUMBERS = 0.9
+DATE = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})(?:[ T].*)?"
+DATE_FORMATS = (
+    "ISO8601",
+    "%Y/%m/%d",
+    *(
+        day + clock
+        for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
+        for clock in ("", " %H:%M", " %H:%M:%S")
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A frame with distinct text names, where it came from, and the file line of each row.
+
+    >>> table = Table.build(pd.DataFrame({"age": [31, 45]}), "people.csv", np.array([2, 3]))
+    >>> table.cell("age", 1)
+    "people.csv: column 'age', row 2 (line 3)"
+    """
+
+    frame: pd.DataFrame
+    place: str
+    lines: Rows | None = None
+
+    @classmethod
+    def build(cls, frame: pd.DataFrame, place: str, lines: Rows | None = None) -> Table:
+        """Check that there are rows and distinct column names; names become text."""
+        names = [str(name) for name in frame.columns]
+        repeated = pd.Index(names).duplicated()
+        if repeated.any():
+            twice = names[int(repeated.argmax())]
+            raise DataError(f"{place}: two columns are named {twice!r}; rename or remove one")
+        if not len(frame):
+            raise DataError(f"{place}: the table has no rows")
+        tidy = frame.reset_index(drop=True).infer_objects()
+        tidy.columns = pd.Index(names)
+        return cls(tidy, place, lines)
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return list(self.frame.columns)
+
+    def row(self, position: int) -> str:
+        """A row in words: rows count from 1, below the header."""
+        line = "" if self.lines is None else f" (line {self.lines[position]})"
+        return f"row {position + 1}{line}"
+
+    def cell(self, name: str, position: int) -> str:
+        """A cell in words: where from, column, row."""
+        return f"{self.place}: column {name!r}, {self.row(position)}"
+
+    def require(self, name: str, asked_by: str) -> None:
+        """Raise DataError, with the nearest name, where there is no such column."""
+        if name in self.frame.columns:
+            return
+        near = difflib.get_close_matches(name, self.names, n=1)
+        some = ", ".join(self.names[:8]) + (", ..." if len(self.names) > 8 else "")
+        hint = f"did you mean {near[0]!r}?" if near else f"the columns are {some}"
+        raise DataError(f"{self.place}: there is no column {name!r} ({asked_by}); {hint}")
+
+
+def encode(frame: pd.DataFrame, columns: Sequence[Column]) -> Floats:
+    """The float matrix (n, p) of a table at predict time; columns are found by name.
+
+    Missing cells are NaN, levels never seen before -1.0; further columns are ignored. Raises
+    DataError naming the columns that are missing, or a numeric column's cell that is text.
+
+    >>> columns = (Column("age", "numeric"), Column("city", "categorical", ("Paris", "Rome")))
+    >>> encode(pd.DataFrame({"city": ["Rome", "Oslo"], "age": [30, None]}), columns)
+    array([[30.,  1.],
+           [nan, -1.]])
+    """
+    present = {str(name) for name in frame.columns}
+    if absent := [column.name for column in columns if column.name not in present]:
+        raise DataError(
+            f"the table lacks {len(absent)} column(s) that the model was trained on: "
+            f"{', '.join(absent[:8])}{', ...' if len(absent) > 8 else ''}; add them"
+        )
+    table = Table.build(frame, "the table")
+    X = np.empty((len(frame), len(columns)))
+    for position, column in enumerate(columns):
+        X[:, position] = cells(table, column)
+    return X
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Plain facts about a data set, ready for JSON."""
+    categorical = sum(column.is_categorical for column in dataset.columns)
+    counts = [int((dataset.y == position).sum()) for position in range(len(dataset.classes))]
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "digest": dataset.digest,
+        "rows": dataset.n,
+        "columns": len(dataset.columns),
+        "numeric": len(dataset.columns) - categorical,
+        "categorical": categorical,
+        "missing_cells": int(np.isnan(dataset.X).sum()),
+        "task": dataset.task,
+        "target": dataset.target,
+        "classes": dict(zip(map(str, dataset.classes), counts, strict=True)),
+        "roles": dict(dataset.roles),
+    }
+
+
+def features(
+    table: Table, names: Sequence[str], categorical: Collection[str]
+) -> tuple[tuple[Column, ...], Floats]:
+    """The feature columns and their matrix (n, p); columns without a single value are refused."""
+    columns = []
+    X = np.empty((len(table.frame), len(names)))
+    for position, name in enumerate(names):
+        kind = kind_of(table, name, declared=name in categorical)
+        column = Column(name, kind, levels_of(table, name) if kind == "categorical" else ())
+        X[:, position] = cells(table, column)
+        columns.append(column)
+    if empty := [names[int(k)] for k in np.flatnonzero(np.isnan(X).all(axis=0))]:
+        raise DataError(
+            f"{table.place}: no row has a value in column {empty[0]!r}"
+            f"{f' (nor in {empty[1:]})' if empty[1:] else ''}; leave it out with "
+            f"data: drop: [{', '.join(empty)}]"
+        )
+    return tuple(columns), X
+
+
+def kind_of(table: Table, name: str, declared: bool) -> Literal["numeric", "categorical"]:
+    """What a column holds; ``declared`` says that the study calls it categorical.
+
+    Raises DataError for dates, and for numbers with a few cells of text among them.
+    """
+    series = table.frame[name]
+    if declared or types.is_bool_dtype(series.dtype) or _is_category(series):
+        return "categorical"
+    refuse_dates(table, name)
+    if types.is_numeric_dtype(series.dtype):
+        return "numeric"
+    present = series.dropna()
+    if types.infer_dtype(present) == "boolean":
+        return "categorical"
+    bad = not_numbers(series)
+    if not bad.any():
+        return "numeric"
+    if bad.sum() <= (1 - MOSTLY_NUMBERS) * len(present):
+        raise _text_among_numbers(table, name, int(bad.argmax()), int(bad.sum()))
+    return "categorical"
+
+
+def cells(table: Table, column: Column) -> Floats:
+    """One column as floats (n,): measurements, or positions in the column's levels."""
+    if not column.is_categorical:
+        return numbers(table, column.name)
+    codes, uniques = _factorized(table, column.name)
+    where = {level: position for position, level in enumerate(column.levels)}
+    # A missing cell has code -1 and so reads the last entry.
+    lookup = np.array([*(float(where.get(label_text(one), -1)) for one in uniques), np.nan])
+    return np.asarray(lookup[codes])
+
+
+def levels_of(table: Table, name: str) -> tuple[str, ...]:
+    """The sorted levels of a categorical column."""
+    return tuple(sorted({label_text(one) for one in _factorized(table, name)[1]}))
+
+
+def numbers(table: Table, name: str) -> Floats:
+    """A numeric column as floats (n,), missing cells NaN.
+
+    Raises DataError naming the row of the first cell that is text, infinite or absurdly large.
+    """
+    series = table.frame[name]
+    if not types.is_numeric_dtype(series.dtype):
+        bad = not_numbers(series)
+        if bad.any():
+            raise _text_among_numbers(table, name, int(bad.argmax()), int(bad.sum()))
+        series = pd.to_numeric(series.astype(object), errors="coerce")
+    if types.is_complex_dtype(series.dtype):
+        raise DataError(f"{table.place}: column {name!r} holds complex numbers; drop it")
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    wild = np.abs(values) > LARGEST
+    if wild.any():
+        first = int(wild.argmax())
+        raise DataError(
+            f"{table.cell(name, first)}: {values[first]} is infinite or absurdly large; correct "
+            f"the cell, or leave it empty"
+        )
+    return np.asarray(values)
+
+
+def moments(table: Table, name: str) -> Rows:
+    """A time column as dense ranks (n,): rows of the same moment share a rank.
+
+    Numbers and dates are understood. Raises DataError naming the row that is neither, or the
+    column where day and month cannot be told apart.
+    """
+    refuse_missing(table, name, "the time")
+    series = table.frame[name]
+    kind = series.dtype
+    if isinstance(kind, pd.PeriodDtype):
+        return _ranks(series.dt.start_time.to_numpy())
+    if types.is_datetime64_any_dtype(kind) or types.is_timedelta64_dtype(kind):
+        return _ranks(series.to_numpy())
+    if types.is_numeric_dtype(series.dtype) or not not_numbers(series).any():
+        return _ranks(numbers(table, name))
+    return _date_ranks(table, name)
+
+
+def refuse_missing(table: Table, name: str, what: str) -> None:
+    """Raise DataError naming the first row where a cell that must be there is not."""
+    missing = table.frame[name].isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{table.cell(name, int(missing.argmax()))}: {what} is missing "
+            f"({missing.sum()} such row(s)); fill it in or remove the row"
+        )
+
+
+def label_text(value: Any) -> str:
+    """The text of a level: 1 and 1.0 are the same level, whatever the column's type.
+
+    >>> label_text(1.0), label_text(True), label_text("1.0")
+    ('1', 'True', '1.0')
+    """
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def _is_category(series: pd.Series[Any]) -> bool:
+    return isinstance(series.dtype, pd.CategoricalDtype)
+
+
+def _factorized(table: Table, name: str) -> tuple[Rows, list[Any]]:
+    try:
+        codes, uniques = pd.factorize(table.frame[name])
+    except TypeError as error:
+        raise DataError(
+            f"{table.place}: column {name!r} holds lists or objects; drop it or make it text"
+        ) from error
+    return np.asarray(codes, dtype=np.int64), list(uniques)
+
+
+def not_numbers(series: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Which cells are there and do not read as a number."""
+    parsed = pd.to_numeric(series.astype(object), errors="coerce")
+    return np.asarray(series.notna() & parsed.isna(), dtype=np.bool_)
+
+
+def _text_among_numbers(table: Table, name: str, first: int, count: int) -> DataError:
+    return DataError(
+        f"{table.cell(name, first)}: {table.frame[name].iloc[first]!r} is not a number "
+        f"({count} such cell(s)); correct it, leave the cell empty, or declare the column under "
+        f"data: categorical"
+    )
+
+
+def refuse_dates(table: Table, name: str) -> None:
+    """Raise DataError where a column holds dates, as dates or as text."""
+    series = table.frame[name]
+    kind = types.infer_dtype(series, skipna=True)
+    dated = kind in {"datetime", "datetime64", "date", "timedelta", "timedelta64", "period"}
+    if kind == "string":
+        seen = pd.Series(series.dropna().unique(), dtype=str)
+        dated = bool(len(seen)) and bool(seen.str.fullmatch(DATE).all())
+    if dated:
+        raise DataError(
+            f"{table.place}: column {name!r} holds dates, which are no feature; declare it as "
+            f"data: time: {name}, or leave it out with data: drop: [{name}]"
+        )
+
+
+def _date_ranks(table: Table, name: str) -> Rows:
+    series = table.frame[name].map(str)
+    parsed = [pd.to_datetime(series, format=f, utc=True, errors="coerce") for f in DATE_FORMATS]
+    ranks = [_ranks(one.to_numpy()) for one in parsed if one.notna().all()]
+    if not ranks:
+        unread = [not_numbers(series), *(one.isna().to_numpy() for one in parsed)]
+        first = int(min(unread, key=lambda bad: int(bad.sum())).argmax())
+        raise DataError(
+            f"{table.cell(name, first)}: {series.iloc[first]!r} is neither a number nor a date; "
+            f"write dates as YYYY-MM-DD"
+        )
+    if any(not np.array_equal(ranks[0], other) for other in ranks[1:]):
+        raise DataError(
+            f"{table.place}: column {name!r}: day and month cannot be told apart; write dates "
+            f"as YYYY-MM-DD"
+        )
+    return ranks[0]
+
+
+def _ranks(values: NDArray[Any]) -> Rows:
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)

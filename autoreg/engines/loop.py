@@ -1,0 +1,127 @@
+"""The loop engine: one fit after the other, plain and obviously right; the judge of all others.
+
+Why one BLAS thread for each fit: the bits of a matrix product may depend on the number of
+threads, and a study must give the same result with any number of workers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from autoreg.data.dataset import Dataset, Task
+from autoreg.engines.base import Engine, Failure, Job, Outcome
+from autoreg.space import Candidate
+
+Fitter = Callable[[Job, Dataset], Outcome]
+
+
+def _linear() -> tuple[frozenset[str], Fitter]:
+    from autoreg.engines.loop_linear import SEAMS, fit_linear
+
+    return SEAMS, fit_linear
+
+
+def _network() -> tuple[frozenset[str], Fitter]:
+    from autoreg.engines.loop_network import SEAMS, fit_network
+
+    return SEAMS, fit_network
+
+
+FAMILIES = {"linear": _linear, "network": _network}  # imported on use: linear needs no torch
+
+
+class LoopEngine(Engine):
+    """Fits every job on its own, for both families, on one or several processes.
+
+    >>> from autoreg.space import candidate
+    >>> LoopEngine().refuses(candidate("forest", [], {}), "binary")
+    'the loop engine fits linear and network models, not forest'
+    """
+
+    name = "loop"
+
+    def refuses(self, candidate: Candidate, task: Task) -> str | None:
+        """Name the first technique, and what about it does not fit; None where all do."""
+        family = candidate.family
+        if family not in FAMILIES:
+            return f"the loop engine fits {' and '.join(FAMILIES)} models, not {family}"
+        opened, _ = FAMILIES[family]()
+        for chosen in candidate.techniques:
+            if family not in chosen.families:
+                return f"{chosen.key} is for {' and '.join(chosen.families)} models, not {family}"
+            if task not in chosen.tasks:
+                return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
+            if missing := sorted(chosen.seams() - opened):
+                return (
+                    f"{chosen.key} acts through {', '.join(missing)}, which the loop engine "
+                    f"does not open for {family} models"
+                )
+        return None
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        table: Dataset,
+        *,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Outcome]:
+        """Fit each job; jobs that ask for the same fit are fitted once and share the outcome."""
+        unique: dict[tuple[Any, ...], list[int]] = {}
+        for position, job in enumerate(jobs):
+            unique.setdefault(_identity(job), []).append(position)
+        different = [jobs[positions[0]] for positions in unique.values()]
+        found: dict[int, Outcome] = {}
+        outcomes = _outcomes(different, table, min(workers, len(different)))
+        for positions, outcome in zip(unique.values(), outcomes, strict=True):
+            found |= dict.fromkeys(positions, outcome)
+            if on_done:
+                on_done(len(found))
+        return [found[position] for position in range(len(jobs))]
+
+
+def fit(job: Job, table: Dataset) -> Outcome:
+    """One fit, on one thread; what goes wrong in it becomes a Failure that says what.
+
+    Errors that are autoreg's own, and those of no fit (no memory, an interrupt), are raised.
+    """
+    _, fitter = FAMILIES[job.candidate.family]()  # before the limit, which must find its BLAS
+    start = time.perf_counter()
+    try:
+        with threadpool_limits(limits=1):
+            return fitter(job, table)
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
+        reason = f"{type(error).__name__}: {error}"
+        return Failure(reason, time.perf_counter() - start)
+
+
+def _identity(job: Job) -> tuple[Any, ...]:
+    """Equal for two jobs exactly when they ask for the same fit."""
+    return (
+        job.candidate.key,
+        job.training.excluded,
+        job.training.rows.tobytes(),
+        job.predict.tobytes(),
+        job.seed,
+        job.strengths,
+        job.settings,
+        job.steps,
+        job.keep_model,
+    )
+
+
+def _outcomes(jobs: Sequence[Job], table: Dataset, workers: int) -> Iterator[Outcome]:
+    """The outcomes in the order of the jobs, each as soon as it is there.
+
+    Worker processes are kept for the next call, and read large tables from shared memory.
+    """
+    if workers <= 1:
+        return (fit(job, table) for job in jobs)
+    pool = Parallel(n_jobs=workers, backend="loky", return_as="generator")
+    outcomes: Iterable[Outcome] = pool(delayed(fit)(job, table) for job in jobs)
+    return iter(outcomes)

@@ -1,0 +1,71 @@
+"""The plain linear engine: one training set and one path of strengths at a time.
+
+What is minimized, and how, is told in ``linear.py``.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from autoreg.data.dataset import Dataset, Floats
+from autoreg.engines.base import Fit, Job, Outcome, checked
+from autoreg.engines.linear import Sample, solve
+from autoreg.metrics.base import row_losses
+from autoreg.preprocess import Preprocessor
+from autoreg.techniques.base import Penalty, Range
+
+SEAMS = frozenset({"penalty"})
+
+
+def fit_linear(job: Job, table: Dataset) -> Outcome:
+    """Fit one linear candidate, on its whole path of strengths if it has one.
+
+    Predictions and training losses come in the order of ``job.strengths``. Raises ValueError
+    where the candidate's path is open and the job gives no strengths.
+    """
+    start = time.perf_counter()
+    rows = job.training.rows
+    weights = table.weights[rows]
+    scaling = Preprocessor.fit(table.X[rows], table.columns, weights)
+    sample = Sample.of(scaling.transform(table.X[rows]), table, rows)
+    path = solve(sample, combined(job), chosen_strengths(job))
+    fit = Fit(
+        predictions=path.predictions(scaling.transform(table.X[job.predict]), sample),
+        train_loss=_train_loss(path.predictions(sample.X, sample), sample, table, job),
+        flags=path.flags,
+        seconds=time.perf_counter() - start,
+        model=path.parameters(scaling) if job.keep_model else None,
+    )
+    return checked(fit)
+
+
+def combined(job: Job) -> Penalty:
+    """The sum of the penalties of all techniques of a candidate."""
+    penalties = [chosen.penalty() for chosen in job.candidate.techniques]
+    return Penalty(sum(one.l1 for one in penalties), sum(one.l2 for one in penalties))
+
+
+def chosen_strengths(job: Job) -> tuple[float, ...]:
+    """The strengths to fit: the job's path, or the one that the candidate has chosen.
+
+    A candidate without a path dial is fitted at 1, the strength that its penalty states.
+    """
+    if job.candidate.path is not None:
+        if not job.strengths:
+            raise ValueError(f"the strength of {job.candidate.label} is open, and no path is given")
+        return job.strengths
+    closed = [
+        float(chosen[dial.name])
+        for chosen in job.candidate.techniques
+        for dial in chosen.dials
+        if isinstance(dial, Range) and dial.path
+    ]
+    return tuple(closed[:1]) or (1.0,)
+
+
+def _train_loss(predictions: Floats, sample: Sample, table: Dataset, job: Job) -> Floats:
+    y = table.y[job.training.rows]
+    losses = [sample.v @ row_losses(table.task, y, one) for one in predictions]
+    return np.array(losses, dtype=np.float64)

@@ -1,0 +1,214 @@
+"""The plan of a study: which rows each fit may see, frozen before anything is fitted.
+
+The default is the symmetric nested scheme. The development rows are cut into K blocks. Outer
+fold i is judged on block i; its search validates on each other block j in turn and trains on
+everything except i and j. The final search, over all development rows, validates on each block
+j and trains on everything except j.
+
+Why this is free of leaks. A fit never sees the rows it is scored on: a fit validated on j
+excludes j. And a selection never depends on the rows it is judged on: every fit and every loss
+of search i uses rows outside block i only, both for training and for validating, so whatever
+search i selects is a function of the other blocks alone. That block j validates in search i and
+judges in search j couples the K estimates, as shared training rows do in any cross-validation,
+but puts no row on both sides of one number. What it saves: the fit that excludes {i, j} serves
+the searches i and j both; so training sets that exclude the same blocks are equal row for row
+and are named alike.
+
+With a time role the past never trains on the future, so no block can serve both sides: each
+search cuts its own training rows by an expanding window. The same independent cutting is had,
+without time, by asking for a number of inner folds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from autoreg.data.dataset import Dataset, Rows
+from autoreg.errors import DataError, SpecError
+from autoreg.spec import FoldsSpec, seed_for
+from autoreg.splitters import broken_laws, require_classes, split, splitter_name
+
+FINAL = "final"
+TIME_INNER = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Training rows, test rows, and the names of the blocks that the training rows exclude."""
+
+    name: str
+    train: Rows
+    test: Rows
+    excluded: tuple[str, ...]
+
+    def to_data(self) -> dict[str, Any]:
+        """The fold as plain data."""
+        return {
+            "name": self.name,
+            "train": self.train.tolist(),
+            "test": self.test.tolist(),
+            "excluded": list(self.excluded),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Fold:
+        """The inverse of :meth:`to_data`."""
+        train, test = (np.array(data[part], dtype=np.int64) for part in ("train", "test"))
+        return cls(data["name"], train, test, tuple(data["excluded"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All folds of a study: K outer ones, and the inner ones of each search by its name.
+
+    Row ids are positions in the development rows. Searches are named "outer-0".. and "final".
+    """
+
+    outer: tuple[Fold, ...]
+    inner: dict[str, tuple[Fold, ...]]
+    splitter: str
+
+    @property
+    def folds(self) -> Iterator[Fold]:
+        """Every fold: the outer ones, then the inner ones search by search."""
+        return chain(self.outer, *self.inner.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of all names and row ids: 16 hexadecimal digits."""
+        state = hashlib.blake2b(self.splitter.encode(), digest_size=8)
+        for search, fold in chain(
+            (("", fold) for fold in self.outer),
+            ((search, fold) for search, folds in self.inner.items() for fold in folds),
+        ):
+            sizes = (len(fold.train), len(fold.test))
+            state.update(repr((search, fold.name, fold.excluded, sizes)).encode())
+            state.update(fold.train.astype("<i8").tobytes())
+            state.update(fold.test.astype("<i8").tobytes())
+        return state.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Plain facts; ``inner`` is the number of inner folds of an outer fold's search."""
+        return {
+            "splitter": self.splitter,
+            "outer": len(self.outer),
+            "inner": min(len(folds) for folds in self.inner.values()),
+            "development_rows": 1 + max(int(fold.test.max()) for fold in self.folds),
+            "digest": self.digest,
+        }
+
+    def to_data(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        return {
+            "splitter": self.splitter,
+            "outer": [fold.to_data() for fold in self.outer],
+            "inner": {
+                search: [fold.to_data() for fold in folds] for search, folds in self.inner.items()
+            },
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Plan:
+        """The inverse of :meth:`to_data`."""
+        return cls(
+            tuple(map(Fold.from_data, data["outer"])),
+            {search: tuple(map(Fold.from_data, folds)) for search, folds in data["inner"].items()},
+            data["splitter"],
+        )
+
+
+def plan(data: Dataset, spec: FoldsSpec, seed: int) -> Plan:
+    """Cut the development rows of a study.
+
+    Raises DataError where the rows do not allow it, SpecError where ``spec`` contradicts itself.
+
+    >>> from autoreg.data import load
+    >>> from autoreg.spec import DataSpec
+    >>> cut = plan(load(DataSpec(source="wine")), FoldsSpec(outer=3), seed=0)
+    >>> [(fold.name, fold.excluded) for fold in cut.inner["outer-0"]]
+    [('outer-0/block-1', ('block-0', 'block-1')), ('outer-0/block-2', ('block-0', 'block-2'))]
+    """
+    symmetric = spec.inner is None and data.time is None
+    if symmetric and spec.outer < 3:
+        raise SpecError(
+            "folds: with 2 outer folds no other blocks are left to validate on; set folds: inner "
+            "(3, say), or folds: outer to 3 or more"
+        )
+    outer = tuple(
+        Fold(f"outer-{i}", train, test, (f"block-{i}",))
+        for i, (train, test) in enumerate(split(data, spec.outer, seed_for(seed, "outer")))
+    )
+    inner = _symmetric(outer, data.n) if symmetric else _own(data, outer, spec.inner, seed)
+    made = Plan(outer, inner, splitter_name(data))
+    _check(data, made)
+    return made
+
+
+def _symmetric(outer: tuple[Fold, ...], n: int) -> dict[str, tuple[Fold, ...]]:
+    """Every other block validates; the final search is the one that spares no block."""
+    blocks = [fold.test for fold in outer]
+    searches: dict[str, int | None] = {fold.name: i for i, fold in enumerate(outer)}
+    searches[FINAL] = None
+    return {
+        search: tuple(
+            _validate_on(search, j, [j] if spared is None else [spared, j], blocks, n)
+            for j in range(len(blocks))
+            if j != spared
+        )
+        for search, spared in searches.items()
+    }
+
+
+def _validate_on(search: str, j: int, excluded: list[int], blocks: list[Rows], n: int) -> Fold:
+    inside = np.ones(n, dtype=np.bool_)
+    for block in excluded:
+        inside[blocks[block]] = False
+    names = tuple(sorted(f"block-{block}" for block in excluded))
+    return Fold(f"{search}/block-{j}", np.flatnonzero(inside), blocks[j], names)
+
+
+def _own(
+    data: Dataset, outer: tuple[Fold, ...], count: int | None, seed: int
+) -> dict[str, tuple[Fold, ...]]:
+    """Each search cuts its own training rows, so no two of them share a training set."""
+    searches = {fold.name: (fold.train, fold.excluded) for fold in outer}
+    searches[FINAL] = (np.arange(data.n), ())
+    return {
+        search: _inner(data, search, rows, excluded, count or TIME_INNER, seed)
+        for search, (rows, excluded) in searches.items()
+    }
+
+
+def _inner(
+    data: Dataset, search: str, rows: Rows, excluded: tuple[str, ...], count: int, seed: int
+) -> tuple[Fold, ...]:
+    try:
+        splits = split(data.rows(rows), count, seed_for(seed, "inner", search))
+    except DataError as error:
+        raise DataError(f"inner folds of search {search}: {error}") from error
+    return tuple(
+        Fold(name, rows[train], rows[test], (*excluded, name))
+        for j, (train, test) in enumerate(splits)
+        for name in [f"{search}/inner-{j}"]
+    )
+
+
+def _check(data: Dataset, made: Plan) -> None:
+    """A split that ignores a declared role is a defect, and no study may start on it."""
+    folds = list(made.folds)
+    broken = broken_laws(data, [(fold.train, fold.test) for fold in folds])
+    judged = np.sort(np.concatenate([fold.test for fold in made.outer]))
+    if data.time is None and not np.array_equal(judged, np.arange(data.n)):
+        broken.append("the outer folds do not judge each row exactly once")
+    if broken:
+        raise AssertionError(f"a splitter broke a law: {'; '.join(broken)}")
+    for fold in folds:
+        # Leaving two blocks out can take the last training row of a class, where groups are few.
+        require_classes(data, fold.train, fold.name)

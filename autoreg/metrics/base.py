@@ -1,0 +1,115 @@
+"""What a metric is, and the row losses that every search minimizes.
+
+A metric lives in one file of this folder and the folder is the registry: the file name is its
+name in studies, reports and MLflow.
+
+Why ratios: a metric is known fold by fold, but a study wants ONE number over all folds. So a
+metric gives two sums over rows, which are added over the folds before they are divided and
+finished: root mean squared error is the root of the pooled mean, and R2 is
+1 - sum SSE / sum SSE of the training means, never the mean of fold-wise values.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Target = NDArray[np.float64] | NDArray[np.int64]
+Parts = tuple[float, float]
+
+CLIP = 1e-7
+CLASSIFICATION = ("binary", "multiclass")
+REGRESSION = ("regression",)
+
+
+def row_losses(task: str, y: Target, predictions: Floats) -> Floats:
+    """The loss of each row: squared error, or log loss of probabilities of at least 1e-7.
+
+    ``predictions`` is (n, C): the mean (C = 1) for regression, otherwise class probabilities;
+    ``y`` is (n,), positions of classes for classification. Shape of the result (n,).
+
+    >>> row_losses("regression", np.array([1.0, 2.0]), np.array([[1.0], [0.0]]))
+    array([0., 4.])
+    """
+    if task == "regression":
+        return np.asarray((y - predictions[:, 0]) ** 2)
+    return -np.log(np.clip(chances(y, predictions), CLIP, 1.0))
+
+
+def baseline_predictions(
+    task: str, y_train: Target, weights: Floats, classes: int, n: int
+) -> Floats:
+    """What the featureless model predicts for n rows: the training mean or the class shares.
+
+    ``classes`` is the number of classes (not read for regression); shape of the result (n, C).
+
+    >>> baseline_predictions("binary", np.array([0, 1]), np.array([3.0, 1.0]), 2, 1)
+    array([[0.75, 0.25]])
+    """
+    if task == "regression":
+        return np.full((n, 1), np.average(y_train, weights=weights))
+    shares = np.bincount(y_train.astype(np.int64), weights=weights, minlength=classes)
+    return np.tile(shares / weights.sum(), (n, 1))
+
+
+def chances(y: Target, predictions: Floats) -> Floats:
+    """The predicted probability of each row's own class, shape (n,)."""
+    return np.asarray(predictions[np.arange(len(y)), y.astype(np.int64)])
+
+
+def sums(row_values: NDArray[Any], weights: Floats) -> Parts:
+    """The parts of a weighted mean over rows."""
+    return float(weights @ row_values), float(weights.sum())
+
+
+class Metric(ABC):
+    """One metric: a ratio of two sums over rows, finished by a monotone function.
+
+    Subclasses declare ``title`` (for people), ``tasks``, ``greater_is_better`` and
+    ``references``; ``name`` is the file name. In all methods ``y`` is (n,), ``predictions`` and
+    ``baseline`` are (n, C), the baseline being the featureless predictions of the same
+    training rows, and ``weights`` is (n,).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]
+    greater_is_better: ClassVar[bool]
+    references: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        cls.name = cls.__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:
+        """Numerator and denominator of these rows; sums over folds are divided."""
+
+    def finish(self, ratio: float) -> float:
+        """The metric from the ratio of the summed parts."""
+        return ratio
+
+    def score(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> float:
+        """The metric on one set of rows."""
+        return self.pooled([self.parts(y, predictions, weights, baseline)])
+
+    def pooled(self, parts: list[Parts]) -> float:
+        """The metric over several folds, from each fold's parts; NaN where it is undefined."""
+        numerator, denominator = (sum(column) for column in zip(*parts, strict=True))
+        return self.finish(numerator / denominator) if denominator else float("nan")
+
+    def needs(self, y: Target, classes: int) -> str | None:
+        """Why the metric cannot be defined on rows with these targets; None where it can."""
+        return None
+
+
+class EveryClass(Metric):
+    """A metric that each fold can define only where it has rows of every class."""
+
+    def needs(self, y: Target, classes: int) -> str | None:
+        """Name the classes, by position, that have no row."""
+        absent = sorted(set(range(classes)) - set(np.unique(y).astype(int).tolist()))
+        return f"no row of class {', '.join(map(str, absent))}" if absent else None

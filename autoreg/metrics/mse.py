@@ -1,0 +1,20 @@
+"""The mean squared error; the loss that searches minimize."""
+
+from __future__ import annotations
+
+from autoreg.metrics.base import REGRESSION, Floats, Metric, Parts, Target, row_losses, sums
+
+
+class Mse(Metric):
+    """The mean squared error; the loss that searches minimize."""
+
+    title = "mean squared error"
+    tasks = REGRESSION
+    greater_is_better = False
+    references = (
+        "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 7.2",
+    )
+
+    def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:
+        """The weighted sum of squared errors and the sum of weights."""
+        return sums(row_losses("regression", y, predictions), weights)

@@ -1,0 +1,191 @@
+"""A fitted model as data: schema, preprocessing statistics, parameters; arrays and JSON only.
+
+Predictions need numpy alone. A saved model is a folder with ``model.json`` and ``arrays.npz``
+(loaded with ``allow_pickle=False``), so nothing is ever unpickled.
+
+Why here, above the engines: engines produce ``Parameters``; the model room gives them a shape
+and a forward pass that no engine shares, so the engines' own predictions can be tested
+against it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autoreg.data.dataset import Column, Floats, Label, Task
+from autoreg.data.table import encode
+from autoreg.errors import DataError
+from autoreg.preprocess import Preprocessor
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """What an engine learned, on preprocessed inputs, and how to apply it.
+
+    Linear: ``coefficients`` (q, C) and ``intercept`` (C,). Networks: for layer l
+    ``weight_l`` (in, out), ``bias_l`` (out,), with batch normalization ``norm_scale_l`` and
+    ``norm_shift_l`` (out,) applied before the ReLU, and ``output_weight``, ``output_bias``;
+    ``target_mean`` and ``target_scale`` (1,) bring regression outputs to original units.
+    """
+
+    family: str
+    arrays: dict[str, Floats]
+    preprocessor: Preprocessor
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def outputs(self, X: Floats) -> Floats:
+        """Raw outputs (n, C) for raw rows X (n, p): a mean or class scores (logits)."""
+        hidden = self.preprocessor.transform(X)
+        if self.family == "linear":
+            return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
+        for layer in range(int(self.info["depth"])):
+            hidden = hidden @ self.arrays[f"weight_{layer}"] + self.arrays[f"bias_{layer}"]
+            if f"norm_scale_{layer}" in self.arrays:
+                hidden = hidden * self.arrays[f"norm_scale_{layer}"]
+                hidden = hidden + self.arrays[f"norm_shift_{layer}"]
+            hidden = np.maximum(hidden, 0.0)
+        out = hidden @ self.arrays["output_weight"] + self.arrays["output_bias"]
+        if "target_scale" in self.arrays:
+            out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
+        return out
+
+    def predictions(self, X: Floats, task: Task) -> Floats:
+        """Means (n, 1) for regression, otherwise class probabilities (n, C)."""
+        out = self.outputs(X)
+        return out if task == "regression" else softmax(out)
+
+
+def softmax(scores: Floats) -> Floats:
+    """Class probabilities from scores (n, C), or (n, 1) scores of the second of two classes.
+
+    >>> softmax(np.zeros((1, 2)))
+    array([[0.5, 0.5]])
+    """
+    if scores.shape[-1] == 1:
+        scores = np.concatenate([np.zeros_like(scores), scores], axis=-1)
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The final model of a study, ready to predict from a table.
+
+    >>> import pandas as pd
+    >>> from autoreg.preprocess import Preprocessor
+    >>> columns = (Column("a", "numeric"),)
+    >>> scaler = Preprocessor.fit(np.array([[0.0], [2.0]]), columns)
+    >>> line = {"coefficients": np.array([[1.0]]), "intercept": np.array([5.0])}
+    >>> model = Model(columns, "regression", "y", (), Parameters("linear", line, scaler))
+    >>> model.predict(pd.DataFrame({"a": [1.0, 2.0]}))
+    array([5., 6.])
+    """
+
+    columns: tuple[Column, ...]
+    task: Task
+    target: str
+    classes: tuple[Label, ...]
+    parameters: Parameters
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def predict(self, frame: pd.DataFrame) -> NDArray[Any]:
+        """The mean, or the most probable class, for each row of a table; shape (n,).
+
+        Raises DataError, naming the column, where the table lacks one that was trained on.
+        """
+        X = encode(frame, self.columns)
+        if self.task == "regression":
+            return self.parameters.outputs(X)[:, 0]
+        best = self.parameters.predictions(X, self.task).argmax(axis=1)
+        return np.array(self.classes)[best]
+
+    def predict_proba(self, frame: pd.DataFrame) -> Floats:
+        """Class probabilities (n, C) in the order of ``classes``."""
+        if self.task == "regression":
+            raise DataError("a regression model predicts means, not class probabilities")
+        return self.parameters.predictions(encode(frame, self.columns), self.task)
+
+    def example(self) -> pd.DataFrame:
+        """One made-up row that the model accepts: training means and first levels, no real row."""
+        import pandas as pd
+
+        scaler = self.parameters.preprocessor
+        means = dict(zip(scaler.names, scaler.mean.tolist(), strict=True))
+        cells = {
+            column.name: column.levels[0] if column.is_categorical else means[column.name]
+            for column in self.columns
+        }
+        return pd.DataFrame([cells])
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and ``arrays.npz`` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        statistics, arrays = self.parameters.preprocessor.to_data()
+        document = {
+            "format": FORMAT,
+            "task": self.task,
+            "target": self.target,
+            "classes": list(self.classes),
+            "columns": [vars(column) for column in self.columns],
+            "family": self.parameters.family,
+            "info": self.parameters.info,
+            "preprocessor": statistics,
+            "about": self.about,
+        }
+        everything = {f"parameters.{k}": v for k, v in self.parameters.arrays.items()}
+        everything |= {f"preprocessor.{k}": v for k, v in arrays.items()}
+        np.savez(folder / "arrays.npz", allow_pickle=False, **everything)
+        (folder / "model.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Model:
+        """Read a saved model; nothing is unpickled.
+
+        Raises DataError where the folder holds no model of a format that this version reads.
+        """
+        folder = Path(folder)
+        try:
+            document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return cls._from_data(document, arrays)
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise DataError(f"{folder} holds no readable autoreg model: {error}") from error
+
+    @classmethod
+    def _from_data(cls, document: dict[str, Any], arrays: dict[str, Floats]) -> Model:
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']}; this version reads {FORMAT}")
+        columns = tuple(
+            Column(column["name"], column["kind"], tuple(column["levels"]))
+            for column in document["columns"]
+        )
+        preprocessor = Preprocessor.from_data(
+            document["preprocessor"], _with_prefix(arrays, "preprocessor."), columns
+        )
+        parameters = Parameters(
+            document["family"], _with_prefix(arrays, "parameters."), preprocessor, document["info"]
+        )
+        return cls(
+            columns,
+            document["task"],
+            document["target"],
+            tuple(document["classes"]),
+            parameters,
+            document["about"],
+        )
+
+
+def _with_prefix(arrays: dict[str, Floats], prefix: str) -> dict[str, Floats]:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -1,0 +1,173 @@
+"""Raw cells to standardized inputs; everything learned, is learned from training rows only.
+
+Numeric cells: missing ones become the weighted mean. Categorical cells: one indicator for each
+level that is frequent enough in the training rows, one for all rarer ones together, one for
+missing cells. Then every column is standardized, indicators too, so that one strength means
+the same for all of them (Hastie, Tibshirani & Friedman 2009, section 3.4).
+
+Weights act as repeated rows: a row of weight 2 counts as two equal rows of weight 1. A weight
+below 1 never makes a level rarer than its number of rows, or weights that add up to 1 would
+pool every level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autoreg.data.dataset import Column, Floats, Rows
+
+FEWEST_ROWS = 3
+SMALLEST_SHARE = 0.01
+ROUNDING = 8 * np.finfo(np.float64).eps
+NOWHERE = -1
+# Where the cells of a categorical column are looked up: levels follow after these two.
+MISSING, UNSEEN, FIRST_LEVEL = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """From raw rows (n, p) to standardized inputs (n, q).
+
+    ``names`` (q) names each input, ``groups`` (q) the raw column that it comes from. ``lookups``
+    holds, for the position of each categorical column, the input of a missing cell, of an
+    unseen level and of each level (-1: no indicator is set). ``mean`` and ``scale`` are (q,);
+    a scale of 0 marks an input that was constant in training and is always exactly 0.
+
+    >>> columns = (Column("age", "numeric"), Column("city", "categorical", ("Bonn", "Rome")))
+    >>> X = np.array([[20, 0], [40, 0], [np.nan, 0], [30, 1], [30, 1], [30, 1]])
+    >>> scaler = Preprocessor.fit(X, columns)
+    >>> scaler.names, scaler.transform(X)[:3].round(2).tolist()
+    (('age', 'city=Rome'), [[-1.73, -1.0], [1.73, -1.0], [0.0, -1.0]])
+    """
+
+    names: tuple[str, ...]
+    groups: Rows
+    lookups: Mapping[int, Rows]
+    mean: Floats
+    scale: Floats
+
+    @classmethod
+    def fit(
+        cls, X: Floats, columns: Sequence[Column], weights: Floats | None = None
+    ) -> Preprocessor:
+        """Learn indicators, means and scales from training rows X (n, p), weights (n,)."""
+        weights = np.ones(len(X)) if weights is None else weights
+        names: list[str] = []
+        groups: list[int] = []
+        lookups: dict[int, Rows] = {}
+        for position, column in enumerate(columns):
+            new = [column.name]
+            if column.is_categorical:
+                slots, new = _indicators(X[:, position], column, weights)
+                lookups[position] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
+            names += new
+            groups += [position] * len(new)
+        ids = np.array(groups, dtype=np.int64)
+        raw = _expand(X, ids, lookups)
+        return cls(tuple(names), ids, lookups, *_moments(raw, weights))
+
+    def transform(self, X: Floats) -> Floats:
+        """Standardized inputs (n, q) of raw rows (n, p); new rows are allowed new levels."""
+        centred = _expand(X, self.groups, self.lookups) - self.mean
+        varies = (self.scale > 0) & ~np.isnan(centred)
+        out = np.zeros_like(centred)
+        np.divide(centred, self.scale, out=out, where=varies)
+        return out
+
+    def to_data(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """What was learned, as JSON-ready data and as arrays."""
+        statistics = {
+            "names": list(self.names),
+            "groups": self.groups.tolist(),
+            "lookups": {str(position): slots.tolist() for position, slots in self.lookups.items()},
+        }
+        return statistics, {"mean": self.mean, "scale": self.scale}
+
+    @classmethod
+    def from_data(
+        cls, statistics: Mapping[str, Any], arrays: Mapping[str, Floats], columns: Sequence[Column]
+    ) -> Preprocessor:
+        """The inverse of :meth:`to_data`.
+
+        Raises ValueError where the statistics do not belong to the columns.
+        """
+        lookups = {
+            int(position): np.array(slots, dtype=np.int64)
+            for position, slots in statistics["lookups"].items()
+        }
+        expected = {
+            position: len(column.levels) + FIRST_LEVEL
+            for position, column in enumerate(columns)
+            if column.is_categorical
+        }
+        if {position: len(slots) for position, slots in lookups.items()} != expected:
+            raise ValueError("the preprocessing statistics do not fit the columns")
+        groups = np.array(statistics["groups"], dtype=np.int64)
+        return cls(tuple(statistics["names"]), groups, lookups, arrays["mean"], arrays["scale"])
+
+
+def _indicators(cells: Floats, column: Column, weights: Floats) -> tuple[Rows, list[str]]:
+    """Which indicator each kind of cell sets, and the indicators' names."""
+    kinds = len(column.levels) + FIRST_LEVEL
+    where = _kinds(cells)
+    rows = np.bincount(where, minlength=kinds)
+    counts = np.maximum(rows, np.bincount(where, weights=weights, minlength=kinds))
+    enough = max(FEWEST_ROWS, SMALLEST_SHARE * max(len(cells), float(weights.sum())))
+    is_level = np.arange(kinds) >= FIRST_LEVEL
+    frequent = np.flatnonzero(is_level & (counts >= enough))
+    rare = np.flatnonzero(is_level & (counts < enough) & (rows > 0))
+
+    slots = np.full(kinds, NOWHERE, dtype=np.int64)
+    slots[frequent] = np.arange(len(frequent))
+    names = [f"{column.name}={column.levels[kind - FIRST_LEVEL]}" for kind in frequent]
+    if len(rare):
+        # Levels that training never saw are as good as rare; so is a first missing cell.
+        slots[slots == NOWHERE] = len(names)
+        names.append(f"{column.name}=(rare)")
+    if rows[MISSING]:
+        slots[MISSING] = len(names)
+        names.append(f"{column.name}=(missing)")
+    if len(names) == 2:
+        # Two indicators say the same thing twice; the second one is kept.
+        return np.where(slots == 1, 0, NOWHERE), names[1:]
+    return (slots, names) if names else (slots, [column.name])
+
+
+def _kinds(cells: Floats) -> Rows:
+    """Where each cell of a categorical column is looked up."""
+    return np.where(np.isnan(cells), MISSING, np.nan_to_num(cells) + FIRST_LEVEL).astype(np.int64)
+
+
+def _expand(X: Floats, groups: Rows, lookups: Mapping[int, Rows]) -> Floats:
+    """Unscaled inputs (n, q): numeric columns as they are, indicators as 0 and 1."""
+    out = X[:, groups]
+    for position, slots in lookups.items():
+        out[:, groups == position] = 0.0
+        target = slots[_kinds(X[:, position])]
+        rows = np.flatnonzero(target != NOWHERE)
+        out[rows, target[rows]] = 1.0
+    return np.ascontiguousarray(out)
+
+
+def _moments(raw: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted mean and standard deviation (ddof 0) after mean imputation.
+
+    Constant inputs are told by their values: the mean of n equal numbers can differ from them
+    in the last bit, and their computed deviation is then not 0.
+    """
+    seen = ~np.isnan(raw)
+    low = np.where(seen, raw, np.inf).min(axis=0)
+    high = np.where(seen, raw, -np.inf).max(axis=0)
+    share = weights[:, None] / weights.sum()
+    observed = (share * seen).sum(axis=0)
+    total = (share * np.where(seen, raw, 0.0)).sum(axis=0)
+    mean = np.divide(total, observed, out=np.zeros_like(total), where=observed > 0)
+    deviations = np.where(seen, raw - mean, 0.0)
+    scale = np.sqrt((share * deviations**2).sum(axis=0))
+    magnitude = np.maximum(np.abs(low), np.abs(high))
+    varies = (high > low) & (scale > ROUNDING * magnitude)
+    return np.where(high > low, mean, np.where(observed > 0, low, 0.0)), np.where(varies, scale, 0)

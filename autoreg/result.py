@@ -1,0 +1,120 @@
+"""What ``run_study`` returns: a finished study in the hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoreg.findings import Findings
+from autoreg.judge import Verdict
+from autoreg.model import Model
+from autoreg.report import summary_html, summary_lines
+from autoreg.select import Selection
+from autoreg.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResult:
+    """A finished study: its trials, its selection, its verdict and its model.
+
+    ``folder`` holds ledger, report and model; ``mlflow_run`` is the id of the parent run, None
+    without tracking; ``tracking_problem`` says what could not be written to MLflow, if anything.
+    """
+
+    findings: Findings
+    model: Model
+    folder: Path
+    mlflow_run: str | None = None
+    tracking_problem: str | None = None
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """All trials of all searches, one row each, best strength of each path."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(trial) for trial in self.findings.trials])
+
+    @property
+    def selection(self) -> Selection:
+        """What the final search chose."""
+        return self.findings.final
+
+    @property
+    def verdict(self) -> Verdict:
+        """How well that does on unseen rows."""
+        return self.findings.verdict
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.folder / "report.html"
+
+    @property
+    def summary(self) -> list[str]:
+        """The verdict in plain words, line by line."""
+        return summary_lines(self.findings)
+
+    def predict(self, frame: pd.DataFrame) -> Any:
+        """Predictions of the final model for a table, shape (n,)."""
+        return self.model.predict(frame)
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        """Class probabilities of the final model for a table, shape (n, C)."""
+        return self.model.predict_proba(frame)
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as one plain document; ``schema`` is its version."""
+        verdict, chosen = self.verdict, self.selection.chosen.candidate
+        held_out = verdict.held_out
+        return {
+            "schema": SCHEMA,
+            "study": self.findings.spec.study,
+            "status": "complete",
+            "selection": {**chosen.to_data(), "words": chosen.describe()},
+            "inner_best": verdict.inner_best,
+            "nested": {
+                "metric": verdict.metric,
+                "score": verdict.nested.value,
+                "low": verdict.nested.low,
+                "high": verdict.nested.high,
+            },
+            "held_out": None
+            if held_out is None
+            else {"score": held_out.score, "rows": held_out.rows, "opening": held_out.opening},
+            "none": {family: score.value for family, score in verdict.none.items()},
+            "signal": verdict.has_signal,
+            "trials": len(self.findings.trials),
+            "report": str(self.report),
+            "model": str(self.folder / "model"),
+            "mlflow_run": self.mlflow_run,
+            "summary": self.summary,
+        }
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.findings)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    best = trial.best_candidate
+    return {
+        "search": trial.search,
+        "number": trial.number,
+        "family": best.family,
+        "technique": best.label,
+        "candidate": best.describe(),
+        "origin": trial.origin,
+        "strength_norm": best.lead_strength,
+        "val_loss": trial.loss,
+        "train_loss": trial.train_loss,
+        "gap": trial.loss - trial.train_loss,
+        **trial.scores,
+        "fit_seconds": trial.seconds,
+        "flags": ", ".join(trial.flags),
+        "failure": trial.failure,
+    }

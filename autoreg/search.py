@@ -1,0 +1,238 @@
+"""Searches: ask, fit on the inner folds, score, tell; every trial goes to the ledger first.
+
+A search is a generator: it yields what it wants tried and receives the trial back. So the
+conductor can drive all K + 1 searches in lockstep, and ONE engine call serves all of them, while
+no search ever sees another's losses: the only things that reach a generator are its own trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from autoreg.data.dataset import Dataset, Floats
+from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
+from autoreg.folds import Fold, Plan
+from autoreg.metrics import metric
+from autoreg.metrics.base import baseline_predictions, row_losses
+from autoreg.space import Candidate, Space
+from autoreg.spec import StudySpec
+from autoreg.trial import Trial
+from autoreg.tuner import Tuner
+
+CURVE_POINTS = 100
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a search wants tried next, on all its inner folds."""
+
+    search: str
+    number: int
+    candidate: Candidate
+    origin: Literal["design", "sampler"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every search of a study shares: rows, folds, space, engine. No losses."""
+
+    table: Dataset
+    plan: Plan
+    space: Space
+    spec: StudySpec
+    engine: Engine
+    metrics: tuple[str, ...]
+    workers: int = 1
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """The names of the searches: one for each outer fold, and the final one."""
+        return tuple(self.plan.inner)
+
+
+Search = Generator[Ask, Trial, None]
+
+
+def search(name: str, tuner: Tuner, past: Sequence[Trial]) -> Search:
+    """One search: yields asks, receives trials; trials of the past are not tried again."""
+    trials: list[Trial] = list(past[: tuner.trials])
+    design = len(tuner.space.design())
+    while len(trials) < tuner.trials:
+        candidate = tuner.ask([(trial.candidate, trial.told) for trial in trials])
+        if candidate is None:
+            return
+        number = len(trials)
+        origin: Literal["design", "sampler"] = "design" if number < design else "sampler"
+        trials.append((yield Ask(name, number, candidate, origin)))
+
+
+def run_searches(
+    bench: Bench,
+    past: Mapping[str, Sequence[Trial]],
+    *,
+    record: Callable[[Trial], None],
+    round_done: Callable[[int], bool],
+    last_round: int | None = None,
+    on_fit: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, list[Trial]]:
+    """Drive all searches in lockstep to their budget; returns the trials of each.
+
+    In round n every search that has no trial n yet asks for it. ``record`` makes a trial
+    durable before its search is told. ``round_done`` may end all searches after a complete
+    common round by returning False; ``last_round`` repeats such an end from an earlier run.
+    """
+    trials = {name: list(past.get(name, ())) for name in bench.searches}
+    running: dict[str, Search] = {}
+    asks: dict[str, Ask] = {}
+    for name in bench.searches:
+        tuner = Tuner(bench.space, bench.spec.sampler, bench.spec.trials, bench.spec.seed, name)
+        running[name] = search(name, tuner, trials[name])
+        if (first := next(running[name], None)) is not None:
+            asks[name] = first
+    while asks:
+        round_number = min(ask.number for ask in asks.values())
+        if last_round is not None and round_number > last_round:
+            break
+        due = [ask for ask in asks.values() if ask.number == round_number]
+        for trial in evaluate(bench, due, on_fit):
+            record(trial)
+            trials[trial.search].append(trial)
+            try:
+                asks[trial.search] = running[trial.search].send(trial)
+            except StopIteration:
+                del asks[trial.search]
+        if not round_done(round_number):
+            break
+    return trials
+
+
+def evaluate(
+    bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], None]
+) -> list[Trial]:
+    """Fit all asked settings on the inner folds of their searches, in one engine call."""
+    work = [(ask, fold) for ask in asks for fold in bench.plan.inner[ask.search]]
+    jobs = [job_for(bench, ask.candidate, fold) for ask, fold in work]
+    outcomes = bench.engine.run(
+        jobs,
+        bench.table,
+        workers=bench.workers,
+        on_done=lambda done: on_fit(done, len(jobs)),
+    )
+    paired = zip(work, outcomes, strict=True)
+    return [
+        score(bench, ask, [outcome for _, outcome in group])
+        for ask, group in groupby(paired, key=lambda pair: pair[0][0])
+    ]
+
+
+def job_for(
+    bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None = None
+) -> Job:
+    """The fit of a candidate on a fold's training rows, predicting the fold's other rows."""
+    return Job(
+        candidate,
+        TrainingSet(fold.train, fold.excluded),
+        fold.test,
+        bench.spec.seed,
+        bench.space.strengths(candidate),
+        bench.spec.training,
+        steps,
+    )
+
+
+def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
+    """The trial that an ask's outcomes, one an inner fold, amount to."""
+    folds = bench.plan.inner[ask.search]
+    strengths = bench.space.strengths(ask.candidate)
+    weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
+    baselines = [featureless_loss(bench.table, fold.train, fold.test) for fold in folds]
+    common = {
+        "search": ask.search,
+        "number": ask.number,
+        "candidate": ask.candidate,
+        "origin": ask.origin,
+        "strengths": strengths,
+        "weights": weights,
+        "baseline": float(np.average(baselines, weights=weights)),
+        "seconds": sum(outcome.seconds for outcome in outcomes),
+    }
+    fits = [outcome for outcome in outcomes if isinstance(outcome, Fit)]
+    if len(fits) < len(folds):
+        nothing = np.zeros((max(1, len(strengths)), len(folds)))
+        return Trial(**common, losses=nothing, train_losses=nothing, failure=_reasons(outcomes))
+    losses = np.array([fold_losses(bench.table, f, fold) for f, fold in zip(fits, folds)]).T
+    trial = Trial(
+        **common,
+        losses=losses,
+        train_losses=np.array([fit.train_loss for fit in fits]).T,
+        steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
+        curve=_mean_curves(fits),
+        flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
+    )
+    return _with_scores(bench, trial, fits, folds)
+
+
+def fold_losses(table: Dataset, fit: Fit, fold: Fold) -> Floats:
+    """The weighted mean loss on a fold's test rows at each strength, shape (S,)."""
+    y, weights = table.y[fold.test], table.weights[fold.test]
+    losses = [row_losses(table.task, y, predicted) for predicted in fit.predictions]
+    return np.array([np.average(one, weights=weights) for one in losses])
+
+
+def featureless(table: Dataset, train: Floats, n: int) -> Floats:
+    """The predictions of the featureless model for n rows: training mean or class shares."""
+    y, weights = table.y[train], table.weights[train]
+    return baseline_predictions(table.task, y, weights, len(table.classes), n)
+
+
+def featureless_loss(table: Dataset, train: Floats, test: Floats) -> float:
+    """The weighted mean loss of the featureless model on a fold's test rows."""
+    predicted = featureless(table, train, len(test))
+    losses = row_losses(table.task, table.y[test], predicted)
+    return float(np.average(losses, weights=table.weights[test]))
+
+
+def metric_parts(
+    table: Dataset, names: Sequence[str], predicted: Floats, train: Floats, test: Floats
+) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each metric on one set of rows."""
+    baseline = featureless(table, train, len(test))
+    y, weights = table.y[test], table.weights[test]
+    return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
+
+
+def _with_scores(
+    bench: Bench, trial: Trial, fits: Sequence[Fit], folds: Sequence[Fold]
+) -> Trial:
+    from dataclasses import replace
+
+    parts = [
+        metric_parts(bench.table, bench.metrics, f.predictions[trial.best], fold.train, fold.test)
+        for f, fold in zip(fits, folds, strict=True)
+    ]
+    scores = {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+    return replace(trial, scores=scores)
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> str:
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    reasons = dict.fromkeys(failure.reason for failure in failed)
+    return f"{len(failed)} of {len(outcomes)} folds failed: {'; '.join(reasons)}"
+
+
+def _mean_curves(fits: Sequence[Fit]) -> dict[str, list[float]]:
+    """The folds' learning curves, averaged over as many folds as are still training."""
+    curves: dict[str, list[float]] = {}
+    for name in fits[0].curve:
+        longest = max(len(fit.curve[name]) for fit in fits)
+        table = np.full((len(fits), longest), np.nan)
+        for row, fit in zip(table, fits, strict=True):
+            row[: len(fit.curve[name])] = fit.curve[name]
+        thin = np.unique(np.linspace(0, longest - 1, min(longest, CURVE_POINTS)).astype(int))
+        curves[name] = np.nanmean(table, axis=0)[thin].tolist()
+    return curves

@@ -1,0 +1,60 @@
+"""The studies of a home folder as they lie on disk: finished, or waiting to be continued."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoreg.errors import StudyError
+from autoreg.home import home_folder
+
+
+@dataclass(frozen=True)
+class State:
+    """One study on disk, in words."""
+
+    study: str
+    status: str
+    selection: str = ""
+    score: str = ""
+
+
+def states(home: str | Path | None = None) -> Iterator[State]:
+    """Every study of the home folder, by name."""
+    for ledger in sorted((home_folder(home) / "studies").glob("*/ledger.jsonl")):
+        document = _result(ledger.parent)
+        if document is None:
+            trials = ledger.read_text(encoding="utf-8").count('{"kind":"trial"')
+            yield State(ledger.parent.name, f"unfinished, {trials} trials")
+            continue
+        nested = document["nested"]
+        score = f"{nested['metric']} {nested['score']:.3f} [{nested['low']:.3f}, {nested['high']:.3f}]"
+        yield State(ledger.parent.name, "complete", document["selection"]["words"], score)
+
+
+def finished(home: str | Path | None, study: str) -> dict[str, Any]:
+    """The result document of a finished study.
+
+    Raises StudyError where there is none, naming the nearest or the way to finish it.
+    """
+    known = {state.study: state for state in states(home)}
+    if study not in known:
+        near = difflib.get_close_matches(study, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"`autoreg run {study}` makes it"
+        raise StudyError(f"no study {study} was run in {home_folder(home)}; {hint}")
+    document = _result(home_folder(home) / "studies" / study)
+    if document is None:
+        raise StudyError(f"{study} is {known[study].status}; run it again to continue it")
+    return document
+
+
+def _result(folder: Path) -> dict[str, Any] | None:
+    path = folder / "result.json"
+    if not path.exists():
+        return None
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document

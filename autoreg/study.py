@@ -1,0 +1,360 @@
+"""The conductor: the order of the rooms and nothing else.
+
+    data -> sealed | development -> folds -> space -> searches -> selections -> judged on the
+    outer folds -> refit -> held-out rows opened once -> verdict -> model, report, MLflow
+
+Every step that costs time is in the ledger when it is done, so a run that was cut off, at any
+moment, continues to the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoreg import __version__
+from autoreg.data import load
+from autoreg.data.dataset import Dataset
+from autoreg.data.table import describe
+from autoreg.engines import engine_for
+from autoreg.engines.base import Failure, Fit
+from autoreg.errors import DataError, NoValidTrialError
+from autoreg.findings import Findings
+from autoreg.folds import Fold, plan
+from autoreg.home import home_folder, set_aside
+from autoreg.judge import (
+    HeldOut,
+    Judgement,
+    final_job,
+    judge_held_out,
+    judgement,
+    outer_work,
+    refit_job,
+    verdict,
+)
+from autoreg.ledger import Ledger, locked
+from autoreg.metrics import default_metrics, metric, undefined
+from autoreg.model import Model, Parameters
+from autoreg.progress import Progress, Silent
+from autoreg.report import write_report
+from autoreg.result import StudyResult
+from autoreg.sealed import Openings, Sealed, seal
+from autoreg.search import Bench, run_searches
+from autoreg.select import Selection, select
+from autoreg.space import Space
+from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.tracking import Tracker, open_tracker
+from autoreg.trial import FINAL, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["StudyResult", "prepare", "run_study"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study that is ready to start: checked, its held-out rows sealed, nothing fitted."""
+
+    spec: StudySpec
+    bench: Bench
+    held_out: Sealed | None
+    facts: Mapping[str, Any]
+
+    @property
+    def splits(self) -> dict[str, Any]:
+        """Plain facts about the splits."""
+        held_out = self.held_out.n if self.held_out else 0
+        return {**self.bench.plan.describe(), "held_out_rows": held_out}
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What a ledger must agree with to be continued."""
+        return {
+            "study": self.spec.study,
+            "configuration": self.spec.digest,
+            "data": self.bench.table.digest,
+            "splits": self.bench.plan.digest,
+        }
+
+
+def prepare(
+    study: StudySpec | Mapping[str, Any] | str | Path,
+    data: pd.DataFrame | tuple[Any, Any] | None = None,
+    *,
+    workers: int | None = None,
+) -> Prepared:
+    """Read and check everything that a study needs, before the first fit.
+
+    Raises SpecError, DataError or SpaceError, naming the place and the remedy.
+
+    >>> prepare("breast_cancer").held_out
+    Sealed(114 rows)
+    """
+    spec = _read(study)
+    table = load(spec.data, data)
+    development, held_out = seal(table, spec.held_out)
+    folds = plan(development, spec.folds, spec.seed)
+    assert isinstance(spec.space, SpaceSpec)
+    space = Space.build(spec.space, table.task)
+    metrics = _metrics(spec.metrics, development, folds.outer)
+    engine = engine_for(space.design(), table.task)
+    cores = workers or len(os.sched_getaffinity(0))
+    bench = Bench(development, folds, space, spec, engine, metrics, cores)
+    return Prepared(spec, bench, held_out, describe(table))
+
+
+def run_study(
+    study: StudySpec | Mapping[str, Any] | str | Path,
+    data: pd.DataFrame | tuple[Any, Any] | None = None,
+    *,
+    home: str | Path | None = None,
+    tracking: bool = True,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    fresh: bool = False,
+    reopen: bool = False,
+) -> StudyResult:
+    """Run a study, or continue one that was cut off, to its verdict.
+
+    Args:
+        study: a shipped name, a YAML file, or the same as a dictionary.
+        data: a table that holds the target column, or a pair (X, y); only where the study
+            names no source.
+        home: folder for state and MLflow store; ``AUTOREG_HOME`` or ``./mlruns`` by default.
+        tracking: write every trial to MLflow.
+        workers: processes; all cores by default. The result does not depend on it.
+        progress: a listener; none by default.
+        fresh: set an earlier state of this study aside and start anew.
+        reopen: open held-out rows that an earlier selection has seen already; marked as such.
+
+    Raises AutoregError (bad input, nothing valid); KeyboardInterrupt leaves a study that the
+    same call continues.
+
+    >>> import tempfile
+    >>> question = {"study": "tiny", "data": {"source": "wine"}, "space": "linear", "trials": 2}
+    >>> result = run_study(question, home=tempfile.mkdtemp(), tracking=False, workers=1)
+    >>> len(result.trials), result.verdict.nested.value > 0.9
+    (12, True)
+    """
+    ready = prepare(study, data, workers=workers)
+    place = home_folder(home)
+    folder = place / "studies" / ready.spec.study
+    if fresh:
+        set_aside(folder)
+    listener = progress or Silent()
+    with locked(folder), open_tracker(place, enabled=tracking) as tracker:
+        ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
+        tracker.begin(ready.spec, ready.spec.digest, ready.facts, ready.splits)
+        started = time.monotonic()
+        trials = _searched(ready, ledger, tracker, listener)
+        selections = {name: _select(ready, trials[name]) for name in ready.bench.searches}
+        judgements = _judged(ready, ledger, selections, listener)
+        model = _final_model(ready, selections[FINAL])
+        held_out = _opened(ready, model, selections[FINAL], Openings(place), reopen)
+        findings = Findings(
+            ready.spec,
+            ready.bench.space,
+            ready.facts,
+            ready.splits,
+            tuple(trial for name in ready.bench.searches for trial in trials[name]),
+            selections,
+            verdict(
+                ready.bench, selections, judgements, _inner_scores(trials, selections), held_out
+            ),
+            time.monotonic() - started,
+            _versions(),
+            _early_end(ready, trials, ledger),
+        )
+        return _written(findings, model, folder, tracker)
+
+
+def _read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+    if isinstance(study, StudySpec):
+        return study
+    return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
+
+
+def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:
+    """The metrics of a study; one that a fold cannot define is an error before the search."""
+    names = tuple(named) or default_metrics(table.task)
+    for name in names:
+        targets = (table.y[fold.test] for fold in folds)
+        if reason := undefined(metric(name, table.task), targets, len(table.classes)):
+            raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
+    return names
+
+
+def _searched(
+    ready: Prepared, ledger: Ledger, tracker: Tracker, listener: Progress
+) -> dict[str, list[Trial]]:
+    past = ledger.trials()
+    for trial in (one for trials in past.values() for one in trials):
+        tracker.trial(trial)
+    rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
+    stops = ledger.of("stop")
+    clock = _Clock(ready.spec.minutes, ledger)
+    best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
+    done = rounds
+    listener.begin("search", ready.spec.trials, rounds)
+
+    def record(trial: Trial) -> None:
+        nonlocal best
+        ledger.append("trial", trial.to_data())
+        tracker.trial(trial)
+        if trial.search == FINAL and not trial.failure:
+            best = min(best, trial.loss)
+
+    def round_done(number: int) -> bool:
+        nonlocal done
+        done = number + 1
+        listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
+        return clock.allows_another(number)
+
+    trials = run_searches(
+        ready.bench,
+        past,
+        record=record,
+        round_done=round_done,
+        last_round=stops[0]["round"] if stops else None,
+        on_fit=lambda fits, total: listener.advance(done + fits / (total + 1)),
+    )
+    listener.end()
+    return trials
+
+
+class _Clock:
+    """The time budget: its end is written to the ledger, so that a resumed run ends there too."""
+
+    def __init__(self, minutes: float | None, ledger: Ledger) -> None:
+        self.minutes, self.ledger = minutes, ledger
+        rounds = ledger.of("round")
+        self.spent = rounds[-1]["seconds"] if rounds else 0.0
+        self.started = time.monotonic()
+
+    def allows_another(self, number: int) -> bool:
+        """Whether time is left after a complete common round."""
+        if self.minutes is None:
+            return True
+        seconds = self.spent + time.monotonic() - self.started
+        self.ledger.append("round", {"round": number, "seconds": seconds})
+        if seconds < self.minutes * 60:
+            return True
+        self.ledger.append("stop", {"round": number})
+        return False
+
+
+def _select(ready: Prepared, trials: Sequence[Trial]) -> Selection:
+    return select(trials, ready.spec.select, ready.bench.space.incumbent)
+
+
+def _judged(
+    ready: Prepared, ledger: Ledger, selections: Mapping[str, Selection], listener: Progress
+) -> list[Judgement]:
+    """The judgements of all refits on the outer folds; those in the ledger are not repeated."""
+    work = outer_work(ready.bench, selections)
+    known = [Judgement.from_data(record["judgement"]) for record in ledger.of("judgement")]
+    have = {(one.fold, one.candidate.key) for one in known}
+    todo = [pair for pair in work if (pair[0].name, pair[1].candidate.key) not in have]
+    if not todo:
+        return known
+    listener.begin("judging", len(todo))
+    outcomes = ready.bench.engine.run(
+        [refit_job(ready.bench, contender, fold) for fold, contender in todo],
+        ready.bench.table,
+        workers=ready.bench.workers,
+        on_done=listener.advance,
+    )
+    for (fold, contender), outcome in zip(todo, outcomes, strict=True):
+        one = judgement(ready.bench, fold, contender.candidate, outcome)
+        ledger.append("judgement", {"judgement": one.to_data()})
+        known.append(one)
+    listener.end()
+    return known
+
+
+def _final_model(ready: Prepared, selection: Selection) -> Model:
+    """The selected candidate, refitted on all development rows."""
+    table = ready.bench.table
+    (outcome,) = ready.bench.engine.run([final_job(ready.bench, selection.chosen)], table)
+    if isinstance(outcome, Failure):
+        raise NoValidTrialError(
+            f"the final refit of {selection.chosen.candidate.describe()} on all development "
+            f"rows failed: {outcome.reason}"
+        )
+    about = {
+        "study": ready.spec.study,
+        "candidate": selection.chosen.candidate.to_data(),
+        "autoreg": __version__,
+    }
+    return Model(
+        table.columns, table.task, table.target, table.classes, _parameters(outcome), about
+    )
+
+
+def _parameters(fit: Fit) -> Parameters:
+    assert fit.model is not None, "a final job keeps its model"
+    return fit.model
+
+
+def _opened(
+    ready: Prepared, model: Model, selection: Selection, openings: Openings, reopen: bool
+) -> HeldOut | None:
+    if ready.held_out is None:
+        return None
+    digest = selection.digest(ready.bench.table.digest)
+    opening = ready.held_out.open(openings, digest, ready.spec.study, reopen=reopen)
+    if opening.rows is None:
+        return HeldOut(ready.held_out.n, opening.kind)
+    predicted = model.parameters.predictions(opening.rows.X, model.task)
+    return judge_held_out(ready.bench, predicted, opening.rows, opening.kind)
+
+
+def _inner_scores(
+    trials: Mapping[str, Sequence[Trial]], selections: Mapping[str, Selection]
+) -> Mapping[str, float]:
+    best = selections[FINAL].best.trial
+    return next(trial.scores for trial in trials[FINAL] if trial.number == best)
+
+
+def _early_end(
+    ready: Prepared, trials: Mapping[str, Sequence[Trial]], ledger: Ledger
+) -> tuple[str, ...]:
+    remarks = [f"{key} was left out: not for {ready.facts['task']}" for key in _left_out(ready)]
+    if ledger.of("stop"):
+        remarks.append(f"the time budget of {ready.spec.minutes:g} minutes ended the search")
+    elif any(len(one) < ready.spec.trials for one in trials.values()):
+        remarks.append("the space was exhausted before the budget of trials was spent")
+    return tuple(remarks)
+
+
+def _left_out(ready: Prepared) -> tuple[str, ...]:
+    return ready.bench.space.left_out
+
+
+def _written(
+    findings: Findings, model: Model, folder: Path, tracker: Tracker
+) -> StudyResult:
+    """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
+    model.save(folder / "model")
+    report = write_report(findings, folder)
+    run = tracker.finish(findings, report, folder / "model", model.example())
+    if run:
+        report = write_report(findings, folder, mlflow_run=run)
+    result = StudyResult(findings, model, folder, run, tracker.problem)
+    partial = folder / "result.json.new"
+    partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")
+    partial.replace(folder / "result.json")
+    return result
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("numpy", "scikit-learn", "torch", "optuna", "mlflow", "pandas")
+    return {"autoreg": __version__} | {name: version(name) for name in names}
