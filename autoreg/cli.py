@@ -218,7 +218,8 @@ def predict(
     from autoreg.data.files import read_table
     from autoreg.model import Model
 
-    loaded, frame = Model.load(model), read_table(data)
+    loaded = Model.load(model)
+    frame = read_table(data, loaded.columns)
     predicted = pd.DataFrame({"prediction": loaded.predict(frame)})
     if proba:
         names = [f"probability_{label}" for label in loaded.classes]

@@ -285,7 +285,8 @@ def _test_share(folds: Sequence[Fold]) -> float:
 
 def _score(name: str, judgements: Sequence[Judgement], share: float) -> Interval:
     parts = np.array([one.parts[name] for one in judgements])
-    return ratio_interval(parts, metric(name).finish, share)
+    measure = metric(name)
+    return ratio_interval(parts, measure.finish, share, ceiling=measure.ceiling)
 
 
 def _fold_score(name: str, one: Judgement) -> float:

@@ -65,12 +65,17 @@ def nadeau_bengio(
 
 
 def ratio_interval(
-    parts: Floats, finish: Callable[[float], float], test_share: float, *, level: float = LEVEL
+    parts: Floats,
+    finish: Callable[[float], float],
+    test_share: float,
+    *,
+    ceiling: float = math.inf,
+    level: float = LEVEL,
 ) -> Interval:
     """The interval of a metric that is a ratio of sums over folds, such as R2 or accuracy.
 
     ``parts`` (K, 2) are the folds' numerators and denominators; ``finish`` is the metric's
-    monotone transform of the pooled ratio. The ratio is linearized around its pooled value,
+    monotone transform of the pooled ratio, which lies in [0, ``ceiling``]. The ratio is linearized around its pooled value,
     ``r_k = r + (numerator_k - r * denominator_k) / mean(denominator)``, whose mean over the
     folds is exactly the pooled ratio. Source: Cochran 1977, Sampling Techniques, section 6.3,
     with the variance of Nadeau & Bengio 2003.
@@ -82,5 +87,5 @@ def ratio_interval(
     pooled = float(numerators.sum() / denominators.sum())
     folds = pooled + (numerators - pooled * denominators) / denominators.mean()
     raw = nadeau_bengio(folds, test_share, level=level)
-    ends = sorted(finish(max(end, 0.0)) for end in (raw.low, raw.high))
+    ends = sorted(finish(min(max(end, 0.0), ceiling)) for end in (raw.low, raw.high))
     return Interval(finish(pooled), ends[0], ends[1], level)

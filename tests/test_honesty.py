@@ -17,11 +17,10 @@ from autoreg.engines.base import TrainingSet
 from autoreg.engines.loop import LoopEngine
 from autoreg.judge import refit_job
 from autoreg.sealed import seal
-from autoreg.search import run_searches
+from autoreg.search import job_for, run_searches
 from autoreg.select import select
-from autoreg.spec import DataSpec
+from autoreg.spec import DataSpec, seed_for
 from autoreg.splitters import holdout
-from autoreg.spec import seed_for
 from autoreg.study import prepare
 
 SPACE = {
@@ -88,13 +87,9 @@ def test_labels_of_held_out_rows_are_as_far_away():
 
 def test_no_trial_and_no_search_object_holds_held_out_rows():
     ready = prepare(study("wine"))
-    assert ready.bench.table.n == data_rows(ready) - ready.held_out.n
+    assert ready.bench.table.n == ready.facts["rows"] - ready.held_out.n
     for fold in (*ready.bench.plan.outer, *ready.bench.plan.inner["final"]):
         assert max(fold.train.max(), fold.test.max()) < ready.bench.table.n
-
-
-def data_rows(ready):
-    return ready.facts["rows"]
 
 
 # ---- an outer block --------------------------------------------------------------------------
@@ -172,19 +167,10 @@ def test_a_fit_depends_on_its_training_rows_only(wine_bench, family):
     excluded = np.setdiff1d(np.arange(wine_bench.table.n), fold.train)
     table = garble(wine_bench.table, excluded, "huge")
     for steps in (None, 12):
-        jobs = [
-            replace(job, predict=fold.train[:20], strengths=(0.1,) if family == "linear" else ())
-            for job in [refit_job_like(wine_bench, one, fold, steps)]
-        ]
+        jobs = [replace(job_for(wine_bench, one, fold, steps=steps), predict=fold.train[:20])]
         clean, dirty = (wine_bench.engine.run(jobs, data)[0] for data in (wine_bench.table, table))
         assert np.array_equal(clean.predictions, dirty.predictions)
         assert clean.steps == dirty.steps
-
-
-def refit_job_like(bench, one, fold, steps):
-    from autoreg.search import job_for
-
-    return job_for(bench, one, fold, steps=steps)
 
 
 # ---- searches do not talk --------------------------------------------------------------------
@@ -223,17 +209,13 @@ def test_a_scaler_that_sees_all_rows_is_caught(wine_bench, monkeypatch):
 
     bench = replace(wine_bench, spec=wine_bench.spec.model_copy(update={"trials": 2}))
 
-    class SeesAll(Preprocessor):
-        pass
-
-    def leak(table):
-        def fit(X, columns, weights=None):
-            return Preprocessor.fit(table.X, columns)
-
-        return fit
-
     def run(which):
-        monkeypatch.setattr(loop_linear, "Preprocessor", type("P", (), {"fit": leak(which.table)}))
+        class SeesAll:
+            @staticmethod
+            def fit(X, columns, weights=None):
+                return Preprocessor.fit(which.table.X, columns)
+
+        monkeypatch.setattr(loop_linear, "Preprocessor", SeesAll)
         return searched(which)[0]["outer-1"]
 
     rows = bench.plan.outer[1].test
@@ -247,10 +229,10 @@ def test_a_candidate_passed_between_searches_is_caught(wine_bench, monkeypatch):
     shared = []
 
     def gossip(self, history):
-        shared.extend(history)
-        best = min(shared, key=lambda pair: pair[1])[0] if len(history) > 9 else None
         tried = {one.key for one, _ in history}
-        return best if best and best.key not in tried else honest(self, history)
+        heard = [one for one in shared if one.key not in tried]
+        shared.append(heard[0] if heard else honest(self, history))
+        return shared[-1]
 
     monkeypatch.setattr(tuner.Tuner, "ask", gossip)
     together, _ = searched(wine_bench)

@@ -39,7 +39,14 @@ def test_a_ratio_is_pooled_not_averaged():
 
 
 def test_equal_denominators_give_the_plain_interval():
-    values = np.array([0.1, 0.4, 0.35])
+    values = np.array([0.3, 0.4, 0.35])
     plain = nadeau_bengio(values, 0.5)
     ratio = ratio_interval(np.column_stack([values, np.ones(3)]), float, 0.5)
     assert (ratio.low, ratio.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_an_interval_never_leaves_what_the_metric_can_be():
+    parts = np.column_stack([[0.99, 0.9, 1.0], np.ones(3)])
+    assert ratio_interval(parts, float, 0.5, ceiling=1.0).high == 1.0
+    worse = np.column_stack([[0.01, 0.1, 0.0], np.ones(3)])
+    assert ratio_interval(worse, float, 0.5).low == 0.0

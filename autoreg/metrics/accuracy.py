@@ -11,6 +11,7 @@ class Accuracy(Metric):
     title = "accuracy"
     tasks = CLASSIFICATION
     greater_is_better = True
+    ceiling = 1.0
     references = ("Sokolova & Lapalme 2009, Information Processing & Management 45(4)",)
 
     def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:

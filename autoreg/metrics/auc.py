@@ -14,6 +14,7 @@ class Auc(EveryClass):
     title = "AUC"
     tasks = CLASSIFICATION
     greater_is_better = True
+    ceiling = 1.0
     references = (
         "Hanley & McNeil 1982, Radiology 143(1); Provost & Domingos 2000 (one against the rest)",
     )

@@ -13,6 +13,7 @@ class BalancedAccuracy(EveryClass):
     title = "balanced accuracy"
     tasks = CLASSIFICATION
     greater_is_better = True
+    ceiling = 1.0
     references = ("Brodersen et al. 2010, ICPR, equation (1)",)
 
     def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:

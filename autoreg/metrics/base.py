@@ -11,6 +11,7 @@ finished: root mean squared error is the root of the pooled mean, and R2 is
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -70,7 +71,8 @@ class Metric(ABC):
     """One metric: a ratio of two sums over rows, finished by a monotone function.
 
     Subclasses declare ``title`` (for people), ``tasks``, ``greater_is_better`` and
-    ``references``; ``name`` is the file name. In all methods ``y`` is (n,), ``predictions`` and
+    ``references``; ``name`` is the file name; ``ceiling`` bounds the ratio, so that no interval
+    promises more than perfection. In all methods ``y`` is (n,), ``predictions`` and
     ``baseline`` are (n, C), the baseline being the featureless predictions of the same
     training rows, and ``weights`` is (n,).
     """
@@ -80,6 +82,7 @@ class Metric(ABC):
     tasks: ClassVar[tuple[str, ...]]
     greater_is_better: ClassVar[bool]
     references: ClassVar[tuple[str, ...]]
+    ceiling: ClassVar[float] = math.inf
 
     def __init_subclass__(cls) -> None:
         cls.name = cls.__module__.rpartition(".")[2]
