@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -248,7 +248,7 @@ def _places(document: dict[str, Any]) -> list[str]:
     return [f"report   {document['report']}", f"model    {document['model']}", f"mlflow   {mlflow}"]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A table for people on a terminal, tab-separated lines for programs."""
     if not sys.stdout.isatty():
         for row in rows:
@@ -301,8 +301,9 @@ class _Bars:
 
     def begin(self, phase: str, steps: int, done: int = 0) -> None:
         self.before = done
-        fields = {"count": f"{done}/{steps}", "left": "?", "note": ""}
-        self.task = self.bars.add_task(phase, total=steps, completed=done, **fields)
+        self.task = self.bars.add_task(
+            phase, total=steps, completed=done, count=f"{done}/{steps}", left="?", note=""
+        )
 
     def advance(self, done: float, note: str = "") -> None:
         from autoreg.progress import time_to_go
@@ -310,10 +311,13 @@ class _Bars:
         task = next(task for task in self.bars.tasks if task.id == self.task)
         total = task.total or 0
         left = time_to_go(task.elapsed or 0, done - self.before, total - done)
-        fields = {"count": f"{int(done)}/{int(total)}", "left": left}
-        if note:
-            fields["note"] = note
-        self.bars.update(self.task, completed=done, **fields)
+        self.bars.update(
+            self.task,
+            completed=done,
+            count=f"{int(done)}/{int(total)}",
+            left=left,
+            note=note or task.fields["note"],
+        )
 
     def end(self) -> None:
         self.bars.update(self.task, left="0:00")

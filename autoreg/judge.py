@@ -162,9 +162,7 @@ class Verdict:
 # ---- what is refitted ------------------------------------------------------------------------
 
 
-def outer_work(
-    bench: Bench, selections: Mapping[str, Selection]
-) -> list[tuple[Fold, Contender]]:
+def outer_work(bench: Bench, selections: Mapping[str, Selection]) -> list[tuple[Fold, Contender]]:
     """The refits that the verdict needs: each fold's choice, and the sets compared with it.
 
     Compared are the sets that did best in the final search, the incumbent and ``none`` of each
@@ -253,8 +251,8 @@ def verdict(
         ),
         standings=standings,
         none={s.family: s.score for s in standings if s.label == "none" and s.score},
-        runner_up=_margin(standings, winner, runner_up and runner_up.candidate, share),
-        incumbent=_margin(standings, winner, final.incumbent and final.incumbent.candidate, share),
+        runner_up=_margin(standings, winner, runner_up, share),
+        incumbent=_margin(standings, winner, final.incumbent, share),
         signal=nadeau_bengio(baselines - losses, share, weights=weights),
         agreement=sum(one.candidate.technique_set == winner for one in chosen),
         held_out=held_out,
@@ -263,9 +261,7 @@ def verdict(
     )
 
 
-def judge_held_out(
-    bench: Bench, predicted: Any, rows: Dataset, opening: str
-) -> HeldOut:
+def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: str) -> HeldOut:
     """Score the final model's predictions of the opened rows."""
     table = bench.table
     baseline = featureless(table, np.arange(table.n), rows.n)
@@ -293,9 +289,7 @@ def _fold_score(name: str, one: Judgement) -> float:
     return metric(name).pooled([one.parts[name]])
 
 
-def _fold_verdict(
-    bench: Bench, selection: Selection, one: Judgement, fold: Fold
-) -> FoldVerdict:
+def _fold_verdict(bench: Bench, selection: Selection, one: Judgement, fold: Fold) -> FoldVerdict:
     return FoldVerdict(
         fold.name,
         one.candidate,
@@ -324,8 +318,7 @@ def _standings(
                 sets = found.setdefault(one.candidate.technique_set, {})
                 sets.setdefault(fold.name, by_key[fold.name, one.candidate.key])
     standings = [
-        _standing(bench, family, label, judged, share)
-        for (family, label), judged in found.items()
+        _standing(bench, family, label, judged, share) for (family, label), judged in found.items()
     ]
     return tuple(sorted(standings, key=_mean_loss))
 
@@ -353,13 +346,13 @@ def _mean_loss(standing: Standing) -> tuple[bool, float]:
 def _margin(
     standings: Sequence[Standing],
     winner: tuple[str, str],
-    other: Candidate | None,
+    other: Contender | None,
     share: float,
 ) -> Margin | None:
-    if other is None or other.technique_set == winner:
+    if other is None or other.candidate.technique_set == winner:
         return None
     by_set = {(one.family, one.label): one for one in standings}
-    family, label = other.technique_set
+    family, label = other.candidate.technique_set
     both = [
         (theirs, mine)
         for theirs, mine in zip(

@@ -108,7 +108,7 @@ class Model:
         if self.task == "regression":
             return self.parameters.outputs(X)[:, 0]
         best = self.parameters.predictions(X, self.task).argmax(axis=1)
-        return np.array(self.classes)[best]
+        return np.asarray(np.array(self.classes)[best])
 
     def predict_proba(self, frame: pd.DataFrame) -> Floats:
         """Class probabilities (n, C) in the order of ``classes``."""

@@ -8,13 +8,13 @@ no search ever sees another's losses: the only things that reach a generator are
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 import numpy as np
 
-from autoreg.data.dataset import Dataset, Floats
+from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
 from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
@@ -111,9 +111,7 @@ def run_searches(
     return trials
 
 
-def evaluate(
-    bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], None]
-) -> list[Trial]:
+def evaluate(bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], None]) -> list[Trial]:
     """Fit all asked settings on the inner folds of their searches, in one engine call."""
     work = [(ask, fold) for ask in asks for fold in bench.plan.inner[ask.search]]
     jobs = [job_for(bench, ask.candidate, fold) for ask, fold in work]
@@ -130,9 +128,7 @@ def evaluate(
     ]
 
 
-def job_for(
-    bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None = None
-) -> Job:
+def job_for(bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None = None) -> Job:
     """The fit of a candidate on a fold's training rows, predicting the fold's other rows."""
     return Job(
         candidate,
@@ -149,32 +145,34 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     """The trial that an ask's outcomes, one an inner fold, amount to."""
     folds = bench.plan.inner[ask.search]
     strengths = bench.space.strengths(ask.candidate)
+    nothing = np.zeros((max(1, len(strengths)), len(folds)))
     weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
     baselines = [featureless_loss(bench.table, fold.train, fold.test) for fold in folds]
-    common = {
-        "search": ask.search,
-        "number": ask.number,
-        "candidate": ask.candidate,
-        "origin": ask.origin,
-        "strengths": strengths,
-        "weights": weights,
-        "baseline": float(np.average(baselines, weights=weights)),
-        "seconds": sum(outcome.seconds for outcome in outcomes),
-    }
+    blank = Trial(
+        ask.search,
+        ask.number,
+        ask.candidate,
+        ask.origin,
+        strengths,
+        losses=nothing,
+        weights=weights,
+        train_losses=nothing,
+        baseline=float(np.average(baselines, weights=weights)),
+        seconds=sum(outcome.seconds for outcome in outcomes),
+    )
     fits = [outcome for outcome in outcomes if isinstance(outcome, Fit)]
     if len(fits) < len(folds):
-        nothing = np.zeros((max(1, len(strengths)), len(folds)))
-        return Trial(**common, losses=nothing, train_losses=nothing, failure=_reasons(outcomes))
-    losses = np.array([fold_losses(bench.table, f, fold) for f, fold in zip(fits, folds)]).T
-    trial = Trial(
-        **common,
-        losses=losses,
+        return replace(blank, failure=_reasons(outcomes))
+    pairs = list(zip(fits, folds, strict=True))
+    trial = replace(
+        blank,
+        losses=np.array([fold_losses(bench.table, fit, fold) for fit, fold in pairs]).T,
         train_losses=np.array([fit.train_loss for fit in fits]).T,
         steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
         curve=_mean_curves(fits),
         flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
     )
-    return _with_scores(bench, trial, fits, folds)
+    return replace(trial, scores=_scores(bench, trial.best, pairs))
 
 
 def fold_losses(table: Dataset, fit: Fit, fold: Fold) -> Floats:
@@ -184,13 +182,13 @@ def fold_losses(table: Dataset, fit: Fit, fold: Fold) -> Floats:
     return np.array([np.average(one, weights=weights) for one in losses])
 
 
-def featureless(table: Dataset, train: Floats, n: int) -> Floats:
+def featureless(table: Dataset, train: Rows, n: int) -> Floats:
     """The predictions of the featureless model for n rows: training mean or class shares."""
     y, weights = table.y[train], table.weights[train]
     return baseline_predictions(table.task, y, weights, len(table.classes), n)
 
 
-def featureless_loss(table: Dataset, train: Floats, test: Floats) -> float:
+def featureless_loss(table: Dataset, train: Rows, test: Rows) -> float:
     """The weighted mean loss of the featureless model on a fold's test rows."""
     predicted = featureless(table, train, len(test))
     losses = row_losses(table.task, table.y[test], predicted)
@@ -198,7 +196,7 @@ def featureless_loss(table: Dataset, train: Floats, test: Floats) -> float:
 
 
 def metric_parts(
-    table: Dataset, names: Sequence[str], predicted: Floats, train: Floats, test: Floats
+    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
 ) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each metric on one set of rows."""
     baseline = featureless(table, train, len(test))
@@ -206,17 +204,13 @@ def metric_parts(
     return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
 
 
-def _with_scores(
-    bench: Bench, trial: Trial, fits: Sequence[Fit], folds: Sequence[Fold]
-) -> Trial:
-    from dataclasses import replace
-
+def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> dict[str, float]:
+    """The metrics at one strength of the path, pooled over the folds."""
     parts = [
-        metric_parts(bench.table, bench.metrics, f.predictions[trial.best], fold.train, fold.test)
-        for f, fold in zip(fits, folds, strict=True)
+        metric_parts(bench.table, bench.metrics, fit.predictions[strength], fold.train, fold.test)
+        for fit, fold in pairs
     ]
-    scores = {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
-    return replace(trial, scores=scores)
+    return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> str:

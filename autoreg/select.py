@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -179,7 +180,7 @@ def _by_rule(rule: str, best: _Option, options: Sequence[_Option]) -> tuple[_Opt
 def _within_one_error(option: _Option, best: _Option) -> bool:
     """Whether the paired difference to the best is at most one standard error of it."""
     difference = option.folds - best.folds
-    error = float(np.std(difference, ddof=1)) / np.sqrt(len(difference))
+    error = float(np.std(difference, ddof=1)) / math.sqrt(len(difference))
     return option.loss - best.loss <= error
 
 

@@ -316,10 +316,9 @@ class Space:
             return ()
         offers = chain.from_iterable(self.families.values())
         offer = next(o for o in offers if any(o.kind.key == t.key for t in one.techniques))
-        dial = next(own for own in offer.dials if own.name == dial.name)
-        return tuple(
-            float(dial.at(step / (self.path_points - 1))) for step in range(self.path_points)
-        )
+        narrowed = next(own for own in offer.dials if own.name == dial.name)
+        last = self.path_points - 1
+        return tuple(float(narrowed.at(step / last)) for step in range(self.path_points))
 
     @property
     def is_finite(self) -> bool:

@@ -21,7 +21,6 @@ from autoreg.errors import SpecError
 
 PACKAGE = Path(__file__).parent
 Where = tuple[str | int, ...]
-_M = TypeVar("_M", bound=BaseModel)
 
 
 def seed_for(*names: str | int) -> int:
@@ -38,6 +37,9 @@ class Frozen(BaseModel):
     """Base of all parts of a file: immutable, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+_M = TypeVar("_M", bound=Frozen)
 
 
 class DataSpec(Frozen):

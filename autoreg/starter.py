@@ -106,4 +106,3 @@ def _roles(declared: dict[str, Any]) -> str:
 def _quoted(text: str) -> str:
     """A YAML scalar: plain where that is safe, quoted otherwise."""
     return text if re.fullmatch(r"[A-Za-z_./][\w./-]*", text) else json.dumps(text)
-

@@ -32,7 +32,9 @@ def states(home: str | Path | None = None) -> Iterator[State]:
             yield State(ledger.parent.name, f"unfinished, {trials} trials")
             continue
         nested = document["nested"]
-        score = f"{nested['metric']} {nested['score']:.3f} [{nested['low']:.3f}, {nested['high']:.3f}]"
+        score = (
+            f"{nested['metric']} {nested['score']:.3f} [{nested['low']:.3f}, {nested['high']:.3f}]"
+        )
         yield State(ledger.parent.name, "complete", document["selection"]["words"], score)
 
 

@@ -75,7 +75,8 @@ def ratio_interval(
     """The interval of a metric that is a ratio of sums over folds, such as R2 or accuracy.
 
     ``parts`` (K, 2) are the folds' numerators and denominators; ``finish`` is the metric's
-    monotone transform of the pooled ratio, which lies in [0, ``ceiling``]. The ratio is linearized around its pooled value,
+    monotone transform of the pooled ratio, which lies in [0, ``ceiling``]. The ratio is
+    linearized around its pooled value,
     ``r_k = r + (numerator_k - r * denominator_k) / mean(denominator)``, whose mean over the
     folds is exactly the pooled ratio. Source: Cochran 1977, Sampling Techniques, section 6.3,
     with the variance of Nadeau & Bengio 2003.

@@ -337,9 +337,7 @@ def _left_out(ready: Prepared) -> tuple[str, ...]:
     return ready.bench.space.left_out
 
 
-def _written(
-    findings: Findings, model: Model, folder: Path, tracker: Tracker
-) -> StudyResult:
+def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
     model.save(folder / "model")
     report = write_report(findings, folder)

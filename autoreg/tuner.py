@@ -76,9 +76,7 @@ class Tuner:
             history = [(one, loss) for one, loss in history if one.family == family]
         for one, loss in history:
             point = {name: value for name, value in self.space.encode(one).items() if name in box}
-            study.add_trial(
-                optuna.create_trial(params=point, distributions=box, value=float(loss))
-            )
+            study.add_trial(optuna.create_trial(params=point, distributions=box, value=float(loss)))
         return self.space.decode(study.ask(box).params | fixed)
 
     def owed(self, history: History) -> str | None:

@@ -259,7 +259,10 @@ def test_a_failed_fold_is_recorded_counted_and_never_selected(tmp_path, monkeypa
 
 
 def test_a_failed_outer_refit_is_scored_as_featureless_and_flagged(tmp_path, monkeypatch):
-    failing(monkeypatch, lambda job: job.steps is not None and job.training.excluded == ("block-0",))
+    def is_first_refit(job):
+        return job.steps is not None and job.training.excluded == ("block-0",)
+
+    failing(monkeypatch, is_first_refit)
     result = run(tmp_path)
     fold = result.verdict.folds[0]
     assert fold.loss == fold.baseline_loss
@@ -282,7 +285,7 @@ def test_no_valid_trial_raises_and_opens_nothing(tmp_path, monkeypatch):
         ({"data": {"source": "wines"}}, "did you mean wine"),
         ({"metrics": ["acuracy"]}, "did you mean accuracy"),
         ({"metrics": ["r2"]}, "not for multiclass"),
-        ({"space": SPACE | {"incumbent": {"family": "linear", "techniques": ["mcp"]}}}, "incumbent"),
+        ({"space": SPACE | {"incumbent": {"family": "linear", "techniques": ["x"]}}}, "incumbent"),
         ({"trails": 3}, "did you mean trials"),
         ({"folds": {"outer": 200}}, "fold"),
     ],

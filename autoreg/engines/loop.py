@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -93,7 +94,7 @@ def fit(job: Job, table: Dataset) -> Outcome:
     _, fitter = FAMILIES[job.candidate.family]()  # before the limit, which must find its BLAS
     start = time.perf_counter()
     try:
-        with threadpool_limits(limits=1):
+        with threadpool_limits(limits=1), np.errstate(all="ignore"):  # a Fit is checked at the end
             return fitter(job, table)
     except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
         reason = f"{type(error).__name__}: {error}"

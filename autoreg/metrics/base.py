@@ -85,6 +85,7 @@ class Metric(ABC):
     ceiling: ClassVar[float] = math.inf
 
     def __init_subclass__(cls) -> None:
+        """Take the name from the file."""
         cls.name = cls.__module__.rpartition(".")[2]
 
     @abstractmethod

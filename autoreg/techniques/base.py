@@ -271,6 +271,7 @@ class Technique:
     on_by_default: ClassVar[bool] = False
 
     __slots__ = ("_values",)
+    _values: tuple[tuple[str, Value], ...]
 
     def __init_subclass__(cls) -> None:
         cls.key = cls.__module__.rpartition(".")[2]
@@ -332,9 +333,7 @@ class Technique:
         return Penalty()
 
     @staticmethod
-    def batch(
-        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws
-    ) -> tuple[Tensor, Tensor]:
+    def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
         """Change a training batch: inputs (M, B, p) and soft targets (M, B, C)."""
         return inputs, targets
 
