@@ -7,6 +7,7 @@ Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -17,9 +18,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from autoreg import __version__
 from autoreg.errors import AutoregError
 
 app = typer.Typer(
@@ -43,10 +46,25 @@ HomeOption = Annotated[
 def main() -> None:
     """Run the command line; errors meant for people end with exit code 2."""
     try:
-        app()
+        app(prog_name="autoreg")
     except AutoregError as error:
-        err.print(f"[bold red]error:[/] {error}", markup=True, soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"autoreg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -77,7 +95,7 @@ def run(
     spec = read_study(study).model_copy(
         update={name: value for name, value in changes.items() if value is not None}
     )
-    err.print(f"[bold]{spec.study}[/]: {spec.question or 'no question given'}")
+    err.print(f"[bold]{spec.study}[/]: {escape(spec.question or 'no question given')}")
     from autoreg.study import run_study
 
     with _progress() as listener:
@@ -96,7 +114,7 @@ def run(
             err.print(f"\nstopped; every finished trial is kept, `{again}` continues")
             raise typer.Exit(130) from None
     if result.tracking_problem:
-        err.print(f"[yellow]MLflow:[/] {result.tracking_problem}")
+        err.print(f"[yellow]MLflow:[/] {escape(result.tracking_problem)}")
     if as_json:
         typer.echo(json.dumps(result.to_data()))
         return
@@ -261,7 +279,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def _explained(kind: Any) -> Iterator[str]:
-    yield f"{kind.key}: {(kind.__doc__ or '').strip()}"
+    yield f"{kind.key}: {inspect.cleandoc(kind.__doc__ or '')}"
     yield f"  families    {', '.join(kind.families)}"
     yield f"  tasks       {', '.join(kind.tasks)}"
     yield f"  acts on     {', '.join(sorted(kind.seams())) or 'nothing'}"

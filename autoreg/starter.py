@@ -27,7 +27,7 @@ question: >-
 data:
   source: {source}
   target: {target_yaml}
-  task: {task}                   # inferred; change it if it is wrong
+{task_line}
 {roles}
 # What may be tried: `autoreg spaces` lists the shipped spaces, a file of your own works too.
 space: linear_and_network
@@ -73,6 +73,7 @@ def starter_study(
         target=target,
         target_yaml=_quoted(target),
         roles=_roles(roles),
+        task_line=f"  task: {facts['task']}".ljust(33) + "# inferred; change it if it is wrong",
         held_out="none" if facts["rows"] < TINY else 0.2,
         missing=facts["missing_cells"],
         classes=f" of {len(facts['classes'])} classes" if facts["classes"] else "",
