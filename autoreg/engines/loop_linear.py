@@ -1,6 +1,6 @@
 """The plain linear engine: one training set and one path of strengths at a time.
 
-What is minimized, and how, is told in ``linear.py``.
+What is minimized is told in ``linear_objective.py``, and how, in ``linear.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import numpy as np
 
 from autoreg.data.dataset import Dataset, Floats
 from autoreg.engines.base import Fit, Job, Outcome, checked
-from autoreg.engines.linear import Sample, solve
+from autoreg.engines.linear import solve
+from autoreg.engines.linear_objective import Sample
 from autoreg.metrics.base import row_losses
 from autoreg.preprocess import Preprocessor
 from autoreg.techniques.base import Penalty, Range

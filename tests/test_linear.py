@@ -1,0 +1,456 @@
+"""The plain linear engine: laws over every linear technique and task, and other solvers' answers.
+
+The reference formulas below are written from the definition of the objective and share no code
+with the engine.
+"""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
+
+from autoreg.data.dataset import Column, Dataset
+from autoreg.engines import linear
+from autoreg.engines.base import Job, TrainingSet
+from autoreg.engines.loop_linear import fit_linear
+from autoreg.metrics import row_losses
+from autoreg.space import Candidate, candidate
+from autoreg.techniques import catalogue, technique
+
+TASKS = ("regression", "binary", "multiclass")
+TRAIN, TEST = np.arange(90), np.arange(90, 120)
+
+
+def settings():
+    """Every linear technique, with its other dials at their ends and their default."""
+    for kind in catalogue().values():
+        if "linear" not in kind.families:
+            continue
+        others = [dial for dial in kind.dials if not dial.path]
+        values = {tuple(dial.at(u) for dial in others) for u in (0.0, 0.5, 1.0)}
+        for chosen in sorted(values):
+            named = dict(zip((dial.name for dial in others), chosen, strict=True))
+            one = candidate("linear", [kind(**named)] if kind.key != "none" else [], {})
+            yield pytest.param(one, id="-".join([kind.key, *(f"{v:g}" for v in chosen)]))
+
+
+ALL = list(settings())
+PATHS = [param for param in ALL if param.values[0].path is not None]
+SPARSE = [p for p in PATHS if p.values[0].techniques[0].penalty().l1 > 0]
+
+
+def table(task, n=120, p=5, classes=3, seed=0, weighted=True):
+    """Correlated inputs on different scales, a noisy target, uneven weights."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n, p))
+    X = (latent + 0.7 * latent[:, [0]]) * 10.0 ** rng.integers(-2, 3, p) + 5
+    signal = latent[:, : min(p, 4)] @ np.linspace(2.0, -1.0, min(p, 4))
+    if task == "regression":
+        y = 30 * signal + 100 + 20 * rng.normal(size=n)
+    else:
+        count = 2 if task == "binary" else classes
+        noisy = signal + 1.5 * rng.normal(size=n)
+        y = np.searchsorted(np.quantile(noisy, np.arange(1, count) / count), noisy)
+    weight = rng.uniform(0.5, 2.0, n) if weighted else None
+    columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
+    labels = () if task == "regression" else tuple(range(int(y.max()) + 1))
+    return Dataset("made", columns, X, y, task, "y", labels, weight=weight)
+
+
+def fitted(one, data, strengths=None, train=TRAIN, predict=TEST, keep=False):
+    if strengths is None:
+        strengths = path(one)
+    return fit_linear(
+        Job(one, TrainingSet(train, ("f",)), predict, 0, strengths, keep_model=keep), data
+    )
+
+
+def path(one, points=9):
+    return () if one.path is None else tuple(one.path.at(u) for u in np.linspace(0, 1, points))
+
+
+class Problem:
+    """The objective, from its definition, on a data set's training rows."""
+
+    def __init__(self, one: Candidate, data, rows=TRAIN):
+        w = data.weights[rows]
+        X = data.X[rows]
+        self.v = w / w.sum()
+        self.mean = self.v @ X
+        scale = np.sqrt(self.v @ (X - self.mean) ** 2)
+        self.scale = np.where(scale > 0, scale, 1.0)
+        self.X = (X - self.mean) / self.scale
+        self.y, self.task, self.penalty = data.y[rows], data.task, one.techniques[0].penalty()
+        self.classes = len(data.classes)
+        if self.task == "regression":  # the definition: on the standardized target
+            self.shift = self.v @ self.y
+            self.unit = np.sqrt(self.v @ (self.y - self.shift) ** 2)
+            self.y = (self.y - self.shift) / self.unit
+
+    def standardized(self, W, b):
+        """A solution in original units, in the problem's."""
+        return (
+            (W / self.unit, (b - self.shift) / self.unit) if self.task == "regression" else (W, b)
+        )
+
+    def scores(self, W, b):
+        raw = self.X @ W + b
+        return np.hstack([0 * raw, raw]) if self.task == "binary" else raw
+
+    def loss(self, W, b):
+        if self.task == "regression":
+            return self.v @ (self.y - self.scores(W, b)[:, 0]) ** 2 / 2
+        return -self.v @ log_softmax(self.scores(W, b), axis=1)[np.arange(len(self.y)), self.y]
+
+    def slopes(self, W, b):
+        if self.task == "regression":
+            residual = (self.scores(W, b)[:, 0] - self.y)[:, None]
+        else:
+            residual = softmax(self.scores(W, b), axis=1) - np.eye(self.classes)[self.y]
+            residual = residual[:, 1:] if self.task == "binary" else residual
+        weighted = self.v[:, None] * residual
+        return self.X.T @ weighted, weighted.sum(axis=0)
+
+    def size(self, W):
+        return self.penalty.l1 * np.abs(W).sum() + self.penalty.l2 / 2 * (W**2).sum()
+
+    @property
+    def null(self):
+        shares = np.bincount(self.y.astype(int), self.v) if self.task != "regression" else None
+        return {
+            "regression": lambda: np.array([self.v @ self.y]),
+            "binary": lambda: np.log(shares[1:] / shares[0]),
+            "multiclass": lambda: np.log(shares),
+        }[self.task]()
+
+    @property
+    def steepest(self):
+        b = self.null
+        return np.abs(self.slopes(np.zeros((self.X.shape[1], len(b))), b)[0]).max()
+
+    @property
+    def strength_max(self):
+        if self.penalty.l1 > 0:
+            return self.steepest / self.penalty.l1
+        return np.linalg.eigvalsh(self.X.T @ (self.v[:, None] * self.X))[-1]
+
+    def violation(self, strength, W, b):
+        """The distance of zero from the subdifferential, relative to the null gradient."""
+        s = 0.0 if self.penalty.is_null else strength * self.strength_max
+        slope, slope_b = self.slopes(W, b)
+        slope = slope + s * self.penalty.l2 * W
+        bound = s * self.penalty.l1
+        broken = np.where(
+            W == 0, np.maximum(np.abs(slope) - bound, 0), np.abs(slope + bound * np.sign(W))
+        )
+        return max(broken.max(), np.abs(slope_b).max()) / self.steepest
+
+    def objective(self, strength, W, b):
+        return self.loss(W, b) + strength * self.strength_max * self.size(W)
+
+
+def solution(one, data, strength=None, train=TRAIN):
+    """Coefficients and intercept, in the units of the problem's definition."""
+    closed = one if strength is None else one.at(strength)
+    fit = fitted(closed, data, (), train=train, predict=train, keep=True)
+    assert fit.flags == ()
+    arrays = fit.model.arrays
+    return Problem(one, data, train).standardized(arrays["coefficients"], arrays["intercept"])
+
+
+# ---- right answers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", ALL)
+class TestEveryTechnique:
+    @pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.9])
+    def test_solutions_are_optimal(self, one, task, place):
+        data = table(task)
+        strength = one.path.at(place) if one.path else 1.0
+        W, b = solution(one, data, strength if one.path else None)
+        problem = Problem(one, data)
+        assert problem.violation(strength, W, b) < 2e-5
+        shifted = W.copy()
+        shifted[0, 0] += 1e-2 * np.abs(W).max() + 1e-2
+        assert problem.violation(strength, shifted, b) > 1e-4  # a planted fault is seen
+
+    def test_shapes_and_a_model_that_predicts_the_same(self, one, task):
+        data = table(task)
+        strengths = path(one)
+        fit = fitted(one, data)
+        columns = {"regression": 1, "binary": 2, "multiclass": 3}[task]
+        assert fit.predictions.shape == (max(len(strengths), 1), len(TEST), columns)
+        assert fit.train_loss.shape == (max(len(strengths), 1),)
+        assert fit.model is None
+        closed = one.at(strengths[2]) if strengths else one
+        kept = fitted(closed, data, (), keep=True)
+        np.testing.assert_allclose(
+            kept.model.predictions(data.X[TEST], task), kept.predictions[0], rtol=1e-12
+        )
+        weights = data.weights[TRAIN] / data.weights[TRAIN].sum()
+        own = row_losses(task, data.y[TRAIN], kept.model.predictions(data.X[TRAIN], task))
+        assert kept.train_loss[0] == pytest.approx(weights @ own)
+
+    def test_a_fit_depends_on_its_training_rows_only(self, one, task):
+        data = table(task, n=160)
+        before = fitted(one, data)
+        others = np.arange(120, 160)
+        X, y, weight = data.X.copy(), data.y.copy(), data.weight.copy()
+        X[others] = np.array([np.nan, 1e300, -1e9, 0.0, 1.0])
+        y[others] = y[others][::-1] * 0
+        weight[others] = 1e6
+        after = fitted(one, replace(data, X=X, y=y, weight=weight))
+        assert before.predictions.tobytes() == after.predictions.tobytes()
+        assert before.train_loss.tobytes() == after.train_loss.tobytes()
+        X[0] += 1.0  # a training row, so the test is not blind
+        assert fitted(one, replace(data, X=X)).predictions.tobytes() != before.predictions.tobytes()
+
+    def test_a_weight_is_a_number_of_equal_rows(self, one, task):
+        data = table(task)
+        times = np.random.default_rng(3).integers(1, 4, data.n)
+        weighted = fitted(one, replace(data, weight=times.astype(float)))
+        rows = np.repeat(np.arange(data.n), times)
+        repeated = replace(data, weight=None).rows(rows)
+        train, test = np.flatnonzero(rows < 90), np.searchsorted(rows, TEST)
+        other = fitted(one, repeated, train=train, predict=test)
+        scale = np.abs(weighted.predictions).max()
+        np.testing.assert_allclose(other.predictions, weighted.predictions, atol=2e-4 * scale)
+        np.testing.assert_allclose(other.train_loss, weighted.train_loss, rtol=1e-6)
+
+    def test_units_and_order_of_the_columns_do_not_matter(self, one, task):
+        data = table(task)
+        order = np.array([3, 0, 4, 2, 1])
+        units = np.array([1e-3, 7.0, -2.0, 1e4, 0.5])
+        changed = fitted(one, replace(data, X=data.X[:, order] * units - 3))
+        plain = fitted(one, data)
+        scale = np.abs(plain.predictions).max()
+        np.testing.assert_allclose(changed.predictions, plain.predictions, atol=2e-4 * scale)
+        np.testing.assert_allclose(changed.train_loss, plain.train_loss, rtol=1e-6)
+
+    def test_more_columns_than_rows(self, one, task):
+        data = table(task, n=60, p=300)
+        train, test = np.arange(45), np.arange(45, 60)
+        fit = fitted(one, data, train=train, predict=test)
+        assert fit.flags == (("separable",) if one.is_none and task != "regression" else ())
+        if one.path:
+            W, b = solution(one, data, one.path.at(0.5), train)
+            assert Problem(one, data, train).violation(one.path.at(0.5), W, b) < 2e-5
+
+
+@pytest.mark.parametrize("one", ALL)
+def test_units_of_the_target_do_not_matter(one):
+    data = table("regression")
+    plain, other = fitted(one, data), fitted(one, replace(data, y=data.y * 1e-3 + 7))
+    np.testing.assert_allclose(other.predictions, plain.predictions * 1e-3 + 7, rtol=1e-7)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", PATHS)
+class TestEveryPath:
+    def test_a_stronger_penalty_shrinks_and_fits_worse(self, one, task):
+        data = table(task)
+        problem = Problem(one, data)
+        found = [solution(one, data, strength) for strength in path(one)]
+        sizes = np.array([problem.size(W) for W, _ in found])
+        losses = np.array([problem.loss(W, b) for W, b in found])
+        assert (np.diff(sizes) <= 1e-5 * sizes[0]).all()
+        assert (np.diff(losses) >= -1e-7 * losses[-1]).all()
+        assert sizes[-1] < sizes[0]
+        told = fitted(one, data).train_loss
+        assert (np.diff(told) >= -1e-7 * told[-1]).all()
+
+    def test_the_path_equals_fits_at_single_strengths(self, one, task):
+        data = table(task)
+        strengths = path(one)
+        whole = fitted(one, data)
+        scale = np.abs(whole.predictions).max()
+        for position in (0, 4, 7):
+            single = fitted(one.at(strengths[position]), data, ())
+            np.testing.assert_allclose(
+                single.predictions[0], whole.predictions[position], atol=2e-4 * scale
+            )
+            assert single.train_loss[0] == pytest.approx(whole.train_loss[position], rel=1e-5)
+
+    def test_strengths_keep_their_order(self, one, task):
+        data = table(task)
+        strengths = path(one)
+        upside_down = fitted(one, data, strengths[::-1])
+        straight = fitted(one, data, strengths)
+        assert (upside_down.predictions[::-1] == straight.predictions).all()
+
+    def test_a_vanishing_strength_approaches_none(self, one, task):
+        data = table(task)
+        nothing = fitted(candidate("linear", [], {}), data).train_loss[0]
+        losses = fitted(one, data).train_loss
+        assert nothing == pytest.approx(losses[0], rel=1e-3)
+        assert nothing <= losses[0] * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", SPARSE)
+class TestEverySparsePath:
+    @pytest.mark.parametrize("p", [5, 200])
+    def test_full_strength_zeroes_everything_and_a_little_less_does_not(self, one, task, p):
+        data = table(task, p=p)
+        W, b = solution(one, data, 1.0)
+        assert (W == 0).all()
+        np.testing.assert_allclose(b, Problem(one, data).null, atol=1e-9)
+        assert (solution(one, data, 0.98)[0] != 0).any()
+
+
+def by_scikit_learn(problem, strength):
+    """The same objective in scikit-learn's terms, solved tightly."""
+    l1, l2 = problem.penalty.l1, problem.penalty.l2
+    s = strength * problem.strength_max
+    weights = problem.v * len(problem.v)
+    if problem.task != "regression":
+        model = LogisticRegression(
+            C=1 / (s * (l1 + l2) * len(weights)),
+            l1_ratio=l1 / (l1 + l2),
+            solver="saga" if l1 else "lbfgs",
+            tol=1e-8,
+            max_iter=50_000,
+            random_state=0,
+        ).fit(problem.X, problem.y, sample_weight=weights)
+        return model.coef_.T, model.intercept_
+    if l1 == 0:
+        model = Ridge(alpha=s * l2 * len(weights), tol=1e-12)
+    else:
+        model = ElasticNet(
+            alpha=s * (l1 + l2), l1_ratio=l1 / (l1 + l2), tol=1e-12, max_iter=100_000
+        )
+    model.fit(problem.X, problem.y, sample_weight=weights)
+    return model.coef_[:, None], np.atleast_1d(model.intercept_)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", PATHS)
+@pytest.mark.parametrize("strength", [1e-2, 0.2])
+def test_solutions_equal_scikit_learn(one, task, strength):
+    data = table(task)
+    problem = Problem(one, data)
+    W, b = solution(one, data, strength)
+    other_W, other_b = by_scikit_learn(problem, strength)
+    ours, theirs = (problem.objective(strength, *each) for each in ((W, b), (other_W, other_b)))
+    assert ours == pytest.approx(theirs, rel=1e-6)
+    np.testing.assert_allclose(W, other_W, atol=1e-3 * np.abs(other_W).max())
+
+
+def test_least_squares_of_wide_data_has_the_smallest_norm():
+    data = table("regression", n=60, p=100)
+    train = np.arange(45)
+    problem = Problem(candidate("linear", [], {}), data, train)
+    W, _ = solution(candidate("linear", [], {}), data, train=train)
+    root = np.sqrt(problem.v)
+    centred = problem.y - problem.v @ problem.y
+    smallest = np.linalg.pinv(root[:, None] * problem.X, rcond=1e-10) @ (root * centred)
+    np.testing.assert_allclose(W[:, 0], smallest, atol=1e-8 * np.abs(smallest).max())
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_likelihood_without_penalty_equals_scikit_learn(task):
+    data = table(task)
+    one = candidate("linear", [], {})
+    problem = Problem(one, data)
+    W, b = solution(one, data)
+    model = LogisticRegression(C=np.inf, tol=1e-9, max_iter=5000)
+    model.fit(problem.X, problem.y, sample_weight=problem.v * len(problem.v))
+    assert problem.loss(W, b) == pytest.approx(
+        problem.loss(model.coef_.T, model.intercept_), rel=1e-7
+    )
+    np.testing.assert_allclose(W, model.coef_.T, atol=1e-3 * np.abs(W).max())
+
+
+# ---- remarks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_separable_rows_are_told_where_nothing_is_penalized(task):
+    source = load_breast_cancer(return_X_y=True) if task == "binary" else load_iris(return_X_y=True)
+    X, y = (part[::7] for part in source)
+    columns = tuple(Column(f"x{i}", "numeric") for i in range(X.shape[1]))
+    data = Dataset("separable", columns, X, y, task, "y", tuple(np.unique(y).tolist()))
+    rows = np.arange(len(y))
+    assert fitted(candidate("linear", [], {}), data, (), rows, rows).flags == ("separable",)
+    ridge = candidate("linear", [technique("ridge")(strength=1e-6)], {})
+    assert fitted(ridge, data, (), rows, rows).flags == ()
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_overlapping_classes_are_not_called_separable(task):
+    assert fitted(candidate("linear", [], {}), table(task)).flags == ()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_solver_that_is_cut_off_is_told_and_never_warns(task, monkeypatch):
+    monkeypatch.setattr(linear, "SWEEPS", 1)
+    monkeypatch.setattr(linear, "NEWTON_STEPS", 1)
+    monkeypatch.setattr(linear, "CAP", 2)
+    one = candidate("linear", [technique("lasso")(strength=1e-3)], {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fitted(one, table(task), ()).flags == ("not converged",)
+
+
+def test_an_unpenalized_likelihood_that_is_cut_off_is_told(monkeypatch):
+    monkeypatch.setattr(linear, "CAP_NONE", 2)
+    assert fitted(candidate("linear", [], {}), table("binary")).flags == ("not converged",)
+
+
+def test_an_open_strength_needs_a_path():
+    with pytest.raises(ValueError, match="the strength of lasso is open"):
+        fitted(candidate("linear", [technique("lasso")()], {}), table("binary"), ())
+
+
+# ---- poor rows -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", ALL)
+def test_a_class_without_training_rows_gets_no_chance(one):
+    data = table("multiclass")
+    data = replace(data, classes=(0, 1, 2, 3))
+    fit = fitted(one, data)
+    assert fit.predictions.shape[2] == 4
+    assert fit.predictions[:, :, 3].max() < 1e-5
+    np.testing.assert_allclose(fit.predictions.sum(axis=2), 1)
+    without = fitted(one, table("multiclass"))
+    np.testing.assert_allclose(fit.predictions[:, :, :3], without.predictions, atol=2e-4)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", ALL)
+def test_constant_inputs_change_nothing_and_harm_nothing(one, task):
+    data = table(task)
+    X = np.column_stack([data.X, np.full(data.n, 7.0)])
+    wider = replace(data, X=X, columns=(*data.columns, Column("c", "numeric")))
+    scale = np.abs(fitted(one, data).predictions).max()
+    np.testing.assert_allclose(
+        fitted(one, wider).predictions, fitted(one, data).predictions, atol=2e-4 * scale
+    )
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("one", ALL)
+@pytest.mark.parametrize("poor", ["target", "inputs"])
+def test_nothing_to_learn_gives_the_featureless_model(one, task, poor):
+    data = table(task)
+    if poor == "target":
+        data = replace(data, y=np.full_like(data.y, 1))
+    else:
+        data = replace(data, X=np.full_like(data.X, 3.0))
+    fit = fitted(one, data)
+    weights = data.weights[TRAIN]
+    y = data.y[TRAIN]
+    expected = (
+        np.array([np.average(y, weights=weights)])
+        if task == "regression"
+        else np.bincount(y, weights, minlength=len(data.classes)) / weights.sum()
+    )
+    np.testing.assert_allclose(
+        fit.predictions, np.broadcast_to(expected, fit.predictions.shape), atol=1e-5
+    )
