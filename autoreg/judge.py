@@ -14,14 +14,13 @@ import numpy as np
 
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
-from autoreg.folds import Fold
+from autoreg.folds import FINAL, Fold
 from autoreg.metrics import metric
 from autoreg.metrics.base import row_losses
 from autoreg.search import Bench, featureless, featureless_loss, job_for, metric_parts
 from autoreg.select import Contender, Selection
 from autoreg.space import Candidate
 from autoreg.statistics import Interval, nadeau_bengio, ratio_interval
-from autoreg.trial import FINAL
 
 COMPARED = 8
 Parts = Mapping[str, tuple[float, float]]

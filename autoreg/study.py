@@ -25,7 +25,7 @@ from autoreg.engines import engine_for
 from autoreg.engines.base import Failure, Fit
 from autoreg.errors import DataError, NoValidTrialError
 from autoreg.findings import Findings
-from autoreg.folds import Fold, plan
+from autoreg.folds import FINAL, Fold, plan
 from autoreg.home import home_folder, set_aside
 from autoreg.judge import (
     HeldOut,
@@ -49,7 +49,7 @@ from autoreg.select import Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 from autoreg.tracking import Tracker, open_tracker
-from autoreg.trial import FINAL, Trial
+from autoreg.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd

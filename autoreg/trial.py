@@ -12,8 +12,6 @@ import numpy as np
 from autoreg.data.dataset import Floats
 from autoreg.space import Candidate
 
-FINAL = "final"
-
 
 @dataclass(frozen=True, eq=False)
 class Trial:

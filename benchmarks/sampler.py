@@ -20,9 +20,9 @@ import numpy as np
 import optuna
 import sklearn
 
+from autoreg.folds import FINAL
 from autoreg.search import Ask, evaluate
 from autoreg.study import prepare
-from autoreg.trial import FINAL
 from autoreg.tuner import Tuner
 
 SAMPLERS = ("tpe", "gp", "random")
