@@ -11,7 +11,6 @@ from autoreg.judge import Verdict
 from autoreg.model import Model
 from autoreg.report import summary_html, summary_lines
 from autoreg.select import Selection
-from autoreg.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +37,7 @@ class StudyResult:
         """All trials of all searches, one row each, best strength of each path."""
         import pandas as pd
 
-        return pd.DataFrame([_row(trial) for trial in self.findings.trials])
+        return pd.DataFrame([trial.row for trial in self.findings.trials])
 
     @property
     def selection(self) -> Selection:
@@ -98,23 +97,3 @@ class StudyResult:
 
     def _repr_html_(self) -> str:
         return summary_html(self.findings)
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    best = trial.best_candidate
-    return {
-        "search": trial.search,
-        "number": trial.number,
-        "family": best.family,
-        "technique": best.label,
-        "candidate": best.describe(),
-        "origin": trial.origin,
-        "strength_norm": best.lead_strength,
-        "val_loss": trial.loss,
-        "train_loss": trial.train_loss,
-        "gap": trial.loss - trial.train_loss,
-        **trial.scores,
-        "fit_seconds": trial.seconds,
-        "flags": ", ".join(trial.flags),
-        "failure": trial.failure,
-    }

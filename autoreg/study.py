@@ -73,6 +73,11 @@ class Prepared:
         return {**self.bench.plan.describe(), "held_out_rows": held_out}
 
     @property
+    def key(self) -> str:
+        """What MLflow knows this study by: name, configuration and development rows."""
+        return ":".join([self.spec.study, self.spec.digest, self.bench.table.digest])
+
+    @property
     def header(self) -> dict[str, Any]:
         """What a ledger must agree with to be continued."""
         return {
@@ -150,7 +155,7 @@ def run_study(
     listener = progress or Silent()
     with locked(folder), open_tracker(place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
-        tracker.begin(ready.spec, ready.spec.digest, ready.facts, ready.splits)
+        tracker.begin(ready.spec, ready.key, ready.facts, ready.splits)
         started = time.monotonic()
         trials = _searched(ready, ledger, tracker, listener)
         selections = {name: _select(ready, trials[name]) for name in ready.bench.searches}
@@ -340,10 +345,9 @@ def _left_out(ready: Prepared) -> tuple[str, ...]:
 def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
     model.save(folder / "model")
-    report = write_report(findings, folder)
-    run = tracker.finish(findings, report, folder / "model", model.example())
-    if run:
-        report = write_report(findings, folder, mlflow_run=run)
+    run = tracker.run()
+    report = write_report(findings, folder, mlflow_run=run)
+    tracker.finish(findings, report, folder / "model", model.example())
     result = StudyResult(findings, model, folder, run, tracker.problem)
     partial = folder / "result.json.new"
     partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")

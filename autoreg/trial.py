@@ -81,6 +81,27 @@ class Trial:
         """The full candidate at one strength of the path."""
         return self.candidate.at(self.strengths[position]) if self.strengths else self.candidate
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """The trial as a row of a table, at its best strength."""
+        best = self.best_candidate
+        return {
+            "search": self.search,
+            "number": self.number,
+            "family": best.family,
+            "technique": best.label,
+            "candidate": best.describe(),
+            "origin": self.origin,
+            "strength_norm": best.lead_strength,
+            "val_loss": self.loss,
+            "train_loss": self.train_loss,
+            "gap": self.loss - self.train_loss,
+            **self.scores,
+            "fit_seconds": self.seconds,
+            "flags": ", ".join(self.flags),
+            "failure": self.failure,
+        }
+
     def to_data(self) -> dict[str, Any]:
         """The trial as plain data; floats survive a JSON round trip bit for bit."""
         return {

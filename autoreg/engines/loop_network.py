@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.engines.base import Fit, Job, Outcome, checked
+from autoreg.engines.base import Failure, Fit, Job, Outcome, checked
 from autoreg.engines.network import (
     FLOAT,
     Acting,
@@ -29,6 +29,7 @@ from autoreg.engines.network import (
     one_thread,
     squared_error,
 )
+from autoreg.errors import DataError
 from autoreg.metrics import row_losses
 from autoreg.model import Parameters
 from autoreg.preprocess import Preprocessor
@@ -38,6 +39,9 @@ from autoreg.techniques.base import Architecture, Criterion, Moment
 
 SEAMS = frozenset({"batch", "hidden", "loss", "step", "prox", "net", "stop"})
 CURVE_POINTS = 100
+# A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
+# this much worse on its own rows ran away, even where float32 still holds its numbers.
+DIVERGED = 1e3
 
 
 def fit_network(job: Job, table: Dataset) -> Outcome:
@@ -47,13 +51,16 @@ def fit_network(job: Job, table: Dataset) -> Outcome:
     rows, which then counts neither in the gradient nor in any preprocessing statistic.
     """
     start = time.perf_counter()
+    try:
+        fit_rows, watched = _cut(job, table)
+    except DataError as error:
+        return Failure(f"no stop-set for early stopping: {error}", time.perf_counter() - start)
     with one_thread():
-        fit = _fit(job, table)
-    return checked(replace(fit, seconds=time.perf_counter() - start))
+        outcome = _fit(job, table, fit_rows, watched)
+    return replace(outcome, seconds=time.perf_counter() - start)
 
 
-def _fit(job: Job, table: Dataset) -> Fit:
-    fit_rows, watched = _cut(job, table)
+def _fit(job: Job, table: Dataset, fit_rows: Rows, watched: Rows) -> Outcome:
     scaling = Scaling.fit(table, fit_rows)
     sample = scaling.sample(table, fit_rows)
     network = initial_network(_architecture(job, sample), job.fit_seed)
@@ -61,14 +68,17 @@ def _fit(job: Job, table: Dataset) -> Fit:
     train = Eye(scaling, table, fit_rows)
     stop = Eye(scaling, table, watched) if len(watched) else None
     steps, curve = _train(job, trainer, sample, train, stop)
+    if not trainer.loss(sample) <= DIVERGED:  # NaN is not either
+        return Failure("the network diverged; narrow learning_rate to smaller values")
     whole = Eye(scaling, table, job.training.rows)
-    return Fit(
+    fit = Fit(
         predictions=scaling.predictions(network, scaling.inputs(table.X[job.predict]))[None],
         train_loss=np.array([whole.loss(network)]),
         steps=steps,
         curve=curve,
         model=_parameters(network, scaling) if job.keep_model else None,
     )
+    return checked(fit)
 
 
 def _cut(job: Job, table: Dataset) -> tuple[Rows, Rows]:
@@ -128,54 +138,62 @@ class Trainer:
 
     network: Network
     optimizer: Adam
-    acting: tuple[Acting, ...]
+    acting: Mapping[str, tuple[Acting, ...]]
     criterion: Criterion
     longest: int
 
     def step(self, sample: Sample, number: int) -> None:
         """One optimizer step, the ``number``-th from 0, on the rows of one batch."""
-        moment = self._moment(number)
-        loss = self._loss(sample, moment)
+        moments = self._moments(number)
+        loss = self._loss(sample, moments)
         self.optimizer.step(torch.autograd.grad(loss, self.network.trained))
-        self._regularize(moment)
+        self._regularize(moments)
 
-    def _moment(self, number: int) -> Moment:
+    def loss(self, sample: Sample) -> float:
+        """The mean loss in training units, standardized targets or nats; no technique acts."""
+        losses = self.criterion(self.network.predicting(sample.inputs), sample.targets)
+        return float((losses * sample.weights).mean())
+
+    def _moments(self, number: int) -> list[Moment]:
+        """This step as seen from each layer, the output layer last."""
         progress = torch.full((1, 1, 1), min(number / self.longest, 1.0), dtype=FLOAT)
+        rate = torch.ones(1, 1, 1, dtype=FLOAT)
         depth = len(self.network.weights) - 1
-        return Moment(progress, rate=torch.ones(1, 1, 1, dtype=FLOAT), depth=depth)
+        return [Moment(progress, rate, layer, depth) for layer in range(depth + 1)]
 
-    def _loss(self, sample: Sample, moment: Moment) -> Tensor:
+    def _loss(self, sample: Sample, moments: list[Moment]) -> Tensor:
         inputs, targets = sample.inputs, sample.targets
-        for one in self.acting:
+        for one in self.acting["batch"]:
             inputs, targets = one.kind.batch(inputs, targets, one.dials, one.draws)
-        outputs = self.network.training(inputs, lambda a, layer: self._hidden(a, moment, layer))
+        outputs = self.network.training(inputs, lambda a, layer: self._hidden(a, moments[layer]))
         losses = self.criterion(outputs, targets)
-        for one in self.acting:
+        for one in self.acting["loss"]:
             losses = one.kind.loss(losses, outputs, targets, self.criterion, one.dials)
         return (losses * sample.weights).mean()
 
-    def _hidden(self, activations: Tensor, moment: Moment, layer: int) -> Tensor:
-        here = replace(moment, layer=layer)
-        for one in self.acting:
+    def _hidden(self, activations: Tensor, here: Moment) -> Tensor:
+        for one in self.acting["hidden"]:
             activations = one.kind.hidden(activations, one.dials, one.draws, here)
         return activations
 
     @torch.no_grad()
-    def _regularize(self, moment: Moment) -> None:
+    def _regularize(self, moments: list[Moment]) -> None:
         """Let techniques act on the weight matrices; biases and norms are never touched."""
-        for layer, weights in enumerate(self.network.weights if self.acting else ()):
-            here = replace(moment, layer=layer)
+        if not (self.acting["step"] or self.acting["prox"]):
+            return
+        for weights, here in zip(self.network.weights, moments, strict=True):
             changed: Tensor = weights
-            for one in self.acting:
+            for one in self.acting["step"]:
                 changed = one.kind.step(changed, one.dials, here)
-            for one in self.acting:
+            for one in self.acting["prox"]:
                 changed = one.kind.prox(changed, one.dials, here)
             weights.copy_(changed)
 
 
 def _trainer(job: Job, network: Network, sample: Sample, criterion: Criterion) -> Trainer:
     optimizer = Adam(network.trained, float(_network_dials(job)["learning_rate"]))
-    acting = tuple(Acting.of(chosen, job.fit_seed) for chosen in job.candidate.techniques)
+    chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
+    acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
     epoch = len(batches(sample.rows, job.settings.batch_size))
     return Trainer(network, optimizer, acting, criterion, job.settings.epochs * epoch)
 
@@ -317,7 +335,7 @@ def _train(
         if stop is not None:
             stop_curve.append(losses[1])
             best.see(losses[1], steps, network)
-            if _is_over(trainer.acting, best.since):
+            if _is_over(trainer.acting["stop"], best.since):
                 break
     curve = {"train": thinned(train_curve), "stop": thinned(stop_curve)}
     kept = {name: values for name, values in curve.items() if values}

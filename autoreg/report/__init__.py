@@ -1,0 +1,30 @@
+"""The report room: findings in, pages and sentences out. It formats and never computes.
+
+``write_report`` writes ONE self-contained HTML file, ``summary_lines`` gives the verdict for a
+terminal, ``markdown`` the note of the MLflow run, ``summary_html`` the card in a notebook.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autoreg.findings import Findings
+from autoreg.report.summary import markdown, summary_html, summary_lines
+
+__all__ = ["markdown", "summary_html", "summary_lines", "write_report"]
+
+FILE_NAME = "report.html"
+
+
+def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = None) -> Path:
+    """Write ``report.html`` into a folder and return its path.
+
+    One file, no network: styles and charts are inside. The same findings give the same bytes.
+    """
+    # matplotlib takes a while to import, and the other three functions do not need it.
+    from autoreg.report.page import render
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    path.write_text(render(findings, mlflow_run), encoding="utf-8")
+    return path

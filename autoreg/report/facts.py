@@ -1,0 +1,214 @@
+"""The verdict in plain words: one labelled sentence for each thing that a reader must know.
+
+Terminal, Markdown note, notebook card and HTML page all take their sentences from here, so they
+cannot tell different stories. The best inner score only exists in ONE sentence, which names
+the nested score, too: it cannot be shown alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from autoreg.findings import Findings
+from autoreg.judge import Margin
+from autoreg.report.words import (
+    clean,
+    count,
+    family_name,
+    fixed,
+    loss_name,
+    metric_name,
+    percent,
+    places_for,
+    quoted,
+    set_name,
+    settings,
+    span,
+    strength_word,
+)
+from autoreg.statistics import Interval
+
+SHOWN_WARNINGS = 4
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One sentence of the verdict and the label in front of it."""
+
+    label: str
+    text: str
+
+
+def facts(findings: Findings) -> list[Fact]:
+    """The verdict, sentence by sentence, without the warnings."""
+    found = [
+        Fact("chosen", chosen(findings)),
+        Fact("how strong", how_strong(findings)),
+        Fact("nested", nested(findings)),
+        Fact("held-out", held_out(findings)),
+        Fact("inner best", inner_best(findings)),
+        Fact("none", none(findings)),
+        Fact("signal", signal(findings)),
+        Fact("runner-up", runner_up(findings)),
+        Fact("incumbent", incumbent(findings)),
+        Fact("agreement", agreement(findings)),
+        Fact("rule", rule(findings)),
+        Fact("searched", searched(findings)),
+    ]
+    return [fact for fact in found if fact.text]
+
+
+def chosen(findings: Findings) -> str:
+    """The chosen techniques and their family."""
+    one = findings.final.chosen.candidate
+    return f"{set_name(one.label)} ({family_name(one.family)})"
+
+
+def how_strong(findings: Findings) -> str:
+    """The dials of the choice, and where its leading strength lies in its range."""
+    one = findings.final.chosen.candidate
+    if one.is_none:
+        return "nothing is regularized"
+    if not one.strengths:
+        return settings(one)
+    position = one.lead_strength
+    where = f"{strength_word(position)}, {percent(position)} of the way up the leading range"
+    return f"{settings(one)} ({where})"
+
+
+def nested(findings: Findings) -> str:
+    """The nested score with its interval, and whose score it is."""
+    verdict = findings.verdict
+    score, places = verdict.nested, places_for(verdict.nested)
+    return (
+        f"{metric_name(verdict.metric)} {fixed(score.value, places)}, {percent(score.level)} "
+        f"interval {span(score, places)}: the procedure on rows that its searches never saw "
+        f"({count(len(verdict.folds), 'outer fold')})"
+    )
+
+
+def held_out(findings: Findings) -> str:
+    """The held-out score, or why there is none."""
+    judged = findings.verdict.held_out
+    if judged is None:
+        return "no rows were held out; the nested score stands alone"
+    rows = count(judged.rows, "row")
+    if judged.score is None:
+        return f"{rows} stay sealed: another selection has opened them before"
+    metric, places = findings.verdict.metric, places_for(findings.verdict.nested)
+    opened = "opened once" if judged.opening == "first" else judged.opening
+    return (
+        f"{metric_name(metric)} {fixed(judged.score, places)}: the final model on {rows} ({opened})"
+    )
+
+
+def inner_best(findings: Findings) -> str:
+    """The best inner score, labelled optimistic, never without the nested one."""
+    verdict, places = findings.verdict, places_for(findings.verdict.nested)
+    return (
+        f"{metric_name(verdict.metric)} {fixed(verdict.inner_best, places)}: optimistic, because "
+        f"the search picked it; the nested score is {fixed(verdict.nested.value, places)}"
+    )
+
+
+def none(findings: Findings) -> str:
+    """The unregularized candidate of each family, judged on the outer folds."""
+    places = places_for(findings.verdict.nested)
+    parts = [
+        f"{family_name(family)} {fixed(score.value, places)} ({span(score, places)})"
+        for family, score in findings.verdict.none.items()
+    ]
+    if not parts:
+        return "no unregularized candidate could be judged on every outer fold"
+    return f"unregularized, on the same outer folds: {'; '.join(parts)}"
+
+
+def signal(findings: Findings) -> str:
+    """Whether the procedure beats the featureless model."""
+    gain = findings.verdict.signal
+    loss = loss_name(findings.data["task"])
+    if findings.verdict.has_signal:
+        return f"better than a model without features by {quoted(gain)} in {loss}"
+    return (
+        f"no evidence of signal: the gain in {loss} over a model without features, "
+        f"{quoted(gain)}, is not clearly above zero"
+    )
+
+
+def runner_up(findings: Findings) -> str:
+    """The next technique set and its margin."""
+    margin = findings.verdict.runner_up
+    return _against(margin, findings) if margin else "no other technique set is valid"
+
+
+def incumbent(findings: Findings) -> str:
+    """The default recipe and its margin."""
+    margin = findings.verdict.incumbent
+    if margin:
+        return _against(margin, findings)
+    family, label = findings.space.incumbent
+    own = findings.final.chosen.candidate.technique_set == findings.space.incumbent
+    what = "is itself the choice" if own else "gave no valid trial in the final search"
+    return f"{set_name(label)} ({family_name(family)}) {what}"
+
+
+def agreement(findings: Findings) -> str:
+    """How many outer folds chose the final technique set."""
+    folds = len(findings.verdict.folds)
+    return f"{findings.verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
+
+
+def rule(findings: Findings) -> str:
+    """What the selection rule and the guard did."""
+    name, note = findings.final.rule, clean(findings.final.note)
+    return note if note.startswith(name) else f"{name}: {note}"
+
+
+def searched(findings: Findings) -> str:
+    """How much was tried."""
+    failed = sum(trial.failure is not None for trial in findings.trials)
+    what = f"{count(len(findings.trials), 'trial')} in {count(len(findings.selections), 'search')}"
+    return f"{what}, {failed} failed"
+
+
+def warnings(findings: Findings) -> list[str]:
+    """What a reader should know before trusting the verdict."""
+    return [clean(text) for text in _warnings(findings)]
+
+
+def _warnings(findings: Findings) -> Iterator[str]:
+    verdict, folds = findings.verdict, len(findings.verdict.folds)
+    if not verdict.has_signal:
+        yield "No evidence of signal: the gain over a featureless model is not clearly above zero."
+    if verdict.agreement < folds:
+        yield (
+            f"The choice is not stable: {folds - verdict.agreement} of {folds} outer folds chose "
+            f"other techniques."
+        )
+    if verdict.held_out and verdict.held_out.opening != "first":
+        yield f"The held-out rows are not fresh: {verdict.held_out.opening}."
+    if failed := sum(trial.failure is not None for trial in findings.trials):
+        yield (
+            f"{failed} of {count(len(findings.trials), 'trial')} failed; they cannot be chosen, "
+            f"the report lists the reasons."
+        )
+    yield from verdict.statement
+    yield from findings.remarks
+
+
+def _against(margin: Margin, findings: Findings) -> str:
+    """Another technique set beside the winner."""
+    who = f"{set_name(margin.label)} ({family_name(margin.family)})"
+    if margin.difference is None:
+        return f"{who}: {count(margin.folds, 'outer fold')} tried both, too few for a margin"
+    gap = margin.difference
+    side = "worse" if gap.low > 0 else "better" if gap.high < 0 else "no clear difference"
+    return (
+        f"{who}: {side}, {loss_name(findings.data['task'])} {_signed(gap)} against the choice "
+        f"(descriptive, {count(margin.folds, 'outer fold')})"
+    )
+
+
+def _signed(interval: Interval) -> str:
+    return ("+" if interval.value > 0 else "") + quoted(interval)

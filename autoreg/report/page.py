@@ -1,0 +1,321 @@
+"""What stands on the page: findings as rows of text for the template, which only arranges them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from autoreg.findings import Findings
+from autoreg.judge import FoldVerdict, Standing
+from autoreg.report import curves, figures
+from autoreg.report import facts as say
+from autoreg.report.inventory import (
+    classes_rows,
+    data_rows,
+    provenance_rows,
+    space_rows,
+    splits_rows,
+)
+from autoreg.report.words import (
+    NOTHING,
+    about,
+    brief,
+    clean,
+    count,
+    duration,
+    family_name,
+    fixed,
+    loss_name,
+    metric_name,
+    name_of,
+    percent,
+    places_for,
+    set_name,
+    settings,
+    span,
+    strength_word,
+)
+from autoreg.space import Candidate
+from autoreg.techniques.base import Technique
+from autoreg.trial import Trial
+
+SHOWN_FAILURES = 40
+BY_FOLD = "lowest to highest fold"
+ON_CARD = frozenset(
+    {"chosen", "how strong", "nested", "held-out", "agreement"}
+)  # said above the sentences
+Cells = Mapping[str, Any]
+
+
+def render(findings: Findings, mlflow_run: str | None) -> str:
+    """The whole page."""
+    return _environment().get_template("report.html.jinja").render(view(findings, mlflow_run))
+
+
+@cache
+def _environment() -> Environment:
+    """Autoescape is on for everything: names and questions come from strangers."""
+    here = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=here,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = clean
+    environment.filters["number"] = _typeset
+    return environment
+
+
+def _typeset(text: str) -> str:
+    """True minus signs in front of numbers, hyphens elsewhere."""
+    return re.sub(r"(?<!\w)-(?=\d|infinity)", "\N{MINUS SIGN}", text)
+
+
+def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
+    """Everything that the template needs, as texts, rows and pictures."""
+    return {
+        "study": findings.spec.study,
+        "question": clean(findings.spec.question, 1000),
+        "card": _card(findings),
+        "facts": [one for one in say.facts(findings) if one.label not in ON_CARD],
+        "warnings": say.warnings(findings),
+        "metric": metric_name(findings.verdict.metric),
+        "loss": loss_name(findings.data["task"]),
+        "level": percent(findings.verdict.nested.level),
+        "numbers": _numbers(findings),
+        "other_metrics": _other_metrics(findings),
+        "number_charts": [figures.score_chart(findings), figures.loss_chart(findings)],
+        "strength_charts": curves.strength_charts(findings),
+        "standing_chart": figures.standing_chart(findings),
+        "standings": _standings(findings),
+        "folds": [_fold(fold, findings) for fold in findings.verdict.folds],
+        "learning_chart": curves.learning_chart(findings),
+        "history_chart": curves.history_chart(findings),
+        "effort": _effort(findings),
+        "space": space_rows(findings),
+        "failures": _failures(findings),
+        "hidden_failures": max(_failed(findings.trials) - SHOWN_FAILURES, 0),
+        "data": data_rows(findings),
+        "classes": classes_rows(findings),
+        "splits": splits_rows(findings),
+        "provenance": provenance_rows(findings, mlflow_run),
+    }
+
+
+# ---- verdict and numbers -----------------------------------------------------------------------
+
+
+def _card(findings: Findings) -> Cells:
+    verdict, one = findings.verdict, findings.final.chosen.candidate
+    places, judged = places_for(verdict.nested), verdict.held_out
+    return {
+        "title": set_name(one.label),
+        "family": family_name(one.family),
+        "parts": [_part(chosen, one) for chosen in one.techniques],
+        "architecture": [(name_of(name), brief(value)) for name, value in one.architecture],
+        "nested": fixed(verdict.nested.value, places),
+        "interval": span(verdict.nested, places),
+        "held_out": fixed(judged.score, places) if judged and judged.score is not None else None,
+        "held_out_words": say.held_out(findings).rpartition(": ")[2],
+        "has_signal": verdict.has_signal,
+        "agreement": verdict.agreement,
+        "folds": len(verdict.folds),
+    }
+
+
+def _part(chosen: Technique, candidate: Candidate) -> Cells:
+    position = candidate.strengths.get(chosen.key)
+    return {
+        "name": name_of(chosen.key),
+        "about": about(type(chosen)),
+        "dials": [(name_of(name), brief(value)) for name, value in chosen.values.items()],
+        "position": None if position is None else round(100 * position),
+        "word": "" if position is None else strength_word(position),
+    }
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One line of the numbers side by side: score and loss, and whose error they are."""
+
+    name: str
+    score: str
+    loss: str
+    whose: str
+    score_span: str = ""
+    loss_span: str = ""
+    tag: str = ""
+    strong: bool = False
+
+
+def _numbers(findings: Findings) -> list[Estimate]:
+    """The estimates side by side, each with what it is an estimate of."""
+    verdict, judged = findings.verdict, findings.verdict.held_out
+    score, loss = places_for(verdict.nested), places_for(verdict.nested_loss)
+    rows = [
+        Estimate(
+            "Best inner",
+            fixed(verdict.inner_best, score),
+            fixed(verdict.inner_best_loss, loss),
+            "optimistic: the search picked it because it is the best it saw",
+            tag="optimistic",
+        ),
+        Estimate(
+            "Nested",
+            fixed(verdict.nested.value, score),
+            fixed(verdict.nested_loss.value, loss),
+            "the whole procedure, on rows that its searches never saw",
+            span(verdict.nested, score),
+            span(verdict.nested_loss, loss),
+            strong=True,
+        ),
+    ]
+    if judged and judged.score is not None:
+        rows.append(
+            Estimate(
+                "Held-out",
+                fixed(judged.score, score),
+                fixed(judged.loss, loss),
+                f"the final model, on {count(judged.rows, 'row')} ({judged.opening} opening)",
+                strong=True,
+            )
+        )
+    else:
+        rows.append(Estimate("Held-out", NOTHING, NOTHING, say.held_out(findings)))
+    rows += [_none_row(one, score, loss) for one in verdict.standings if one.label == "none"]
+    rows.append(_featureless_row(findings, loss))
+    return rows
+
+
+def _none_row(one: Standing, score: int, loss: int) -> Estimate:
+    return Estimate(
+        f"Unregularized {family_name(one.family)}",
+        fixed(one.score.value if one.score else None, score),
+        _between(one.losses, loss),
+        "the same model with nothing regularized, on the outer folds",
+        span(one.score, score) if one.score else "",
+        BY_FOLD,
+    )
+
+
+def _featureless_row(findings: Findings, loss: int) -> Estimate:
+    verdict, judged = findings.verdict, findings.verdict.held_out
+    held_out = (
+        f"; {fixed(judged.baseline_loss, loss)} on the held-out rows"
+        if judged and judged.baseline_loss is not None
+        else ""
+    )
+    return Estimate(
+        "Featureless model",
+        NOTHING,
+        _between([fold.baseline_loss for fold in verdict.folds], loss),
+        f"predicts the same for every row, on the outer folds{held_out}",
+        loss_span=BY_FOLD,
+    )
+
+
+def _between(values: Sequence[float | None], places: int) -> str:
+    known = [value for value in values if value is not None]
+    ends = dict.fromkeys(fixed(end, places) for end in (min(known), max(known))) if known else {}
+    return " to ".join(ends) or NOTHING
+
+
+def _other_metrics(findings: Findings) -> list[tuple[str, str, str]]:
+    return [
+        (metric_name(name), fixed(score.value, places_for(score)), span(score))
+        for name, score in findings.verdict.scores.items()
+        if name != findings.verdict.metric
+    ]
+
+
+# ---- techniques and folds ----------------------------------------------------------------------
+
+
+def _standings(findings: Findings) -> list[Cells]:
+    """Technique sets on the outer folds, each beside its inner loss in the final search."""
+    verdict, places = findings.verdict, places_for(findings.verdict.nested)
+    inner = {one.candidate.technique_set: one.loss for one in findings.final.contenders}
+    winner = findings.final.chosen.candidate.technique_set
+    return [
+        {
+            "set": set_name(one.label),
+            "family": family_name(one.family),
+            "score": fixed(one.score.value, places) if one.score else _between(one.scores, places),
+            "span": _standing_span(one, places),
+            "tried": sum(loss is not None for loss in one.losses),
+            "inner": fixed(inner.get((one.family, one.label)), places_for(verdict.nested_loss)),
+            "is_winner": (one.family, one.label) == winner,
+            "is_incumbent": (one.family, one.label) == findings.space.incumbent,
+        }
+        for one in verdict.standings
+    ]
+
+
+def _standing_span(one: Standing, places: int) -> str:
+    if one.score:
+        return span(one.score, places)
+    return "one fold" if sum(loss is not None for loss in one.losses) == 1 else BY_FOLD
+
+
+def _fold(fold: FoldVerdict, findings: Findings) -> Cells:
+    verdict = findings.verdict
+    winner = findings.final.chosen.candidate.technique_set
+    loss = places_for(verdict.nested_loss)
+    return {
+        "name": clean(fold.fold),
+        "set": set_name(fold.chosen.label),
+        "family": family_name(fold.chosen.family),
+        "settings": settings(fold.chosen),
+        "agrees": fold.chosen.technique_set == winner,
+        "rows": f"{fold.rows:,}",
+        "score": fixed(fold.score, places_for(verdict.nested)),
+        "outer": fixed(fold.loss, loss),
+        "inner": fixed(fold.inner_loss, loss),
+        "baseline": fixed(fold.baseline_loss, loss),
+        "flags": [clean(flag) for flag in fold.flags],
+    }
+
+
+# ---- the search --------------------------------------------------------------------------------
+
+
+def _effort(findings: Findings) -> list[Cells]:
+    """Where the budget went, by family."""
+    return [
+        {
+            "family": family_name(family),
+            "trials": f"{len(own):,}",
+            "design": f"{sum(trial.origin == 'design' for trial in own):,}",
+            "failed": f"{_failed(own):,}",
+            "seconds": duration(sum(trial.seconds for trial in own)),
+        }
+        for family in findings.space.families
+        for own in [[t for t in findings.trials if t.candidate.family == family]]
+    ]
+
+
+def _failed(trials: Sequence[Trial]) -> int:
+    return sum(trial.failure is not None for trial in trials)
+
+
+def _failures(findings: Findings) -> list[Cells]:
+    failed = [trial for trial in findings.trials if trial.failure]
+    return [
+        {
+            "search": trial.search,
+            "number": trial.number + 1,
+            "set": set_name(trial.candidate.label),
+            "family": family_name(trial.candidate.family),
+            "settings": settings(trial.candidate),
+            "reason": clean(trial.failure),
+        }
+        for trial in failed[:SHOWN_FAILURES]
+    ]

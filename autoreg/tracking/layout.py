@@ -1,0 +1,184 @@
+"""What is written where: trials, searches and verdicts as params, metrics, tags and text.
+
+Pure functions from autoreg's values to plain dictionaries; nothing here knows MLflow. Outer and
+held-out numbers stand on search runs and on the parent, never on a trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoreg.findings import Findings
+from autoreg.folds import FINAL
+from autoreg.judge import Verdict
+from autoreg.report import markdown
+from autoreg.select import Selection
+from autoreg.space import Candidate
+from autoreg.spec import StudySpec
+from autoreg.trial import Trial
+
+LONGEST_PARAM = 6000
+LONGEST_NOTE = 7900
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one run holds; ``curves`` are metrics with a step."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+def trial_name(trial: Trial) -> str:
+    """How a trial's run is called.
+
+    >>> from autoreg.space import candidate
+    >>> blank = dict(origin="design", strengths=(), losses=None, weights=None, train_losses=None)
+    >>> trial_name(Trial("final", 7, candidate("linear", [], {}), **blank))
+    '007 none'
+    """
+    return f"{trial.number:03d} {trial.candidate.label}"
+
+
+def trial_entry(trial: Trial) -> Entry:
+    """A trial's run: the common columns, its dials, the losses of its folds, its curves."""
+    best = trial.best_candidate
+    tags = {
+        "autoreg.role": "trial",
+        "autoreg.fold": trial.search,
+        "autoreg.technique": best.label,
+        "autoreg.family": best.family,
+        "autoreg.origin": trial.origin,
+        "autoreg.flags": ", ".join(trial.flags),
+        "autoreg.failure": trial.failure or "",
+    }
+    params = {
+        "family": best.family,
+        "technique": best.label,
+        "n_techniques": _techniques(best),
+        "fold": trial.search,
+        **dials(best),
+    }
+    if trial.failure:
+        return Entry(params, {"fit_seconds": trial.seconds}, tags)
+    metrics = {
+        "val_loss": trial.loss,
+        "train_loss": trial.train_loss,
+        "gap": trial.loss - trial.train_loss,
+        "fit_seconds": trial.seconds,
+        "strength_norm": best.lead_strength,
+        "n_techniques": float(_techniques(best)),
+        **trial.scores,
+    }
+    for fold, loss in enumerate(trial.losses[trial.best]):
+        metrics[f"fold_{fold}_val_loss"] = float(loss)
+    return Entry(params, metrics, tags, _curves(trial))
+
+
+def search_entry(selection: Selection, verdict: Verdict) -> Entry:
+    """A search's run: what it chose, and how that did on the search's own outer fold."""
+    chosen = selection.chosen.candidate
+    metrics = {"inner_loss_optimistic": selection.chosen.loss}
+    for fold in verdict.folds:
+        if fold.fold == selection.search:
+            metrics |= {"outer_loss": fold.loss, f"outer_{verdict.metric}": fold.score}
+            metrics["outer_baseline_loss"] = fold.baseline_loss
+    params = {"family": chosen.family, "technique": chosen.label, **dials(chosen)}
+    return Entry(params, metrics, {"autoreg.note": selection.note})
+
+
+def study_params(spec: StudySpec, data: Mapping[str, Any], splits: Mapping[str, Any]) -> Entry:
+    """The parent run at the start of a study: its configuration and the facts of its data."""
+    assert not isinstance(spec.space, str)
+    params = {
+        "data": data["name"],
+        "rows": data["rows"],
+        "features": data["columns"],
+        "task": data["task"],
+        "target": data["target"],
+        "splitter": splits["splitter"],
+        "outer_folds": splits["outer"],
+        "held_out_rows": splits["held_out_rows"],
+        "space": spec.space.space,
+        "trials": spec.trials,
+        "sampler": spec.sampler,
+        "seed": spec.seed,
+        "rule": spec.select.rule,
+        "guard": spec.select.guard,
+    }
+    return Entry(params)
+
+
+def verdict_entry(findings: Findings) -> Entry:
+    """The parent run at the end: the verdict in numbers, the choice as tags, the note."""
+    verdict, chosen = findings.verdict, findings.final.chosen.candidate
+    metrics = {
+        "nested_score": verdict.nested.value,
+        "nested_low": verdict.nested.low,
+        "nested_high": verdict.nested.high,
+        "nested_loss": verdict.nested_loss.value,
+        "inner_best_optimistic": verdict.inner_best,
+        "agreement": verdict.agreement / len(verdict.folds),
+        "signal_low": verdict.signal.low,
+    }
+    metrics |= {f"none_{family}_score": score.value for family, score in verdict.none.items()}
+    if verdict.held_out and verdict.held_out.score is not None:
+        metrics["held_out_score"] = verdict.held_out.score
+    if verdict.runner_up and verdict.runner_up.difference:
+        metrics["runner_up_margin"] = verdict.runner_up.difference.value
+    tags = {
+        "autoreg.metric": verdict.metric,
+        "autoreg.family": chosen.family,
+        "autoreg.technique": chosen.label,
+        "autoreg.chosen": chosen.describe(),
+        "autoreg.signal": "yes" if verdict.has_signal else "no evidence",
+        "mlflow.note.content": note(findings),
+    }
+    return Entry({}, metrics, tags)
+
+
+def note(findings: Findings) -> str:
+    """The parent's note: the verdict in Markdown, and filters to paste into the search bar."""
+    study = findings.spec.study
+    chosen = findings.final.chosen.candidate
+    filters = {
+        "all trials": f"tags.`autoreg.study` = '{study}' and tags.`autoreg.role` = 'trial'",
+        "the final search": f"tags.`autoreg.study` = '{study}' and tags.`autoreg.fold` = '{FINAL}'",
+        "the chosen techniques": f"tags.`autoreg.study` = '{study}' and "
+        f"tags.`autoreg.technique` = '{chosen.label}'",
+        "failed trials": f"tags.`autoreg.study` = '{study}' and attributes.status = 'FAILED'",
+    }
+    lines = [f"- {words}: `` {text} ``" for words, text in filters.items()]
+    ready = "\n".join(["", "", "**Filters for the list of runs**", "", *lines])
+    return markdown(findings)[: LONGEST_NOTE - len(ready)] + ready
+
+
+def dials(candidate: Candidate) -> dict[str, Any]:
+    """Every chosen value by its full name: ``ridge.strength``, ``network.width``, ..."""
+    chosen = {
+        f"{one.key}.{name}": value
+        for one in candidate.techniques
+        for name, value in one.values.items()
+    }
+    return chosen | {f"network.{name}": value for name, value in candidate.architecture}
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """MLflow stores infinity as a huge number without a word, so it is left out."""
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _techniques(candidate: Candidate) -> int:
+    return 0 if candidate.is_none else len(candidate.techniques)
+
+
+def _curves(trial: Trial) -> dict[str, list[float]]:
+    curves = {f"curve_{name}": list(values) for name, values in trial.curve.items()}
+    if trial.strengths:
+        curves["path_val_loss"] = trial.means.tolist()
+    return curves

@@ -1,0 +1,52 @@
+"""A model of autoreg as MLflow keeps and loads it: arrays and JSON, nothing pickled."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoreg import __version__
+from autoreg.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PACKAGES = ("numpy", "pandas", "pydantic", "scikit-learn")
+
+
+def wrap(folder: Path, path: Path, example: pd.DataFrame) -> Path:
+    """Wrap a saved model so that ``mlflow.pyfunc.load_model`` loads it; returns ``path``."""
+    requirements = [f"autoreg=={__version__}", *(f"{name}=={version(name)}" for name in PACKAGES)]
+    with warnings.catch_warnings():
+        # While it is imported and while it saves, MLflow warns about its own type hints.
+        warnings.simplefilter("ignore")
+        from mlflow import pyfunc
+        from mlflow.models import infer_signature
+
+        pyfunc.save_model(
+            path=str(path),
+            loader_module=__name__,
+            data_path=str(folder),
+            signature=infer_signature(example, Model.load(folder).predict(example)),
+            input_example=example,
+            pip_requirements=requirements,
+        )
+    return path
+
+
+class Served:
+    """A model with the method that MLflow calls."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+        """Means or classes for a table; ``params`` is MLflow's and not used."""
+        return self.model.predict(model_input)
+
+
+def _load_pyfunc(path: str) -> Served:
+    """Called by ``mlflow.pyfunc.load_model``."""
+    return Served(Model.load(Path(path)))

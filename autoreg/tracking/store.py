@@ -1,0 +1,85 @@
+"""Where MLflow's store is, and how to serve it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoreg.home import home_folder
+
+# MLflow's own defaults wait for minutes, and only then say that a server is away.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store; ``database`` is the file of the local default, None for any other.
+
+    >>> Store.of(Path("/data/runs"), {}).uri
+    'sqlite:////data/runs/mlflow.db'
+    >>> Store.of(Path("/data/runs"), {"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}).database
+    """
+
+    uri: str
+    experiment: str
+    artifacts: str | None = None
+    database: Path | None = None
+
+    @classmethod
+    def of(cls, home: Path, environment: dict[str, str] | None = None) -> Store:
+        """The store that MLflow's own variables name, else SQLite in the home folder."""
+        known = dict(os.environ) if environment is None else environment
+        experiment = known.get("MLFLOW_EXPERIMENT_NAME", "autoreg")
+        if uri := known.get("MLFLOW_TRACKING_URI"):
+            return cls(uri, experiment)
+        database = home / "mlflow.db"
+        # Without an absolute location, artifacts would land in the working folder.
+        return cls(f"sqlite:///{database}", experiment, (home / "artifacts").as_uri(), database)
+
+    def prepare(self) -> None:
+        """Let readers and the writer of a local store work side by side."""
+        if self.database is None:
+            return
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+    def tidy(self) -> None:
+        """Refresh the statistics by which SQLite sorts thousands of runs in no time."""
+        if self.database is None:
+            return
+        with closing(sqlite3.connect(self.database, timeout=10)) as connection:
+            connection.execute("PRAGMA analysis_limit=1000")
+            connection.execute("ANALYZE")
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Fail within seconds when a server is away, unless the user set other limits."""
+    added = {name: value for name, value in IMPATIENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def server_command(home: Path | None, port: int) -> list[str]:
+    """The command that serves the local store's pages on 127.0.0.1, and runs no jobs."""
+    folder = home_folder(home)
+    store = Store.of(folder, {})
+    store.prepare()
+    return [
+        *("env", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false"),
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", store.uri),
+        *("--default-artifact-root", str(store.artifacts)),
+        *("--artifacts-destination", str(store.artifacts)),
+    ]

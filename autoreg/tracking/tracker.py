@@ -1,0 +1,206 @@
+"""The listener: puts what happens into a queue; one thread writes, and takes all the blows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Queue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from autoreg.findings import Findings
+from autoreg.spec import StudySpec
+from autoreg.tracking.store import Store, impatient
+from autoreg.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from autoreg.tracking.writer import Writer
+
+WAITS = (0.2, 1.0, 3.0)
+PATIENCE = 120.0
+Task = Callable[["Writer"], None]
+
+
+class Tracker(Protocol):
+    """Listens to a study. No method raises because a store is away."""
+
+    @property
+    def problem(self) -> str | None:
+        """What could not be written and why, in one sentence; None where all was written."""
+
+    def begin(
+        self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
+    ) -> None:
+        """The study starts, or goes on."""
+
+    def trial(self, trial: Trial) -> None:
+        """A trial is finished; those of an earlier run are told again."""
+
+    def run(self) -> str | None:
+        """The id of the parent run; waits until it exists, None where it cannot."""
+
+    def finish(
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+    ) -> None:
+        """The study is over; waits until everything is written."""
+
+    def __enter__(self) -> Tracker:
+        """Start listening."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening; a study that broke off leaves no run open."""
+
+
+def open_tracker(home: Path, *, enabled: bool = True) -> Tracker:
+    """A listener for the store that MLflow's variables or the home folder name.
+
+    >>> with open_tracker(Path("nowhere"), enabled=False) as tracker:
+    ...     tracker.run()
+    """
+    return MlflowTracker(Store.of(home)) if enabled else NullTracker()
+
+
+class NullTracker:
+    """Writes nothing."""
+
+    problem: str | None = None
+
+    def begin(
+        self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
+    ) -> None:
+        """Ignore it."""
+
+    def trial(self, trial: Trial) -> None:
+        """Ignore it."""
+
+    def run(self) -> str | None:
+        """There is no run."""
+        return None
+
+    def finish(
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+    ) -> None:
+        """Ignore it."""
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class MlflowTracker:
+    """Writes to MLflow on a thread of its own.
+
+    A task that fails is tried again a few times. After that the store counts as away: the
+    thread only counts what it is told, and the ledger keeps it for the next run.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._tasks: Queue[Task | None] = Queue()
+        self._begun = threading.Event()
+        self._run: str | None = None
+        self._reason: str | None = None
+        self._told = self._lost = 0
+        self._thread = threading.Thread(target=self._work, name="autoreg-mlflow", daemon=True)
+
+    @property
+    def problem(self) -> str | None:
+        """What could not be written and why; None where all was written."""
+        if self._reason is None:
+            return None
+        return (
+            f"{self._lost} of {self._told} entries were not written ({self._reason}); the ledger "
+            f"holds everything, and the same command writes the rest when the store is back"
+        )
+
+    def begin(
+        self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
+    ) -> None:
+        """Queue the opening of the parent run."""
+
+        def task(writer: Writer) -> None:
+            writer.begin(spec, key, data, splits)
+            self._run = writer.parent
+            self._begun.set()
+
+        self._tell(task)
+
+    def trial(self, trial: Trial) -> None:
+        """Queue a trial."""
+        self._tell(lambda writer: writer.trial(trial))
+
+    def run(self) -> str | None:
+        """Wait for the parent run."""
+        self._begun.wait(PATIENCE)
+        return self._run
+
+    def finish(
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+    ) -> None:
+        """Queue the end, and wait until the queue is empty."""
+        self._tell(lambda writer: writer.finish(findings, report, model_folder, example))
+        self._stop()
+
+    def __enter__(self) -> Tracker:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None and self._thread.is_alive():
+            status = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+            self._tell(lambda writer: writer.abandon(status))
+        self._stop()
+
+    # ---- the thread ---------------------------------------------------------------------------
+
+    def _tell(self, task: Task) -> None:
+        self._told += 1
+        self._tasks.put(task)
+
+    def _stop(self) -> None:
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        writer: Writer | None = None
+        with impatient():
+            while (task := self._tasks.get()) is not None:
+                if self._reason is None:
+                    writer = self._attempt(task, writer)
+                if self._reason is not None:
+                    self._lost += 1
+                    self._begun.set()
+
+    def _attempt(self, task: Task, writer: Writer | None) -> Writer | None:
+        """One task, with a few more tries; what still fails becomes the reason."""
+        pause = threading.Event()
+        for wait in (*WAITS, None):
+            try:
+                if writer is None:
+                    from autoreg.tracking.writer import Writer
+
+                    writer = Writer(self.store)
+                task(writer)
+                return writer
+            except Exception as error:  # whatever it is, a study must not fail because of MLflow
+                if wait is None:
+                    words = str(error).splitlines() or [""]
+                    self._reason = f"{type(error).__name__}: {words[0][:160]}"
+                else:
+                    pause.wait(wait)
+        return writer

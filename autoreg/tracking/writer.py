@@ -1,0 +1,236 @@
+"""Writes a study into an MLflow store, each run exactly once; used by one thread only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+
+from autoreg.findings import Findings
+from autoreg.spec import StudySpec
+from autoreg.tracking import layout
+from autoreg.tracking.layout import Entry
+from autoreg.tracking.serving import wrap
+from autoreg.tracking.store import Store
+from autoreg.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DONE = frozenset({"FINISHED", "FAILED", "KILLED"})
+BATCH = 1000
+
+NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.pyfunc")
+
+
+class Writer:
+    """The runs of one study: a parent, a run for each search, a run for each trial."""
+
+    def __init__(self, store: Store) -> None:
+        _quieten()
+        self.store = store
+        self.store.prepare()
+        self.client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+        self.experiment = self._experiment()
+        self.runs: dict[str, str] = {}
+        self.done: set[str] = set()
+        self.key = ""
+        self.study = ""
+
+    @property
+    def parent(self) -> str:
+        """The id of the parent run."""
+        return self.runs[self.key]
+
+    def begin(
+        self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
+    ) -> None:
+        """Find the runs that exist already, and open the parent."""
+        self.key, self.study = key, spec.study
+        for run in self._existing():
+            name = run.data.tags["autoreg.key"]
+            self.runs[name] = run.info.run_id
+            if run.info.status in DONE:
+                self.done.add(name)
+        self._open(key, spec.study, {"autoreg.role": "study"})
+        self._log(self.parent, layout.study_params(spec, data, splits))
+        self._log_data(data)
+        # The path of a file may name people and machines; the digest says which data it was.
+        source = spec.data.model_copy(update={"source": data["name"]})
+        config = spec.model_copy(update={"data": source}).model_dump(mode="json")
+        self.client.log_text(self.parent, json.dumps(config, indent=2), "study.json")
+
+    def trial(self, trial: Trial) -> None:
+        """Write a trial's run, unless it is complete already."""
+        key = f"{self.key}:{trial.search}:{trial.number}"
+        if key in self.done:
+            return
+        search = self._search(trial.search)
+        ended = _now()
+        started = ended - round(1000 * trial.seconds)
+        run = self._open(key, layout.trial_name(trial), {}, search, started)
+        self._log(run, layout.trial_entry(trial))
+        self._close(key, "FAILED" if trial.failure else "FINISHED", ended)
+
+    def finish(
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+    ) -> None:
+        """Write the verdict, the report and the model, and close every run."""
+        for name, selection in findings.selections.items():
+            run = self._search(name)
+            self._log(run, layout.search_entry(selection, findings.verdict))
+            self._close(self._search_key(name), "FINISHED")
+        self._log(self.parent, layout.verdict_entry(findings))
+        self._log_files(findings, report)
+        self._log_model(findings, model_folder, example)
+        self._close(self.key, "FINISHED")
+        self.store.tidy()
+
+    def abandon(self, status: str) -> None:
+        """Close every run that is open, with one status."""
+        for key in [key for key in self.runs if key not in self.done]:
+            self._close(key, status)
+
+    # ---- runs ---------------------------------------------------------------------------------
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self.store.experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        return self.client.create_experiment(self.store.experiment, self.store.artifacts)
+
+    def _existing(self) -> list[Run]:
+        """All runs of this study that are in the store."""
+        found: list[Run] = []
+        token: str | None = None
+        chosen = f"tags.`autoreg.study_key` = '{self.key}'"
+        while True:
+            page = self.client.search_runs([self.experiment], chosen, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _open(
+        self,
+        key: str,
+        name: str,
+        tags: Mapping[str, str],
+        parent: str | None = None,
+        start: int | None = None,
+    ) -> str:
+        """The run of a key: found again and set to running, or created."""
+        if key in self.done:
+            self.client.update_run(self.runs[key], status="RUNNING")
+            self.done.discard(key)
+        if key not in self.runs:
+            own = {"autoreg.key": key, "autoreg.study_key": self.key, "autoreg.study": self.study}
+            own |= {"mlflow.parentRunId": parent} if parent else {}
+            run = self.client.create_run(
+                self.experiment, start_time=start, tags={**own, **tags}, run_name=name
+            )
+            self.runs[key] = run.info.run_id
+        return self.runs[key]
+
+    def _search_key(self, name: str) -> str:
+        return f"{self.key}:{name}"
+
+    def _search(self, name: str) -> str:
+        key = self._search_key(name)
+        if key in self.runs and key not in self.done:
+            return self.runs[key]
+        tags = {"autoreg.role": "search", "autoreg.fold": name}
+        return self._open(key, name, tags, self.parent)
+
+    def _close(self, key: str, status: str, ended: int | None = None) -> None:
+        self.client.set_terminated(self.runs[key], status, ended)
+        self.done.add(key)
+
+    # ---- what runs hold -----------------------------------------------------------------------
+
+    def _log(self, run: str, entry: Entry) -> None:
+        now = _now()
+        metrics = [Metric(k, v, now, 0) for k, v in layout.finite(entry.metrics).items()]
+        for name, values in entry.curves.items():
+            steps = layout.finite({str(step): value for step, value in enumerate(values)})
+            metrics += [Metric(name, value, now, int(step)) for step, value in steps.items()]
+        params = [Param(k, str(v)[: layout.LONGEST_PARAM]) for k, v in entry.params.items()]
+        tags = [RunTag(k, v) for k, v in entry.tags.items()]
+        lost = sorted(set(entry.metrics) - set(layout.finite(entry.metrics)))
+        tags += [RunTag("autoreg.nonfinite", ", ".join(lost))] if lost else []
+        self.client.log_batch(run, metrics[:BATCH], params, tags)
+        for start in range(BATCH, len(metrics), BATCH):
+            self.client.log_batch(run, metrics[start : start + BATCH])
+
+    def _log_data(self, data: Mapping[str, Any]) -> None:
+        profile = {"num_rows": data["rows"], "num_elements": data["rows"] * data["columns"]}
+        one = Dataset(
+            name=data["name"],
+            digest=data["digest"],
+            source_type="autoreg",
+            source=json.dumps({"name": data["name"]}),
+            profile=json.dumps(profile),
+        )
+        self.client.log_inputs(
+            self.parent, [DatasetInput(one, [InputTag("mlflow.data.context", "study")])]
+        )
+
+    def _log_files(self, findings: Findings, report: Path) -> None:
+        import pandas as pd
+
+        verdict = json.dumps(findings.verdict.to_data(), indent=2)
+        table = pd.DataFrame([trial.row for trial in findings.trials])
+        self.client.log_artifact(self.parent, str(report))
+        self.client.log_text(self.parent, verdict, "verdict.json")
+        self.client.log_text(self.parent, table.to_csv(index=False), "trials.csv")
+
+    def _log_model(self, findings: Findings, folder: Path, example: pd.DataFrame) -> None:
+        """The final model, once for each selection, loadable as ``models:/<id>``."""
+        digest = findings.final.digest(str(findings.data["digest"]))
+        known = self.client.get_run(self.parent).data.tags
+        if known.get("autoreg.selection") == digest:
+            return
+        chosen = findings.final.chosen.candidate
+        model = self.client.create_logged_model(
+            self.experiment,
+            name=self.study,
+            source_run_id=self.parent,
+            params={name: str(value) for name, value in layout.dials(chosen).items()},
+            tags={"autoreg.technique": chosen.label, "autoreg.family": chosen.family},
+        )
+        with tempfile.TemporaryDirectory() as place:
+            wrapped = wrap(folder, Path(place) / "model", example)
+            self.client.log_model_artifacts(model.model_id, str(wrapped))
+        self.client.finalize_logged_model(model.model_id, "READY")
+        self.client.log_outputs(self.parent, [LoggedModelOutput(model.model_id, step=0)])
+        self.client.set_tag(self.parent, "autoreg.model", f"models:/{model.model_id}")
+        self.client.set_tag(self.parent, "autoreg.selection", digest)
+
+
+def _quieten() -> None:
+    """Keep the store's own remarks (schema migrations, deprecated SQL) off the terminal."""
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="The ``noload`` loader strategy")
+
+
+def _now() -> int:
+    """Milliseconds since 1970."""
+    return round(1000 * time.time())

@@ -1,0 +1,446 @@
+"""The plain network engine: equal to a textbook torch loop, blind to all rows but its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_diabetes
+
+from autoreg.data.dataset import Column, Dataset
+from autoreg.engines import loop_network
+from autoreg.engines.base import Failure, Fit, Job, TrainingSet
+from autoreg.engines.loop import fit as fit_at_the_door
+from autoreg.engines.loop_network import batches, fit_network
+from autoreg.engines.network import generator, initial_network
+from autoreg.errors import DataError
+from autoreg.space import candidate
+from autoreg.spec import Training
+from autoreg.splitters import stop_rows
+from autoreg.techniques import catalogue, technique
+from autoreg.techniques.base import TASKS, Architecture
+
+KEYS = [key for key, kind in catalogue().items() if "network" in kind.families and key != "none"]
+SHAPE = {"width": 8, "depth": 2, "learning_rate": 1e-2}
+TRAIN = np.arange(90)[np.arange(90) % 3 != 2]
+TEST = np.arange(90)[np.arange(90) % 3 == 2]
+
+
+class SameSeed(Job):
+    """A job whose random numbers do not depend on the candidate."""
+
+    fit_seed = 99
+
+
+def table(task="binary", n=90, p=4, seed=0, **roles):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p)) * np.linspace(1, 40, p) + 3
+    noisy = X[:, 0] * 5 + rng.normal(size=n)
+    classes = {"regression": 0, "binary": 2, "multiclass": 3}[task]
+    cuts = np.quantile(noisy, np.arange(1, classes) / classes) if classes else []
+    y = np.searchsorted(cuts, noisy) if classes else 100 + 20 * noisy
+    columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
+    return Dataset("some", columns, X, y, task, "y", tuple(range(classes)), **roles)
+
+
+def bundled(loader, task):
+    X, y = loader(return_X_y=True)
+    columns = tuple(Column(f"x{i}", "numeric") for i in range(X.shape[1]))
+    return Dataset("bundled", columns, X, y, task, "y", (0, 1) if task == "binary" else ())
+
+
+def chosen(key, **changes):
+    kind = technique(key)
+    return kind(**{dial.name: dial.default for dial in kind.dials} | changes)
+
+
+def off(key):
+    return chosen(key, **{dial.name: dial.off for dial in technique(key).dials[:1]})
+
+
+def job(*techniques, kind=Job, shape=SHAPE, epochs=4, batch_size=16, **changes):
+    made = [chosen(one) if isinstance(one, str) else one for one in techniques]
+    settings = Training(epochs=epochs, batch_size=batch_size)
+    training = TrainingSet(TRAIN, ("fold 0",))
+    one = kind(candidate("network", made, shape), training, TEST, 7, (), settings)
+    return replace(one, **changes)
+
+
+def on_rows(one, rows, predict=None):
+    return replace(
+        one,
+        training=TrainingSet(rows, one.training.excluded),
+        predict=rows if predict is None else predict,
+    )
+
+
+def fitted(one, data):
+    outcome = fit_network(one, data)
+    assert isinstance(outcome, Fit), outcome
+    return outcome
+
+
+def bits(outcome):
+    parts = [outcome.predictions.tobytes(), outcome.train_loss.tobytes(), str(outcome.steps)]
+    parts += [f"{name} {values}" for name, values in outcome.curve.items()]
+    if outcome.model is not None:
+        parts += [array.tobytes() for array in outcome.model.arrays.values()]
+    return parts
+
+
+def task_for(key):
+    return technique(key).tasks[-1]
+
+
+# ---- the textbook loop -----------------------------------------------------------------------
+
+
+def textbook(one, data):
+    """Predictions of the test rows after each optimizer step of a plain torch loop."""
+    rows, classes = one.training.rows, len(data.classes)
+    weights = data.weights[rows]
+    mean = np.average(data.X[rows], axis=0, weights=weights)
+    scale = np.sqrt(np.average((data.X[rows] - mean) ** 2, axis=0, weights=weights))
+    y_mean, y_scale = 0.0, 1.0
+    if not classes:
+        y_mean = np.average(data.y[rows], weights=weights)
+        y_scale = np.sqrt(np.average((data.y[rows] - y_mean) ** 2, weights=weights))
+    inputs = torch.tensor((data.X - mean) / scale, dtype=torch.float32)
+    targets = torch.tensor((data.y - y_mean) / y_scale) if not classes else torch.tensor(data.y)
+    relative = torch.tensor(data.weights / weights.mean(), dtype=torch.float32)
+
+    net = _sequential(initial_network(_sizes(one, data), one.fit_seed))
+    optimizer = torch.optim.Adam(net.parameters(), lr=SHAPE["learning_rate"])
+    stream = generator(one.fit_seed, "order")
+    size = one.settings.batch_size
+    for _ in range(one.settings.epochs):
+        order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=stream)]
+        for start in range(0, len(rows), size):
+            batch = order[start : start + size]
+            outputs = net(inputs[batch])
+            if classes:
+                losses = torch.nn.functional.cross_entropy(
+                    outputs, targets[batch], reduction="none"
+                )
+            else:
+                losses = (outputs[:, 0] - targets[batch].float()) ** 2
+            optimizer.zero_grad()
+            (losses * relative[batch]).mean().backward()
+            optimizer.step()
+            with torch.no_grad():
+                out = net(inputs[one.predict])
+            yield (out.softmax(dim=1) if classes else out).double().numpy() * y_scale + y_mean
+
+
+def _sizes(one, data):
+    shape = Architecture(int(SHAPE["depth"]), int(SHAPE["width"]))
+    return data.X.shape[1], shape, max(len(data.classes), 1)
+
+
+def _sequential(start):
+    layers = []
+    for weights, biases in zip(start.weights, start.biases, strict=True):
+        layer = torch.nn.Linear(*weights.shape[1:])
+        layer.weight = torch.nn.Parameter(weights.detach()[0].T.clone())
+        layer.bias = torch.nn.Parameter(biases.detach()[0, 0].clone())
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_step_is_the_textbook_step(task, weighted):
+    weight = np.random.default_rng(3).uniform(0.5, 2.0, 90) if weighted else None
+    data = table(task, weight=weight)
+    one = job()
+    expected = list(textbook(one, data))
+    assert len(expected) == 16
+    spread = 1.0 if data.classes else data.y.std()
+    for steps, predictions in enumerate(expected, start=1):
+        got = fitted(replace(one, steps=steps), data).predictions[0]
+        assert np.abs(got - predictions).max() < 1e-5 * spread, steps
+    whole = fitted(one, data)
+    assert whole.steps == 16
+    assert np.abs(whole.predictions[0] - expected[-1]).max() < 1e-5 * spread
+
+
+def test_the_textbook_comparison_is_not_blind():
+    """Another order of the rows shows after one step already."""
+    data = table()
+    first, *_ = textbook(job(), data)
+    other = fitted(replace(job(), seed=8, steps=1), data).predictions[0]
+    assert np.abs(other - first).max() > 1e-3
+
+
+def test_initial_weights_have_the_variance_of_the_paper():
+    network = initial_network((200, Architecture(2, 300), 100), 5)
+    for weights, variance in zip(network.weights, (2 / 200, 2 / 300, 1 / 300), strict=True):
+        assert float(weights.detach().var()) == pytest.approx(variance, rel=0.05)
+    assert all(not biases.any() for biases in network.biases)
+
+
+# ---- isolation -------------------------------------------------------------------------------
+
+
+def garbled(data, rows, seed=0):
+    """The same table with everything about some rows replaced."""
+    rng = np.random.default_rng(seed)
+    X, y, weight = data.X.copy(), data.y.copy(), data.weights.copy()
+    X[rows] = rng.normal(size=X[rows].shape) * 1e6
+    y[rows] = rng.permutation(y[rows])[::-1] if data.classes else rng.normal(size=len(rows)) * 1e9
+    weight[rows] = rng.uniform(0.1, 9.0, len(rows))
+    return replace(data, X=X, y=y, weight=weight)
+
+
+@pytest.mark.parametrize("key", ["none", *KEYS])
+def test_a_fit_does_not_see_other_rows(key):
+    data = table(task_for(key), weight=np.ones(90))
+    made = [] if key == "none" else [key]
+    one = on_rows(job(*made, keep_model=True), TRAIN)
+    assert bits(fitted(one, data)) == bits(fitted(one, garbled(data, TEST)))
+    changed = bits(fitted(one, garbled(data, TRAIN[:9])))
+    assert bits(fitted(one, data)) != changed
+
+
+def test_a_statistic_of_other_rows_would_be_seen(monkeypatch):
+    """A planted leak: the preprocessing is fitted on every row of the table."""
+    honest = loop_network.Scaling.fit
+    monkeypatch.setattr(
+        loop_network.Scaling, "fit", lambda table, _: honest(table, np.arange(table.n))
+    )
+    one, data = on_rows(job(), TRAIN), table(weight=np.ones(90))
+    assert bits(fitted(one, data)) != bits(fitted(one, garbled(data, TEST)))
+
+
+def test_targets_and_weights_of_predicted_rows_do_not_matter():
+    data = table(weight=np.ones(90))
+    poisoned = replace(garbled(data, TEST), X=data.X)
+    one = job("early_stopping", "batch_norm", "mixup")
+    assert bits(fitted(one, data)) == bits(fitted(one, poisoned))
+
+
+def test_the_stop_set_moves_no_weight():
+    """Where training lasts one epoch, the best weights do not depend on who watches."""
+    data = table("regression", weight=np.ones(90))
+    one = on_rows(job("early_stopping", epochs=1, keep_model=True), TRAIN)
+    _, watched = stop_rows(data, TRAIN, one.settings.stop_share, one.stop_seed)
+    before, after = fitted(one, data), fitted(one, garbled(data, watched))
+    assert before.curve["stop"] != after.curve["stop"]
+    assert before.train_loss != after.train_loss
+    for name, array in before.model.arrays.items():
+        assert np.array_equal(array, after.model.arrays[name]), name
+
+
+def test_stop_rows_are_training_rows_and_obey_groups(monkeypatch):
+    seen = []
+
+    def watching(*arguments):
+        seen.append(stop_rows(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(loop_network, "stop_rows", watching)
+    group = np.random.default_rng(0).integers(0, 12, 90)
+    fitted(job("early_stopping"), table(group=group))
+    ((fit_rows, watched),) = seen
+    assert len(watched)
+    assert sorted([*fit_rows, *watched]) == list(TRAIN)
+    assert not set(group[fit_rows]) & set(group[watched])
+
+
+@pytest.mark.parametrize("role", ["group", "time"])
+@pytest.mark.parametrize("door", [fit_network, fit_at_the_door])
+def test_rows_that_cannot_be_cut_are_a_failed_fit(role, door):
+    data = table(**{role: np.zeros(90, dtype=np.int64)})
+    outcome = door(job("early_stopping"), data)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason.startswith("no stop-set for early stopping: all rows")
+    assert isinstance(door(job(), data), Fit)
+    assert isinstance(door(job("early_stopping", steps=5), data), Fit)
+
+
+# ---- randomness ------------------------------------------------------------------------------
+
+
+def test_nothing_that_ran_before_changes_a_bit():
+    data, one = table(), job("dropout", "mixup", "feature_noise", "batch_norm", keep_model=True)
+    alone = bits(fitted(one, data))
+    threads = torch.get_num_threads()
+    fitted(job("mixup", seed=1), data)
+    torch.manual_seed(4)
+    torch.rand(3)
+    np.random.seed(4)  # noqa: NPY002
+    torch.set_num_threads(2)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert bits(fitted(one, data)) == alone
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(torch.float32)
+
+
+def test_global_random_numbers_are_left_alone():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    fitted(job(*KEYS), table())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize("other", [key for key in KEYS if technique(key).dials])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_technique_that_is_off_moves_nothing(key, other):
+    if key == other:
+        alone, beside = job(kind=SameSeed, steps=6), job(off(other), kind=SameSeed, steps=6)
+    else:
+        alone = job(key, kind=SameSeed, steps=6)
+        beside = job(key, off(other), kind=SameSeed, steps=6)
+    assert bits(fitted(alone, table())) == bits(fitted(beside, table()))
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "early_stopping"])
+def test_a_technique_that_is_on_moves_something(key):
+    alone, on = job(kind=SameSeed, steps=6), job(key, kind=SameSeed, steps=6)
+    assert bits(fitted(alone, table())) != bits(fitted(on, table()))
+
+
+# ---- steps and batches -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", range(1, 40))
+def test_batches_cover_the_rows_and_none_is_lonely(rows):
+    cuts = batches(rows, 6)
+    assert [row for start, stop in cuts for row in range(start, stop)] == list(range(rows))
+    assert rows == 1 or min(stop - start for start, stop in cuts) > 1
+    assert max(stop - start for start, stop in cuts) <= 7
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 60])
+def test_a_refit_takes_its_steps_and_cuts_no_stop_set(monkeypatch, steps):
+    def refusing(*_):
+        raise DataError("cut")
+
+    taken = []
+    original = loop_network.Trainer.step
+
+    def counting(self, sample, number):
+        taken.append(number)
+        original(self, sample, number)
+
+    monkeypatch.setattr(loop_network, "stop_rows", refusing)
+    monkeypatch.setattr(loop_network.Trainer, "step", counting)
+    refit = fitted(job("early_stopping", kind=SameSeed, steps=steps), table())
+    assert refit.steps == steps
+    assert taken == list(range(steps))
+    assert list(refit.curve) == ["train"]
+    assert bits(refit) == bits(fitted(job(kind=SameSeed, steps=steps), table()))
+
+
+@pytest.mark.parametrize("norm", [(), ("batch_norm",)])
+def test_a_lone_last_row_is_no_trouble(norm):
+    data = table()
+    one = on_rows(job(*norm, keep_model=True), np.arange(3 * 16 + 1), TEST)
+    outcome = fitted(one, data)
+    assert outcome.steps == 4 * 3
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_are_repeated_rows(task):
+    """One batch holds all rows, so their order does not matter."""
+    data = table(task)
+    times = np.random.default_rng(1).integers(1, 4, len(TRAIN))
+    weight = np.ones(data.n)
+    weight[TRAIN] = times
+    repeated = data.rows(np.concatenate([np.repeat(TRAIN, times), TEST]))
+    many = int(times.sum())
+    one = job(epochs=30, batch_size=1000)
+    weighted = fitted(one, replace(data, weight=weight)).predictions
+    again = fitted(on_rows(one, np.arange(many), np.arange(many, repeated.n)), repeated).predictions
+    spread = 1.0 if data.classes else data.y.std()
+    assert np.abs(weighted - again).max() < 1e-4 * spread
+    assert np.abs(weighted - fitted(one, data).predictions).max() > 1e-2 * spread
+
+
+# ---- awkward tables --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [(), ("batch_norm", "early_stopping")])
+@pytest.mark.parametrize("task", TASKS)
+def test_awkward_tables_are_fitted(task, norm):
+    data = table(task)
+    constant = data.X.copy()
+    constant[:, 1] = 7.0
+    tables = [replace(data, X=constant), replace(data, X=np.full_like(data.X, 7.0))]
+    tables.append(replace(data, X=data.X[:, :1], columns=data.columns[:1]))
+    for awkward in tables:
+        assert np.isfinite(fitted(job(*norm), awkward).predictions).all()
+
+
+@pytest.mark.parametrize("key", ["none", *KEYS])
+def test_two_rows_of_each_class_are_enough(key):
+    data = table(task_for(key))
+    rows = [np.flatnonzero(data.y == label)[:2] for label in np.unique(data.y)]
+    few = np.sort(np.concatenate(rows)) if data.classes else np.arange(4)
+    outcome = fitted(on_rows(job(*([] if key == "none" else [key])), few, TEST), data)
+    assert np.isfinite(outcome.predictions).all()
+
+
+def test_a_constant_target_is_predicted():
+    data = replace(table("regression"), y=np.full(90, 5.0))
+    assert fitted(job(epochs=60), data).predictions == pytest.approx(5.0, abs=0.5)
+
+
+# ---- divergence ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["none", *KEYS])
+@pytest.mark.parametrize("rate", [1e6, 1e30])
+def test_a_network_that_runs_away_is_a_failure(key, rate):
+    made = [] if key == "none" else [key]
+    one = job(*made, shape=SHAPE | {"learning_rate": rate})
+    for task in technique(key).tasks:
+        outcome = fit_network(one, table(task))
+        assert isinstance(outcome, Failure), (key, task)
+        assert "diverged" in outcome.reason
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_largest_network_at_the_highest_rate_comes_back(task):
+    """It starts wildly; trained in full it is no runaway."""
+    shape = {"width": 512, "depth": 4, "learning_rate": 1e-1}
+    fitted(job(shape=shape, epochs=60), table(task))
+
+
+# ---- predictions -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", [(), ("batch_norm",)])
+@pytest.mark.parametrize("task", TASKS)
+def test_kept_parameters_predict_the_same_with_numpy(task, norm):
+    data = table(task)
+    outcome = fitted(job(*norm, keep_model=True), data)
+    again = outcome.model.predictions(data.X[TEST], task)
+    spread = 1.0 if data.classes else data.y.std()
+    assert np.abs(again - outcome.predictions[0]).max() < 1e-5 * spread
+    assert outcome.predictions.shape == (1, len(TEST), max(len(data.classes), 1))
+    if data.classes:
+        assert outcome.predictions.sum(axis=-1) == pytest.approx(1.0)
+    assert fitted(job(*norm), data).model is None
+
+
+def test_breast_cancer_is_learned():
+    data = bundled(load_breast_cancer, "binary")
+    ids = np.arange(data.n)
+    one = job("early_stopping", "dropout", shape={}, epochs=60, batch_size=64)
+    outcome = fitted(on_rows(one, ids[ids % 5 != 0], ids[ids % 5 == 0]), data)
+    right = outcome.predictions[0].argmax(axis=1) == data.y[ids % 5 == 0]
+    assert right.mean() > 0.93
+
+
+def test_diabetes_is_predicted_better_than_by_its_mean():
+    data = bundled(load_diabetes, "regression")
+    ids = np.arange(data.n)
+    one = job("early_stopping", "weight_decay", shape={}, epochs=60, batch_size=64)
+    outcome = fitted(on_rows(one, ids[ids % 5 != 0], ids[ids % 5 == 0]), data)
+    truth = data.y[ids % 5 == 0]
+    error = ((outcome.predictions[0, :, 0] - truth) ** 2).mean()
+    assert error < 0.7 * ((truth - data.y[ids % 5 != 0].mean()) ** 2).mean()

@@ -1,0 +1,456 @@
+"""The report: complete, self-contained, deterministic, safe with foreign text, never too rosy."""
+
+import math
+import re
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from findings_sample import sample as build
+
+from autoreg.judge import HeldOut
+from autoreg.report import curves, markdown, summary_html, summary_lines, write_report
+from autoreg.report.words import clean, fixed, places_for
+from autoreg.statistics import Interval
+
+sample = cache(build)  # findings are frozen, so tests may share them
+CSS = Path(curves.__file__).with_name("report.css").read_text(encoding="utf-8")
+VOID = {"meta", "br", "path", "use", "line", "rect", "circle"}
+HOSTILE = (
+    '<script>alert(1)</script>"><img src=x onerror=alert(2)>',
+    "{{ 7*7 }} {% raw %} | table | cell |",
+    "[link](https://example.org) **bold** `code`",
+    "=cmd()|'/c calc'!A1",
+    "\x1b[31mred\x1b[0m \u202eevil",
+    "数据 العربية 🙂 " + "x" * 10_000,
+)
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with attributes, and the text of some of them."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self._open = [], [], []
+        self.feed(text)
+        assert self._open == [], f"never closed: {self._open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        if tag not in VOID:
+            self._open.append((tag, len(self.texts) - 1))
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+
+    def handle_endtag(self, tag):
+        opened, _ = self._open.pop()
+        assert opened == tag, f"</{tag}> closes <{opened}>"
+
+    def handle_data(self, data):
+        for _, place in self._open:
+            self.texts[place] += data
+
+    def all(self, tag):
+        return [
+            (attrs, text)
+            for (name, attrs), text in zip(self.elements, self.texts, strict=True)
+            if name == tag
+        ]
+
+    @property
+    def text(self):
+        return " ".join(self.texts[0].split())
+
+
+def page_of(findings, folder, **options):
+    html = write_report(findings, folder, **options).read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+def outside(html):
+    """Everything on a page that would ask the network or run code."""
+    page = Page(html)
+    found = [f"<{tag}>" for tag, _ in page.elements if tag in {"script", "link", "img", "iframe"}]
+    for tag, attrs in page.elements:
+        found += [f"{tag} {name}" for name in attrs if name.startswith("on") or name == "src"]
+        found += [link for link in [attrs.get("href", "#")] if not link.startswith("#")]
+    found += [url for url in re.findall(r"url\(([^)]*)", html) if not url.startswith("#")]
+    return found + re.findall(r"@import|https?://[^\s\"<]*(?=[\"'])", html)
+
+
+CASES = {
+    "binary": {},
+    "regression": {"task": "regression"},
+    "no held-out rows": {"held_out": False},
+    "network wins": {"winner": "network"},
+    "no networks": {"networks": False},
+    "no signal": {"signal": False},
+    "nothing failed": {"failures": False},
+}
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory):
+    return page_of(sample(), tmp_path_factory.mktemp("binary"), mlflow_run="run-4711")
+
+
+# ---- what is on the page -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_kind_of_study_has_a_whole_page(case, tmp_path):
+    findings = sample(**case)
+    html, page = page_of(findings, tmp_path)
+    assert not outside(html)
+    assert len(html.encode()) < 1_000_000
+    assert findings.spec.question in page.text
+    for heading in ("numbers side by side", "How strong", "Techniques compared", "outer fold chose",
+                    "The search", "What was searched", "Data and splits", "How to read it",
+                    "Run it again"):  # fmt: skip
+        assert heading in page.text
+    assert ("Learning curves" in page.text) == case.get("networks", True)
+    assert not re.search(r"\bnan\b|None<", html)
+
+
+def test_the_page_says_all_that_a_reader_must_know(binary):
+    findings, (_, page) = sample(), binary
+    verdict, places = findings.verdict, places_for(findings.verdict.nested)
+    for part in (
+        "Elastic net",
+        fixed(verdict.nested.value, places),
+        fixed(verdict.nested.low, places),
+        fixed(verdict.nested.high, places),
+        fixed(verdict.held_out.score, places),
+        "optimistic",
+        "Featureless model",
+        "Unregularized linear model",
+        "Unregularized network",
+        f"{verdict.agreement} of 5 outer folds",
+        "signal found",
+        findings.data["digest"],
+        findings.splits["digest"],
+        findings.spec.digest,
+        "autoreg run breast_cancer",
+        "run-4711",
+        "2.4.6",
+        "2 min 43 s",
+        findings.remarks[0],
+    ):
+        assert part in page.text
+    for trial in findings.trials:
+        assert trial.failure is None or trial.failure in page.text
+    for offers in findings.space.families.values():
+        for offer in offers:
+            assert all(reference in page.text for reference in offer.kind.references)
+            assert all(dial.name.replace("_", " ") in page.text for dial in offer.dials)
+
+
+def test_a_page_without_held_out_rows_says_so(tmp_path):
+    _, page = page_of(sample(held_out=False), tmp_path)
+    assert "the nested score stands alone" in page.text
+
+
+def test_sealed_and_reused_rows_are_told_apart(tmp_path):
+    findings = sample()
+    for judged, words in [
+        (HeldOut(114, "sealed"), "114 rows stay sealed"),
+        (replace(findings.verdict.held_out, opening="reused 2"), "not fresh: reused 2"),
+    ]:
+        changed = replace(findings, verdict=replace(findings.verdict, held_out=judged))
+        assert words in page_of(changed, tmp_path)[1].text
+        assert words in "\n".join(summary_lines(changed))
+
+
+def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
+    findings = sample(signal=False)
+    for text in (
+        page_of(findings, tmp_path)[1].text,
+        "\n".join(summary_lines(findings)),
+        markdown(findings),
+    ):
+        assert "no evidence of signal" in text
+        assert "signal found" not in text
+
+
+def test_unbounded_intervals_and_missing_numbers_are_drawn_and_written(tmp_path):
+    findings = sample(held_out=False)
+    open_ended = Interval(0.9, -math.inf, math.inf)
+    verdict = replace(
+        findings.verdict, nested=open_ended, nested_loss=open_ended, runner_up=None, none={}
+    )
+    _, page = page_of(replace(findings, verdict=verdict, versions=None), tmp_path)
+    assert "−infinity to infinity" in page.text
+    assert "no other technique set is valid" in page.text
+
+
+def test_a_thousand_trials_fit_into_a_megabyte(tmp_path):
+    findings = sample()
+    many = tuple(
+        replace(trial, number=trial.number + 24 * turn)
+        for turn in range(7)
+        for trial in findings.trials
+    )
+    path = write_report(replace(findings, trials=many), tmp_path)
+    assert len(many) > 1000
+    assert path.stat().st_size < 1_000_000
+
+
+# ---- the inner score is never alone --------------------------------------------------------------
+
+
+def lonely(findings):
+    """Pieces of text that show the best inner score (or loss) without the nested one."""
+    verdict = findings.verdict
+    pairs = [
+        (verdict.inner_best, verdict.nested),
+        (verdict.inner_best_loss, verdict.nested_loss),
+    ]
+    shown = [(fixed(i, places_for(n)), fixed(n.value, places_for(n))) for i, n in pairs]
+    yield from (line for line in summary_lines(findings) if _alone(line, shown))
+    yield from (line for line in [markdown(findings)] if _alone(line, shown))
+
+
+def _alone(text, shown):
+    return any(inner in text and nested not in text for inner, nested in shown)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_inner_score_never_stands_without_the_nested_one(case, tmp_path):
+    findings = sample(**case)
+    # Numbers that nothing else on the page can equal by chance.
+    verdict = replace(findings.verdict, inner_best=7.65432, inner_best_loss=67891.2)
+    findings = replace(findings, verdict=verdict)
+    assert list(lonely(findings)) == []
+    nested = fixed(verdict.nested.value, places_for(verdict.nested))
+    loss = fixed(verdict.nested_loss.value, places_for(verdict.nested_loss))
+    html, page = page_of(findings, tmp_path)
+    inner = fixed(7.65432, places_for(verdict.nested))
+    blocks = [text for tag in ("dd", "table", "figure") for _, text in page.all(tag)]
+    for text in [*blocks, *(attrs["aria-label"] for attrs, _ in page.all("svg"))]:
+        if inner in text and "optimistic" in text:
+            assert nested in text or loss in text
+    assert f">{inner}<" in html
+    for attrs, _ in page.all("svg"):
+        if "inner" in attrs["aria-label"]:
+            assert "nested" in attrs["aria-label"]
+
+
+def test_every_chart_of_inner_losses_draws_the_nested_loss():
+    findings = sample()
+    drawn = []
+
+    class Recorder:
+        def axhline(self, level, **_):
+            drawn.append(level)
+
+    curves._nested_line(Recorder(), findings)
+    assert drawn == [findings.verdict.nested_loss.value]
+    for one in [*curves.strength_charts(findings), curves.history_chart(findings)]:
+        assert "nested loss" in one.svg  # in its alternative text
+        assert "stroke-dasharray: 1.2,2.4" in one.svg  # and as the dotted line
+
+
+# ---- foreign text --------------------------------------------------------------------------------
+
+
+def hostile(text):
+    """Findings with foreign text in every field that may hold some."""
+    findings = sample()
+    data = findings.data | {
+        "name": text, "source": text, "target": text, "classes": {text: 3, "b": 4},
+        "roles": {"group": text},
+    }  # fmt: skip
+    failed = tuple(
+        replace(trial, failure=text) if trial.failure else trial for trial in findings.trials
+    )
+    return replace(
+        findings,
+        spec=findings.spec.model_copy(update={"question": text}),
+        data=data,
+        trials=failed,
+        verdict=replace(findings.verdict, statement=(text,)),
+        versions={text: text},
+        remarks=(text,),
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_foreign_text_cannot_become_markup(text, binary, tmp_path):
+    findings = hostile(text)
+    html, page = page_of(findings, tmp_path, mlflow_run=text)
+    assert {tag for tag, _ in page.elements} == {tag for tag, _ in binary[1].elements}
+    assert not outside(html)
+    assert clean(text)[:60] in page.text
+    assert "\x1b" not in html
+    assert "\u202e" not in html
+    assert len(html.encode()) < 1_000_000
+    assert not outside(f"<html>{summary_html(findings)}</html>")
+
+
+def test_the_check_catches_text_that_was_not_escaped(binary):
+    html, _ = binary
+    with_script = html.replace("</main>", HOSTILE[0].replace('">', "<p>") + "</p></main>")
+    with pytest.raises(AssertionError, match="closes"):
+        Page(with_script)
+    assert outside('<p><script></script><a href="https://example.org"></a></p>')
+    assert outside('<style>@import "x"; a { background: url(x.png) }</style>')
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_foreign_text_has_no_power_in_markdown_and_on_a_terminal(text):
+    findings = hostile(text)
+    note = markdown(findings)
+    assert "<script" not in note
+    assert not re.search(r"(?<!\\)\]", note)
+    assert "://" not in note
+    assert re.sub(r"\\\*", "", note).count("**") == 2 * (
+        len(re.findall(r"^- \*\*", note, re.M)) + 1
+    )
+    # The table has its own rows and columns and no others.
+    assert {
+        len(re.findall(r"(?<!\\)\|", line)) for line in note.splitlines() if line[0:1] == "|"
+    } == {4}
+    for line in summary_lines(findings):
+        assert line.isprintable()
+        assert len(line) < 400
+
+
+# ---- form ----------------------------------------------------------------------------------------
+
+
+def test_the_terminal_gets_ten_to_eighteen_lines():
+    for case in CASES.values():
+        lines = summary_lines(sample(**case))
+        assert 10 <= len(lines) <= 18
+    noisy = build(remarks=tuple(f"remark {k}" for k in range(30)))
+    assert len(summary_lines(noisy)) <= 18
+    assert "more in the report" in summary_lines(noisy)[-1]
+
+
+def test_the_lines_name_what_they_tell():
+    lines = {line.split("  ")[0]: line for line in summary_lines(sample())}
+    assert {"chosen", "how strong", "nested", "held-out", "inner best", "none", "signal",
+            "runner-up", "incumbent", "agreement", "rule"} <= set(lines)  # fmt: skip
+    assert "90% interval" in lines["nested"]
+    assert "optimistic" in lines["inner best"]
+    assert "descriptive" in lines["runner-up"]
+    assert "linear model" in lines["none"]
+    assert "network" in lines["none"]
+
+
+def test_the_note_starts_with_the_verdict():
+    note = markdown(sample())
+    assert note.startswith("## breast\\_cancer: elastic net (linear model)\n")
+    assert "| nested |" in note
+    assert "optimistic" in note
+
+
+def test_the_same_findings_give_the_same_bytes(tmp_path):
+    first = write_report(build(), tmp_path / "a").read_bytes()
+    assert first == write_report(build(), tmp_path / "b").read_bytes()
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
+        "from findings_sample import sample; from autoreg.report import write_report;"
+        "write_report(sample(), Path(sys.argv[2]))"
+    )
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", script, str(here), str(tmp_path / "c")]
+    subprocess.run(command, check=True, cwd=here.parent, capture_output=True)
+    assert first == (tmp_path / "c" / "report.html").read_bytes()
+    assert first != write_report(sample(seed=1), tmp_path / "d").read_bytes()
+
+
+def test_every_chart_has_an_alternative_text_and_a_caption(binary):
+    html, page = binary
+    charts = page.all("svg")
+    assert len(charts) == len(page.all("figcaption")) == 8
+    assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 30 for attrs, _ in charts)
+    assert all(text.strip().endswith(".") for _, text in page.all("figcaption"))
+    assert len({attrs["aria-label"] for attrs, _ in charts}) == 8
+
+
+def test_ids_are_unique_and_links_lead_somewhere(binary):
+    html, page = binary
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    used = {attrs["href"][1:] for _, attrs in page.elements if "href" in attrs}
+    assert used | set(re.findall(r"url\(#([^)]+)\)", html)) <= set(ids)
+
+
+def test_charts_take_their_colours_and_fonts_from_the_page(binary):
+    html, page = binary
+    svgs = "".join(re.findall(r"<svg.*?</svg>", html, re.S))
+    assert not re.search(r"#0([1-8])0(?:\1)0\1", svgs)
+    assert re.findall(r"#[0-9a-f]{6}\b", svgs) == []
+    assert "DejaVu" not in svgs
+    for name in ("ink", "muted", "accent", "network", "card", "line"):
+        assert f"var(--{name})" in svgs
+    assert "nested" in "".join(text for _, text in page.all("svg"))  # text stays text
+
+
+def palette(block):
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+
+
+def contrast(one, other):
+    """WCAG 2.2: (L1 + 0.05) / (L2 + 0.05) of relative luminances."""
+
+    def luminance(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_enough_in_light_and_dark():
+    assert contrast("#ffffff", "#000000") == pytest.approx(21)
+    light, dark = (palette(block) for block in re.findall(r":root \{(.*?)\}", CSS, re.S)[:2])
+    assert set(light) == set(dark)
+    for colours in (light, dark):
+        for text in ("ink", "muted", "accent", "network", "warn"):
+            for ground in ("paper", "card", "tint", "caution"):
+                assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+# ---- what is drawn -------------------------------------------------------------------------------
+
+
+def test_the_band_is_one_standard_error_over_folds():
+    trial = next(one for one in sample().trials if len(one.strengths) > 1)
+    slow = [statistics.stdev(row) / math.sqrt(len(row)) for row in trial.losses.tolist()]
+    np.testing.assert_allclose(curves._errors(trial), slow, rtol=1e-12)
+
+
+def test_a_choice_moved_by_the_rule_is_marked_where_it_lies():
+    findings = sample()
+    chosen = findings.final.chosen
+    trial = next(
+        t for t in findings.trials if (t.search, t.number) == ("final", chosen.trial)
+    )  # fmt: skip
+    assert curves._chosen_place(trial, findings) == trial.best
+    stronger = replace(chosen, candidate=trial.candidate_at(trial.best + 3))
+    final = replace(findings.final, chosen=stronger)
+    moved = replace(findings, selections=findings.selections | {"final": final})
+    assert curves._chosen_place(trial, moved) == trial.best + 3
+
+
+def test_learning_curves_show_the_chosen_network_else_the_best():
+    chosen = sample(winner="network")
+    assert curves._network(chosen).number == chosen.final.chosen.trial
+    other = sample()
+    networks = [
+        t for t in other.trials if t.search == "final" and t.curve and t.failure is None
+    ]  # fmt: skip
+    assert curves._network(other).loss == min(t.loss for t in networks)
+    assert curves._network(sample(networks=False)) is None
