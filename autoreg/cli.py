@@ -221,7 +221,7 @@ def ui(
 
     command = server_command(home, port)
     err.print(f"MLflow on [bold]http://127.0.0.1:{port}[/] (Ctrl-C ends it)")
-    os.execv(command[0], command)
+    os.execvp(command[0], command)
 
 
 @app.command()

@@ -110,7 +110,7 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
     ``min`` takes the lowest mean loss. ``one_se`` moves, within the winner's technique set, to
     the componentwise strongest candidate whose paired difference to the best is at most one
     standard error. ``parsimonious`` may also move to the technique set of lowest rank within
-    one such error. Then the guard looks whether leaving the incumbent is justified.
+    one such error, except to ``none``. Then the guard looks whether leaving the incumbent is justified.
 
     Raises NoValidTrialError where every trial failed.
     """
@@ -169,8 +169,9 @@ def _by_rule(rule: str, best: _Option, options: Sequence[_Option]) -> tuple[_Opt
     near = [option for option in options if _within_one_error(option, best)]
     home = best.candidate.technique_set
     if rule == "parsimonious":
-        simplest = min(near, key=lambda one: (one.candidate.rank, *one.order))
-        home = simplest.candidate.technique_set
+        # Within one error is a tie, and ``none`` never wins by a tie.
+        simple = [option for option in near if not option.candidate.is_none] or near
+        home = min(simple, key=lambda one: (one.candidate.rank, *one.order)).candidate.technique_set
     own = [option for option in near if option.candidate.technique_set == home]
     chosen = _strongest(min(own, key=lambda one: one.order), own)
     moved = "the lowest mean inner loss" if chosen is best else "a move within one standard error"

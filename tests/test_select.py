@@ -88,6 +88,18 @@ def test_one_se_stays_in_the_technique_set_and_parsimonious_may_leave_it():
     assert pick(trials, "parsimonious").chosen.candidate.label == "ridge"
 
 
+def test_parsimony_is_no_reason_to_choose_none():
+    base = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    wobble = np.array([0.3, -0.3, 0.3, -0.3, 0.05])
+    trials = [
+        trial(0, "none", [base + wobble]),
+        trial(1, "lasso", [base], strengths=(0.1,)),
+    ]
+    assert pick(trials, "parsimonious").chosen.candidate.label == "lasso"
+    best = [trial(0, "none", [base - 1]), trials[1]]
+    assert pick(best, "parsimonious").chosen.candidate.label == "none"
+
+
 @given(st.integers(0, 10_000))
 def test_one_se_is_componentwise_stronger_than_the_best(seed):
     rng = np.random.default_rng(seed)

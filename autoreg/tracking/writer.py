@@ -114,7 +114,9 @@ class Writer:
         found = self.client.get_experiment_by_name(self.store.experiment)
         if found is not None:
             return str(found.experiment_id)
-        return self.client.create_experiment(self.store.experiment, self.store.artifacts)
+        # The kind makes the pages open in the view for training runs.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return self.client.create_experiment(self.store.experiment, self.store.artifacts, kind)
 
     def _existing(self) -> list[Run]:
         """All runs of this study that are in the store."""

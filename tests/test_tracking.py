@@ -1,0 +1,320 @@
+"""MLflow's view against real stores: SQLite files, and a real server on this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+
+import autoreg
+from autoreg.model import Model
+from autoreg.tracking import server_command
+from autoreg.tracking.layout import finite, note, trial_entry, verdict_entry
+from autoreg.tracking.store import Store
+from findings_sample import sample
+
+STUDY = {
+    "study": "tracked",
+    "data": {"source": "wine"},
+    "space": {
+        "space": "tiny",
+        "families": {
+            "linear": {"techniques": ["ridge", "lasso"]},
+            "network": {
+                "techniques": ["early_stopping", "dropout"],
+                "architecture": {"width": [8, 16], "depth": [1, 1]},
+            },
+        },
+        "incumbent": {"family": "linear", "techniques": ["ridge"]},
+        "path_points": 5,
+    },
+    "trials": 6,
+    "folds": {"outer": 3},
+    "training": {"epochs": 3},
+}
+COMMON = {"val_loss", "train_loss", "gap", "fit_seconds", "strength_norm", "n_techniques"}
+
+
+def run(home, **options):
+    return autoreg.run_study(STUDY, home=home, workers=1, **options)
+
+
+def runs_of(uri, experiment="autoreg"):
+    client = MlflowClient(tracking_uri=uri)
+    number = client.get_experiment_by_name(experiment).experiment_id
+    return client, client.search_runs([number], run_view_type=ViewType.ALL, max_results=1000)
+
+
+def by_role(runs, role):
+    return [one for one in runs if one.data.tags.get("autoreg.role") == role]
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    home = tmp_path_factory.mktemp("tracked")
+    return run(home), home, f"sqlite:///{home / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def runs(tracked):
+    return runs_of(tracked[2])[1]
+
+
+def test_one_parent_a_run_for_each_search_and_one_for_each_trial(tracked, runs):
+    result, _, _ = tracked
+    assert result.tracking_problem is None
+    (parent,) = by_role(runs, "study")
+    searches, trials = by_role(runs, "search"), by_role(runs, "trial")
+    assert parent.info.run_id == result.mlflow_run
+    assert (len(searches), len(trials)) == (4, 24)
+    assert {one.data.tags["mlflow.parentRunId"] for one in searches} == {parent.info.run_id}
+    above = {one.info.run_id: one.info.run_name for one in searches}
+    for one in trials:
+        assert above[one.data.tags["mlflow.parentRunId"]] == one.data.tags["autoreg.fold"]
+
+
+def test_every_run_is_closed_and_every_key_is_there_once(runs):
+    assert {one.info.status for one in runs} == {"FINISHED"}
+    keys = [one.data.tags["autoreg.key"] for one in runs]
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_trial_carries_the_common_columns_and_its_dials(runs):
+    for one in by_role(runs, "trial"):
+        assert set(one.data.metrics) >= COMMON
+        assert {"family", "technique", "fold"} <= set(one.data.params)
+        folds = [name for name in one.data.metrics if name.endswith("_val_loss")]
+        assert len([name for name in folds if name.startswith("fold_")]) in (2, 3)
+    ridge = next(one for one in by_role(runs, "trial") if one.data.params["technique"] == "ridge")
+    assert "ridge.strength" in ridge.data.params
+
+
+def test_no_outer_or_held_out_number_is_on_a_trial(tracked, runs):
+    for one in by_role(runs, "trial"):
+        names = [*one.data.metrics, *one.data.params, *one.data.tags]
+        assert not [n for n in names if "outer_" in n or "held_out" in n or "nested" in n]
+    verdict = tracked[0].verdict
+    secret = {verdict.held_out.loss, *(fold.loss for fold in verdict.folds)}
+    for one in by_role(runs, "trial"):
+        assert secret.isdisjoint(one.data.metrics.values())
+
+
+def test_curves_are_metrics_with_steps(tracked, runs):
+    client = MlflowClient(tracking_uri=tracked[2])
+    ridge = next(one for one in by_role(runs, "trial") if one.data.params["technique"] == "ridge")
+    path = client.get_metric_history(ridge.info.run_id, "path_val_loss")
+    assert [point.step for point in path] == [0, 1, 2, 3, 4]
+    network = next(o for o in by_role(runs, "trial") if o.data.params["family"] == "network")
+    assert client.get_metric_history(network.info.run_id, "curve_train")
+
+
+def test_the_parent_tells_the_whole_story(tracked, runs):
+    result, _, uri = tracked
+    client = MlflowClient(tracking_uri=uri)
+    (parent,) = by_role(runs, "study")
+    assert parent.data.metrics["nested_score"] == pytest.approx(result.verdict.nested.value)
+    assert parent.data.metrics["held_out_score"] == pytest.approx(result.verdict.held_out.score)
+    assert "Filters" in parent.data.tags["mlflow.note.content"]
+    (data,) = parent.inputs.dataset_inputs
+    assert data.dataset.digest == result.findings.data["digest"]
+    names = {one.path for one in client.list_artifacts(parent.info.run_id)}
+    assert {"report.html", "verdict.json", "trials.csv", "study.json"} <= names
+    text = Path(client.download_artifacts(parent.info.run_id, "trials.csv")).read_text()
+    assert len(text.splitlines()) == 25
+    report = Path(client.download_artifacts(parent.info.run_id, "report.html"))
+    assert report.read_bytes() == result.report.read_bytes()
+    assert result.mlflow_run in report.read_text()
+
+
+def test_the_model_loads_from_the_store_predicts_and_holds_no_pickle(tracked, runs, monkeypatch):
+    result, _, uri = tracked
+    (parent,) = by_role(runs, "study")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own remarks on package versions
+        loaded = mlflow.pyfunc.load_model(parent.data.tags["autoreg.model"])
+    example = result.model.example()
+    mine = Model.load(result.folder / "model").predict(example)
+    assert np.array_equal(loaded.predict(example), mine)
+    folder = Path(mlflow.artifacts.download_artifacts(parent.data.tags["autoreg.model"]))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.suffix in {".pkl", ".pickle", ".joblib"}]
+    assert f"autoreg=={autoreg.__version__}" in (folder / "requirements.txt").read_text()
+
+
+def test_nothing_in_a_run_names_the_folders_of_the_machine(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(60.0), "y": np.arange(60.0) % 7})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    document = STUDY | {"data": {"source": str(tmp_path / "table.csv"), "target": "y"}}
+    document |= {"trials": 2}
+    autoreg.run_study(document, home=tmp_path / "home", workers=1)
+    client, runs = runs_of(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    for one in runs:
+        held = json.dumps([one.data.params, one.data.tags])
+        assert str(tmp_path) not in held
+    (parent,) = by_role(runs, "study")
+    for name in ("study.json", "verdict.json", "trials.csv", "report.html"):
+        path = Path(client.download_artifacts(parent.info.run_id, name))
+        assert str(tmp_path) not in path.read_text()
+
+
+def test_running_again_writes_nothing_twice(tracked, runs):
+    _, home, uri = tracked
+    again = run(home)
+    _, after = runs_of(uri)
+    assert {one.info.run_id for one in after} == {one.info.run_id for one in runs}
+    assert again.mlflow_run == tracked[0].mlflow_run
+    models = MlflowClient(tracking_uri=uri).search_logged_models(["1"])
+    assert len(models) == 1
+
+
+def test_a_study_that_broke_off_is_closed_and_completed_later(tmp_path):
+    class Impatient:
+        def begin(self, phase, steps, done=0):
+            pass
+
+        def advance(self, done, note=""):
+            if done >= 2:
+                raise KeyboardInterrupt
+
+        def end(self):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, progress=Impatient())
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    _, runs = runs_of(uri)
+    assert by_role(runs, "study")[0].info.status == "KILLED"
+    assert len(by_role(runs, "trial")) == 8
+    run(tmp_path)
+    _, runs = runs_of(uri)
+    assert {one.info.status for one in runs} == {"FINISHED"}
+    assert len(by_role(runs, "trial")) == 24
+
+
+def same(one, other):
+    pairs = zip(one.findings.trials, other.findings.trials, strict=True)
+    return all(mine.essence == theirs.essence for mine, theirs in pairs)
+
+
+@pytest.mark.parametrize("kind", ["closed port", "no such folder", "a folder in its place"])
+def test_a_store_that_is_away_changes_nothing_but_the_remark(tracked, tmp_path, monkeypatch, kind):
+    uris = {
+        "closed port": f"http://127.0.0.1:{free_port()}",
+        "no such folder": "sqlite:////proc/nowhere/mlflow.db",
+    }
+    if kind in uris:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uris[kind])
+    else:
+        (tmp_path / "mlflow.db").mkdir()
+    result = run(tmp_path)
+    assert "were not written" in result.tracking_problem
+    assert result.mlflow_run is None
+    assert same(result, tracked[0])
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+def test_what_was_not_written_is_written_by_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/nowhere/mlflow.db")
+    assert run(tmp_path).tracking_problem
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert run(tmp_path).tracking_problem is None
+    _, runs = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert len(by_role(runs, "trial")) == 24
+
+
+def test_a_users_own_active_run_stays_untouched(tmp_path):
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'own.db'}")
+    try:
+        with mlflow.start_run() as own:
+            run(tmp_path / "home")
+            assert mlflow.active_run().info.run_id == own.info.run_id
+        held = mlflow.get_run(own.info.run_id).data
+        assert (held.metrics, held.params) == ({}, {})
+        assert mlflow.get_tracking_uri().endswith("own.db")
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_without_tracking_there_is_no_store(tmp_path):
+    assert run(tmp_path, tracking=False).mlflow_run is None
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_real_server_is_written_to_and_serves_its_pages(tmp_path, monkeypatch):
+    port = free_port()
+    command = server_command(tmp_path / "served", port)
+    assert "127.0.0.1" in command
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/health")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+        result = run(tmp_path / "home")
+        assert result.tracking_problem is None
+        client, runs = runs_of(address, "mine")
+        assert len(by_role(runs, "trial")) == 24
+        names = {one.path for one in client.list_artifacts(result.mlflow_run)}
+        assert "report.html" in names
+        assert not (tmp_path / "home" / "mlflow.db").exists()
+        with urllib.request.urlopen(address) as page:
+            assert b"MLflow" in page.read()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def wait_for(address, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"{address} did not answer")
+
+
+# ---- pure functions --------------------------------------------------------------------------
+
+
+def test_a_failed_trial_has_its_reason_and_no_loss():
+    failed = next(trial for trial in sample().trials if trial.failure)
+    entry = trial_entry(failed)
+    assert entry.tags["autoreg.failure"] == failed.failure
+    assert set(entry.metrics) == {"fit_seconds"}
+
+
+def test_infinite_numbers_are_left_out():
+    assert finite({"a": 1.0, "b": float("inf"), "c": float("nan")}) == {"a": 1.0}
+
+
+def test_the_note_fits_into_a_tag_and_the_verdict_names_the_inner_score_optimistic():
+    assert len(note(sample())) < 8000
+    assert "inner_best_optimistic" in verdict_entry(sample()).metrics
+
+
+def test_the_store_is_where_mlflow_says_or_in_the_home_folder(tmp_path):
+    assert Store.of(tmp_path, {}).artifacts.startswith("file:///")
+    other = Store.of(tmp_path, {"MLFLOW_TRACKING_URI": "sqlite:///x.db"})
+    assert (other.uri, other.database) == ("sqlite:///x.db", None)
