@@ -280,9 +280,9 @@ class Space:
             f"{chosen.key}.{dial.name}": dial.unit(values[dial.name])
             for dial in (offer.sampled if family == "linear" else offer.dials[1:])
         }
-        if family == "network" and offer.dials:
-            lead = offer.dials[0]
-            point[chosen.key] = OFF_BELOW + (1 - OFF_BELOW) * lead.unit(values[lead.name])
+        if family == "network" and chosen.key != "none":
+            units = [lead.unit(values[lead.name]) for lead in offer.dials[:1]] or [0.5]
+            point[chosen.key] = OFF_BELOW + (1 - OFF_BELOW) * units[0]
         return point
 
     # ---- what every search does first ---------------------------------------------------------

@@ -156,27 +156,40 @@ def run_study(
     with locked(folder), open_tracker(place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
         tracker.begin(ready.spec, ready.key, ready.facts, ready.splits)
-        started = time.monotonic()
-        trials = _searched(ready, ledger, tracker, listener)
-        selections = {name: _select(ready, trials[name]) for name in ready.bench.searches}
-        judgements = _judged(ready, ledger, selections, listener)
-        model = _final_model(ready, selections[FINAL])
-        held_out = _opened(ready, model, selections[FINAL], Openings(place), reopen)
-        findings = Findings(
-            ready.spec,
-            ready.bench.space,
-            ready.facts,
-            ready.splits,
-            tuple(trial for name in ready.bench.searches for trial in trials[name]),
-            selections,
-            verdict(
-                ready.bench, selections, judgements, _inner_scores(trials, selections), held_out
-            ),
-            time.monotonic() - started,
-            _versions(),
-            _early_end(ready, trials, ledger),
-        )
+        findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
         return _written(findings, model, folder, tracker)
+
+
+def _conducted(
+    ready: Prepared,
+    ledger: Ledger,
+    tracker: Tracker,
+    listener: Progress,
+    openings: Openings,
+    reopen: bool,
+) -> tuple[Findings, Model]:
+    """Search, select, judge, refit, open: the order that makes the verdict honest."""
+    started = time.monotonic()
+    bench = ready.bench
+    trials = _searched(ready, ledger, tracker, listener)
+    selections = {name: _select(ready, trials[name]) for name in bench.searches}
+    judgements = _judged(ready, ledger, selections, listener)
+    model = _final_model(ready, selections[FINAL])
+    held_out = _opened(ready, model, selections[FINAL], openings, reopen)
+    inner = _inner_scores(trials, selections)
+    findings = Findings(
+        ready.spec,
+        bench.space,
+        ready.facts,
+        ready.splits,
+        tuple(trial for name in bench.searches for trial in trials[name]),
+        selections,
+        verdict(bench, selections, judgements, inner, held_out),
+        time.monotonic() - started,
+        _versions(),
+        _early_end(ready, trials, ledger),
+    )
+    return findings, model
 
 
 def _read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:

@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from findings_sample import sample
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
@@ -22,7 +23,6 @@ from autoreg.model import Model
 from autoreg.tracking import server_command
 from autoreg.tracking.layout import finite, note, trial_entry, verdict_entry
 from autoreg.tracking.store import Store
-from findings_sample import sample
 
 STUDY = {
     "study": "tracked",

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from autoreg.errors import SpaceError
@@ -61,13 +61,16 @@ class Range:
     about: str = ""
 
     def at(self, unit: float) -> float | int:
-        """The value at position ``unit`` in [0, 1] of the range, on the dial's own scale."""
+        """The value at position ``unit`` in [0, 1] of the range, on the dial's own scale.
+
+        Six digits are kept, so that ``at(unit(value))`` is exactly the value again.
+        """
         unit = min(max(unit, 0.0), 1.0)
         if self.log:
             value = math.exp(math.log(self.low) + unit * math.log(self.high / self.low))
         else:
             value = self.low + unit * (self.high - self.low)
-        value = min(max(value, self.low), self.high)
+        value = min(max(float(f"{value:.6g}"), self.low), self.high)
         return round(value) if self.integer else value
 
     def unit(self, value: Value) -> float:
@@ -94,14 +97,14 @@ class Range:
         """The same dial on a smaller range; a space narrows, it never widens."""
         if len(bounds) != 2 or any(isinstance(bound, str | bool) for bound in bounds):
             raise SpaceError(f"{self.name}: write a range as [low, high], not {bounds}")
-        low, high = (float(bound) for bound in bounds)
+        low, high = (round(float(b)) if self.integer else float(b) for b in bounds)
         if not self.low <= low <= high <= self.high:
             raise SpaceError(
                 f"{self.name}: [{low:g}, {high:g}] must lie inside the technique's range "
                 f"[{self.low:g}, {self.high:g}] and rise; a space narrows a range, never widens it"
             )
         default = min(max(self.default, low), high)
-        return self._replace(low=low, high=high, default=default)
+        return replace(self, low=low, high=high, default=default)
 
     def words(self) -> str:
         """The range in words."""
@@ -113,11 +116,6 @@ class Range:
     def as_number(self, value: Value) -> float:
         """The number that stands for a value in a stacked tensor."""
         return float(value)
-
-    def _replace(self, **changes: Any) -> Range:
-        from dataclasses import replace
-
-        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,6 @@ class Choice:
         unknown = [bound for bound in bounds if bound not in self.options]
         if unknown or not bounds:
             raise SpaceError(f"{self.name}: choose from {list(self.options)}, not {bounds}")
-        from dataclasses import replace
-
         options = tuple(option for option in self.options if option in bounds)
         default = self.default if self.default in options else options[0]
         return replace(self, options=options, default=default)

@@ -1,0 +1,115 @@
+"""Who may import whom: the import graph is the data-flow graph. A checker, tested on faults."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "autoreg"
+
+# A room imports only rooms above it.
+ROOMS = [
+    "errors",
+    "home",
+    "progress",
+    "spec",
+    "metrics",
+    "techniques",
+    "data",
+    "preprocess",
+    "splitters",
+    "sealed",
+    "folds",
+    "space",
+    "model",
+    "engines",
+    "tuner",
+    "trial",
+    "ledger",
+    "statistics",
+    "search",
+    "select",
+    "judge",
+    "findings",
+    "report",
+    "tracking",
+    "result",
+    "state",
+    "starter",
+    "study",
+    "__init__",
+    "cli",
+    "__main__",
+]
+
+# Foreign packages and the only places that may import them. `lazily` means inside functions.
+OWNERS = {
+    "torch": {"engines/loop_network", "engines/network"},
+    "mlflow": {"tracking"},
+    "optuna": {"tuner"},
+    "yaml": {"spec"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
+}
+LAZY_OWNERS = {"torch": {"techniques"}}
+STRANGERS = ("techniques", "metrics")
+
+
+def violations(module: str, source: str) -> Iterator[str]:
+    """What is wrong with the imports of a module such as ``engines/loop``."""
+    room, _, inside = module.partition("/")
+    tree = ast.parse(source)
+    top = set(map(id, _at_import(tree)))
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            package, *rest = name.split(".")
+            if package == "autoreg" and rest:
+                yield from _own(module, room, inside, rest)
+            elif package in OWNERS and not _may(module, package, lazily=id(node) not in top):
+                yield f"{module} imports {package}"
+
+
+def modules() -> dict[str, str]:
+    """The source of every module of the package, by its name."""
+    return {
+        str(path.relative_to(PACKAGE).with_suffix("")).removesuffix("/__init__"): path.read_text()
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def _own(module: str, room: str, inside: str, rest: list[str]) -> Iterator[str]:
+    if rest[0] == room:
+        if room in STRANGERS and inside not in ("", "base") and rest[1:] != ["base"]:
+            yield f"{module} knows its sibling {'.'.join(rest)}"
+    elif rest[0] not in ROOMS:
+        yield f"{module} imports {rest[0]}, which is no room"
+    elif ROOMS.index(rest[0]) > ROOMS.index(room):
+        yield f"{module} imports {rest[0]}, a room below it"
+
+
+def _may(module: str, package: str, *, lazily: bool) -> bool:
+    owners = OWNERS[package] | (LAZY_OWNERS.get(package, set()) if lazily else set())
+    return module in owners or module.partition("/")[0] in owners
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs when the module is imported: no function bodies, no type-checking blocks."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _at_import(child)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        if node.module == "autoreg":
+            known = [alias.name for alias in node.names if alias.name in ROOMS]
+            return [f"autoreg.{name}" for name in known]
+        return [node.module]
+    return []

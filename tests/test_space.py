@@ -1,0 +1,217 @@
+"""The box that the tuner sees: points and candidates belong together, whatever the point."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoreg.errors import SpaceError
+from autoreg.space import OFF_BELOW, Candidate, Space, candidate
+from autoreg.spec import SpaceSpec, read_space
+from autoreg.techniques import technique
+
+SPACES = {
+    name: Space.build(read_space(name), "binary")
+    for name in ("quick", "linear", "network", "linear_and_network")
+}
+unit = st.floats(0, 1, exclude_max=True)
+
+
+@st.composite
+def points(draw):
+    space = SPACES[draw(st.sampled_from(sorted(SPACES)))]
+    point = {
+        axis.name: draw(st.sampled_from(axis.categories) if axis.categories else unit)
+        for axis in space.axes
+    }
+    return space, point
+
+
+@given(points())
+@settings(max_examples=300, deadline=None)
+def test_a_candidate_survives_encoding(drawn):
+    space, point = drawn
+    one = space.decode(point)
+    assert space.decode(space.encode(one)) == one
+    assert Candidate.from_data(one.to_data()) == one
+    assert set(space.encode(one)) == {axis.name for axis in space.axes}
+
+
+@given(points(), points())
+@settings(max_examples=200, deadline=None)
+def test_keys_tell_candidates_apart(one, other):
+    first, second = one[0].decode(one[1]), other[0].decode(other[1])
+    assert (first.key == second.key) == (first == second)
+
+
+@given(points())
+@settings(max_examples=200, deadline=None)
+def test_below_the_threshold_a_technique_is_off(drawn):
+    space, point = drawn
+    one = space.decode(point)
+    if one.family == "network":
+        on = {name for name, value in point.items() if name in keys(space) and value >= OFF_BELOW}
+        assert {chosen.key for chosen in one.techniques} - {"none"} == on
+
+
+def keys(space):
+    return {offer.kind.key for offer in space.families.get("network", ())} - {"none"}
+
+
+@given(points(), unit)
+@settings(max_examples=200, deadline=None)
+def test_coordinates_of_what_is_off_do_not_matter(drawn, other):
+    space, point = drawn
+    one = space.decode(point)
+    active = {chosen.key for chosen in one.techniques}
+    idle = {
+        axis.name: other
+        for axis in space.axes
+        if not axis.categories
+        and axis.name.partition(".")[0] not in active
+        and (one.family == "linear" or not axis.name.startswith("network."))
+        and not (one.family == "network" and axis.name in keys(space))
+    }
+    assert space.decode(point | idle) == one
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_the_design_is_free_of_data_and_complete(name):
+    space = SPACES[name]
+    design = space.design()
+    assert design == Space.build(read_space(name), "binary").design()
+    assert len({one.key for one in design}) == len(design)
+    for family, offers in space.families.items():
+        mine = [one for one in design if one.family == family]
+        assert any(one.is_none for one in mine)
+        for offer in offers:
+            assert any(offer.kind.key in one.label.split("+") for one in mine)
+    incumbent = [one for one in design if one.technique_set == space.incumbent]
+    assert incumbent
+
+
+def test_the_design_holds_a_grid_of_mixes():
+    mixes = [
+        one.techniques[0]["mix"] for one in SPACES["linear"].design() if one.label == "elastic_net"
+    ]
+    assert len(mixes) == 3
+    assert min(mixes) < 0.2 < 0.8 < max(mixes)
+
+
+def test_families_take_turns_in_the_design():
+    families = [one.family for one in SPACES["linear_and_network"].design()]
+    assert families[:6] == ["linear", "network"] * 3
+
+
+def test_early_stopping_is_on_by_default_in_every_network_but_none():
+    for one in SPACES["network"].design():
+        assert one.is_none or "early_stopping" in one.label
+
+
+# ---- candidates ------------------------------------------------------------------------------
+
+
+def test_an_open_path_is_closed_at_a_strength():
+    ridge = candidate("linear", [technique("ridge")()], {})
+    assert ridge.path.name == "strength"
+    closed = ridge.at(0.5)
+    assert (closed.path, closed.techniques[0]["strength"]) == (None, 0.5)
+    assert closed.at(0.1) == closed
+    assert candidate("linear", [], {}).path is None
+
+
+def test_the_path_has_the_spaces_points_and_range():
+    space = SPACES["quick"]
+    ridge = candidate("linear", [technique("ridge")()], {})
+    path = space.strengths(ridge)
+    assert len(path) == space.path_points == 9
+    assert (path[0], path[-1]) == (1e-4, 1.0)
+    assert list(path) == sorted(path)
+    assert space.strengths(candidate("linear", [], {})) == ()
+
+
+def test_order_of_strength_and_rank():
+    dropout, stop = technique("dropout"), technique("early_stopping")
+    weak, strong = (
+        candidate("network", [dropout(rate=rate, schedule="constant")], {}) for rate in (0.1, 0.5)
+    )
+    assert weak.lead_strength < strong.lead_strength
+    patient, hasty = (candidate("network", [stop(patience=p)], {}) for p in (32, 8))
+    assert patient.strengths["early_stopping"] < hasty.strengths["early_stopping"]
+    none, ridge = candidate("linear", [], {}), candidate("linear", [technique("ridge")()], {})
+    assert none.rank < ridge.rank < candidate("network", [], {}).rank < weak.rank
+    assert none.lead_strength == 0
+
+
+def test_the_lead_is_what_was_added_to_the_default_recipe():
+    both = candidate(
+        "network",
+        [technique("early_stopping")(patience=8), technique("weight_decay")(decay=1e-8)],
+        {},
+    )
+    assert both.lead_strength == both.strengths["weight_decay"] == 0
+
+
+# ---- meaning ---------------------------------------------------------------------------------
+
+
+def build(techniques, family="linear", task="regression", **changes):
+    document = {
+        "space": "s",
+        "families": {family: {"techniques": techniques}},
+        "incumbent": {"family": family, "techniques": []},
+    }
+    return Space.build(SpaceSpec(**(document | changes)), task)
+
+
+@pytest.mark.parametrize(
+    ("techniques", "words"),
+    [
+        ({"rigde": {}}, ["search space s", "did you mean ridge"]),
+        ({"dropout": {}}, ["dropout is for network, not for linear"]),
+        ({"ridge": {"alpha": [0, 1]}}, ["ridge has no dial alpha", "strength"]),
+        ({"ridge": {"strength": [1e-9, 1]}}, ["ridge.strength", "never widens"]),
+        ({"ridge": {"strength": [1, 0.1]}}, ["ridge.strength", "rise"]),
+        ({"ridge": {"strength": [1]}}, ["ridge.strength", "[low, high]"]),
+    ],
+)
+def test_a_space_that_means_nothing_is_refused(techniques, words):
+    with pytest.raises(SpaceError) as caught:
+        build(techniques)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_options_can_be_left_out_but_not_invented():
+    space = build({"dropout": {"schedule": ["flat_cos"]}}, "network")
+    assert space.design()[-1].techniques[0]["schedule"] == "flat_cos"
+    with pytest.raises(SpaceError, match="choose from"):
+        build({"dropout": {"schedule": ["linear"]}}, "network")
+
+
+def test_architecture_is_narrowed_and_unknown_dials_refused():
+    families = {"network": {"techniques": ["none"], "architecture": {"width": [16, 32]}}}
+    shape = dict(
+        build([], families=families, incumbent={"family": "network"}).design()[0].architecture
+    )
+    assert shape["width"] == 32
+    families["network"]["architecture"] = {"heads": [1, 2]}
+    with pytest.raises(SpaceError, match="unknown architecture dial heads"):
+        build([], families=families, incumbent={"family": "network"})
+
+
+def test_a_technique_that_is_not_for_the_task_is_left_out_and_named():
+    space = build(["label_smoothing", "dropout"], "network")
+    assert space.left_out == ("label_smoothing",)
+    assert "label_smoothing" not in keys(space)
+
+
+def test_none_is_in_every_space():
+    assert build(["ridge"]).design()[0].is_none
+
+
+def test_the_incumbent_must_be_offered_and_shares_must_add_up():
+    with pytest.raises(SpaceError, match="incumbent linear: lasso"):
+        build(["ridge"], incumbent={"family": "linear", "techniques": ["lasso"]})
+    part = {"techniques": ["none"], "share": 0.7}
+    with pytest.raises(SpaceError, match="more than 1"):
+        build([], families={"linear": part, "network": part})

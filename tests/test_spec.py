@@ -1,0 +1,193 @@
+"""Files are read strictly: what is wrong is named with file, line and remedy."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoreg.errors import SpecError
+from autoreg.spec import (
+    read_space,
+    read_study,
+    resolved,
+    seed_for,
+    shipped,
+    study_from,
+)
+
+STUDY = "study: s\ndata:\n  source: wine\nspace: quick\n"
+SPACE = """\
+space: mine
+families:
+  linear:
+    techniques: {ridge: {strength: [1e-3, 1]}}
+incumbent: {family: linear, techniques: [ridge]}
+"""
+
+
+def write(folder, text, name="s.yaml"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refused(folder, text, *words):
+    with pytest.raises(SpecError) as caught:
+        read_study(write(folder, text))
+    for word in words:
+        assert word in str(caught.value)
+    assert "s.yaml" in str(caught.value)
+
+
+# ---- strict YAML -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E3", 1000.0),
+        ("-2.5e+4", -25000.0),
+        (".5", 0.5),
+        ("3.", 3.0),
+        ("3", 3),
+        ("off", "off"),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("true", True),
+        ("1.2.3", "1.2.3"),
+        ("2026-11-24x", "2026-11-24x"),
+        ("e5", "e5"),
+    ],
+)
+def test_scalars_mean_what_they_look_like(tmp_path, text, value):
+    from autoreg.spec import _parse
+
+    document, _ = _parse(write(tmp_path, f"key: {text}\n"))
+    assert document == {"key": value}
+    assert type(document["key"]) is type(value)
+
+
+def test_a_column_called_no_or_off_stays_a_name(tmp_path):
+    path = write(tmp_path, STUDY.replace("source: wine", "source: wine\n  drop: [no, off]"))
+    assert read_study(path).data.drop == ("no", "off")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (STUDY + "trails: 3\n", ["s.yaml:5", "'trails'", "did you mean trials?"]),
+        (STUDY + "folds: {outr: 3}\n", ["s.yaml:5", "folds.outr", "did you mean outer?"]),
+        (STUDY + "data: {}\n", ["s.yaml:5", "given twice", "line 2"]),
+        (STUDY + "trials: many\n", ["s.yaml:5", "trials", "integer", "'many'"]),
+        (STUDY + "trials: 0\n", ["s.yaml:5", "trials", "greater than or equal to 1"]),
+        (STUDY + "held_out: 1.5\n", ["s.yaml:5", "held_out", "less than 0.9"]),
+        (STUDY + "sampler: cmaes\n", ["s.yaml:5", "'tpe', 'gp' or 'random'"]),
+        (STUDY + "select: {rule: max}\n", ["s.yaml:5", "select.rule", "'min'"]),
+        ("data: {source: wine}\n", ["study is missing"]),
+        ("study: 'a b'\n", ["s.yaml:1", "study", "pattern"]),
+        ("", ["mapping"]),
+        ("- a\n- b\n", ["mapping"]),
+        ("study: [\n", ["not valid YAML"]),
+        ("study: s\n\tdata: x\n", ["s.yaml:2", "not valid YAML"]),
+        (b"study: \xff\xfe\n", ["UTF-8"]),
+    ],
+)
+def test_mistakes_are_named_with_place_and_remedy(tmp_path, text, words):
+    refused(tmp_path, text, *words)
+
+
+def test_a_missing_file_and_an_unknown_name_say_what_there_is():
+    with pytest.raises(SpecError, match=r"no such file.*autoreg studies"):
+        read_study("nowhere/s.yaml")
+    with pytest.raises(SpecError, match="did you mean breast_cancer"):
+        read_study("breast_cancr")
+    with pytest.raises(SpecError, match="did you mean linear"):
+        read_space("linaer")
+
+
+def test_a_space_in_place_is_as_strict(tmp_path):
+    text = STUDY.replace("space: quick", "space:\n  space: x\n  familes: {}")
+    refused(tmp_path, text, "s.yaml:6", "did you mean families?")
+
+
+def test_none_means_no_held_out_rows(tmp_path):
+    assert read_study(write(tmp_path, STUDY + "held_out: none\n")).held_out is None
+    assert read_study(write(tmp_path, STUDY)).held_out == 0.2
+
+
+# ---- files beside files ----------------------------------------------------------------------
+
+
+def test_a_space_file_is_found_beside_the_study(tmp_path, monkeypatch):
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    write(folder, SPACE, "mine.yaml")
+    path = write(folder, STUDY.replace("quick", "mine.yaml"))
+    monkeypatch.chdir(tmp_path)
+    assert read_study(path).space.space == "mine"
+
+
+def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypatch):
+    path = write(tmp_path, STUDY.replace("wine", "table.csv"))
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    monkeypatch.chdir("/")
+    assert read_study(path).data.source == str((tmp_path / "table.csv").resolve())
+
+
+def test_shipped_files_are_listed_and_read():
+    assert set(shipped("studies")) == {"breast_cancer", "diabetes", "wine", "digits"}
+    assert set(shipped("search_spaces")) == {"quick", "linear", "network", "linear_and_network"}
+
+
+# ---- dictionaries ----------------------------------------------------------------------------
+
+
+def test_a_dictionary_is_checked_like_a_file():
+    with pytest.raises(SpecError, match="did you mean trials"):
+        study_from({"study": "s", "trails": 3})
+    assert study_from({"study": "s", "space": "quick"}).space.space == "quick"
+
+
+def test_the_digest_changes_with_every_change():
+    base = study_from({"study": "s", "space": "quick"})
+    changes = [{"seed": 1}, {"trials": 25}, {"held_out": None}, {"sampler": "gp"}]
+    digests = {base.model_copy(update=change).digest for change in changes}
+    assert len(digests | {base.digest}) == 5
+    assert study_from({"study": "s", "space": "quick"}).digest == base.digest
+
+
+def test_specs_are_frozen():
+    spec = study_from({"study": "s"})
+    with pytest.raises(ValueError, match="frozen"):
+        spec.trials = 3
+
+
+def test_resolving_twice_changes_nothing():
+    spec = study_from({"study": "s", "space": "quick"})
+    assert resolved(spec, None) == spec
+
+
+def test_everything_survives_json():
+    spec = read_study("breast_cancer")
+    again = study_from(json.loads(json.dumps(spec.model_dump(mode="json"))))
+    assert again.digest == spec.digest
+
+
+# ---- seeds -----------------------------------------------------------------------------------
+
+PINNED = (811787913, 3666710244)
+names = st.lists(st.one_of(st.text(max_size=8), st.integers(0, 1000)), min_size=1, max_size=4)
+
+
+@given(names, names)
+def test_seeds_are_told_apart_by_their_names(one, other):
+    assert 0 <= seed_for(*one) < 2**32
+    assert (seed_for(*one) == seed_for(*other)) == (one == other)
+
+
+def test_seeds_never_change_between_versions():
+    assert seed_for("outer", 3) == PINNED[0]
+    assert seed_for(0, "fit", "x", "block-1") == PINNED[1]
+    assert seed_for("a", "bc") != seed_for("ab", "c")
