@@ -110,7 +110,8 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
     ``min`` takes the lowest mean loss. ``one_se`` moves, within the winner's technique set, to
     the componentwise strongest candidate whose paired difference to the best is at most one
     standard error. ``parsimonious`` may also move to the technique set of lowest rank within
-    one such error, except to ``none``. Then the guard looks whether leaving the incumbent is justified.
+    one such error, except to ``none``. Then the guard looks whether leaving the incumbent is
+    justified.
 
     Raises NoValidTrialError where every trial failed.
     """

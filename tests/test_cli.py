@@ -115,7 +115,7 @@ def test_init_writes_a_study_that_validates_and_teaches(folder):
 def test_init_with_a_wrong_target_suggests_the_right_one(folder):
     done = autoreg("init", "wine.csv", "--target", "cultiva", "--name", "x", cwd=folder)
     assert done.returncode == 2
-    assert "did you mean cultivar" in done.stderr
+    assert "did you mean 'cultivar'" in done.stderr
     assert not (folder / "x.yaml").exists()
 
 

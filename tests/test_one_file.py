@@ -117,5 +117,5 @@ def test_a_new_file_is_listed_searched_and_fitted(paths, tmp_path, workers):
 
 def test_two_techniques_in_one_file_are_refused(tmp_path):
     (copied(tmp_path) / "twins.py").write_text(SHRUNKEN + JITTER.replace('"""Shake', '"""S', 1))
-    code = "from autoreg.techniques import catalogue\ntry: catalogue()\nexcept TypeError as e: print(e)"
+    code = "import autoreg.techniques as t\ntry: t.catalogue()\nexcept TypeError as e: print(e)"
     assert "exactly one technique" in python([tmp_path], "-c", code)

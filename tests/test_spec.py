@@ -32,7 +32,7 @@ def write(folder, text, name="s.yaml"):
     return path
 
 
-def refused(folder, text, *words):
+def check_refused(folder, text, *words):
     with pytest.raises(SpecError) as caught:
         read_study(write(folder, text))
     for word in words:
@@ -95,7 +95,7 @@ def test_a_column_called_no_or_off_stays_a_name(tmp_path):
     ],
 )
 def test_mistakes_are_named_with_place_and_remedy(tmp_path, text, words):
-    refused(tmp_path, text, *words)
+    check_refused(tmp_path, text, *words)
 
 
 def test_a_missing_file_and_an_unknown_name_say_what_there_is():
@@ -109,7 +109,7 @@ def test_a_missing_file_and_an_unknown_name_say_what_there_is():
 
 def test_a_space_in_place_is_as_strict(tmp_path):
     text = STUDY.replace("space: quick", "space:\n  space: x\n  familes: {}")
-    refused(tmp_path, text, "s.yaml:6", "did you mean families?")
+    check_refused(tmp_path, text, "s.yaml:6", "did you mean families?")
 
 
 def test_none_means_no_held_out_rows(tmp_path):

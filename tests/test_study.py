@@ -97,7 +97,7 @@ def test_the_files_are_there_and_the_model_predicts_from_them(finished):
     )
     loaded = autoreg.Model.load(finished.folder / "model")
     assert np.array_equal(loaded.predict_proba(frame), finished.predict_proba(frame))
-    assert finished.report.read_text().startswith("<!doctype html>")
+    assert finished.report.read_text().startswith("<!DOCTYPE html>")
     assert (finished.folder / "result.json").exists()
 
 
