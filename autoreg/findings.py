@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoreg.judge import Verdict
 from autoreg.select import Selection
 from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
+from autoreg.verdict import Verdict
 
 
 @dataclass(frozen=True, eq=False)

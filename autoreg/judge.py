@@ -12,150 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from autoreg.data.dataset import Dataset
+from autoreg.data.dataset import Dataset, Floats
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
-from autoreg.metrics import metric
+from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
 from autoreg.search import Bench, featureless, featureless_loss, job_for, metric_parts
 from autoreg.select import Contender, Selection
 from autoreg.space import Candidate
 from autoreg.statistics import Interval, nadeau_bengio, ratio_interval
+from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Parts, Standing, Verdict
 
 COMPARED = 8
-Parts = Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One candidate refitted on the training rows of one outer fold and scored on its rows.
-
-    ``parts`` are the numerators and denominators of the metrics. A failed refit is scored as
-    the featureless model and flagged.
-    """
-
-    fold: str
-    candidate: Candidate
-    loss: float
-    baseline_loss: float
-    parts: Parts
-    flags: tuple[str, ...] = ()
-
-    def to_data(self) -> dict[str, Any]:
-        """The judgement as plain data."""
-        return {**vars(self), "candidate": self.candidate.to_data()}
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Judgement:
-        """The inverse of :meth:`to_data`."""
-        parts = {name: (pair[0], pair[1]) for name, pair in data["parts"].items()}
-        return cls(
-            data["fold"],
-            Candidate.from_data(data["candidate"]),
-            data["loss"],
-            data["baseline_loss"],
-            parts,
-            tuple(data["flags"]),
-        )
-
-
-@dataclass(frozen=True)
-class FoldVerdict:
-    """One outer fold: what its search chose and how that did on the fold's rows."""
-
-    fold: str
-    chosen: Candidate
-    loss: float
-    score: float
-    inner_loss: float
-    baseline_loss: float
-    rows: int
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One technique set over the outer folds: its inner-best of each search, judged there.
-
-    ``losses`` and ``scores`` have one entry an outer fold, None where that search did not try
-    the set. Descriptive: these numbers chose nothing.
-    """
-
-    family: str
-    label: str
-    losses: tuple[float | None, ...]
-    scores: tuple[float | None, ...]
-    score: Interval | None
-
-
-@dataclass(frozen=True)
-class Margin:
-    """The winner against another technique set, paired over outer folds; descriptive.
-
-    ``difference`` is loss(other) - loss(winner): positive means that the winner is better.
-    None where fewer than two outer folds can compare them.
-    """
-
-    family: str
-    label: str
-    difference: Interval | None
-    folds: int
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The final model on the rows that were opened once.
-
-    ``opening`` is 'first' or 'reused k' (k earlier openings of some of these rows), or
-    'sealed' where the rows were not opened; then score, loss and baseline_loss are None.
-    """
-
-    rows: int
-    opening: str
-    score: float | None = None
-    loss: float | None = None
-    baseline_loss: float | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How well the procedure and the final model do on unseen rows.
-
-    ``metric`` is the metric shown; ``greater_is_better`` its direction. ``inner_best`` is the
-    optimistic score of the final search. ``nested`` estimates the procedure's expected score at
-    the outer training size; ``nested_loss`` the same in the task's loss. ``none`` holds the
-    unregularized candidate's nested score by family. ``signal`` is the paired outer-fold
-    difference baseline loss - procedure loss. ``agreement`` counts the outer folds that chose
-    the final technique set. ``statement`` holds remarks in words.
-    """
-
-    metric: str
-    greater_is_better: bool
-    inner_best: float
-    inner_best_loss: float
-    nested: Interval
-    nested_loss: Interval
-    folds: tuple[FoldVerdict, ...]
-    standings: tuple[Standing, ...]
-    none: Mapping[str, Interval]
-    runner_up: Margin | None
-    incumbent: Margin | None
-    signal: Interval
-    agreement: int
-    held_out: HeldOut | None
-    scores: Mapping[str, Interval]
-    statement: tuple[str, ...] = ()
-
-    @property
-    def has_signal(self) -> bool:
-        """Whether the procedure beats the featureless model beyond its interval."""
-        return self.signal.low > 0
-
-    def to_data(self) -> dict[str, Any]:
-        """The verdict as plain data."""
-        plain = _plain(self)
-        assert isinstance(plain, dict)
-        return plain
 
 
 # ---- what is refitted ------------------------------------------------------------------------
@@ -207,6 +75,13 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
         float(np.average(row_losses(table.task, y, predicted), weights=weights)),
         featureless_loss(table, fold.train, fold.test),
         metric_parts(table, bench.metrics, predicted, fold.train, fold.test),
+        metric_parts(
+            table,
+            bench.metrics,
+            featureless(table, fold.train, len(fold.test)),
+            fold.train,
+            fold.test,
+        ),
         flags,
     )
 
@@ -225,37 +100,36 @@ def verdict(
 
     ``inner_scores`` are the final search's scores of its best candidate, by metric.
     """
-    folds = bench.plan.outer
-    final = selections[FINAL]
+    folds, final = bench.plan.outer, selections[FINAL]
     by_key = {(one.fold, one.candidate.key): one for one in judgements}
     chosen = [by_key[f.name, selections[f.name].chosen.candidate.key] for f in folds]
-    shown = metric(bench.metrics[0])
-    share = _test_share(folds)
-    weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
+    scale = _Scale.of(bench)
     losses = np.array([one.loss for one in chosen])
     baselines = np.array([one.baseline_loss for one in chosen])
-    standings = _standings(bench, selections, by_key, share)
+    standings = _standings(bench, selections, by_key, scale)
     winner = final.chosen.candidate.technique_set
-    runner_up = final.runner_up
+    parts = [one.parts for one in chosen]
     return Verdict(
-        metric=shown.name,
-        greater_is_better=shown.greater_is_better,
-        inner_best=inner_scores[shown.name],
+        metric=scale.shown.name,
+        greater_is_better=scale.shown.greater_is_better,
+        inner_best=inner_scores[scale.shown.name],
         inner_best_loss=final.best.loss,
-        nested=_score(shown.name, chosen, share),
-        nested_loss=nadeau_bengio(losses, share, weights=weights),
+        nested=scale.score(parts),
+        nested_loss=scale.loss(losses),
         folds=tuple(
-            _fold_verdict(bench, selections[fold.name], one, fold)
+            _fold_verdict(scale, selections[fold.name], one, fold)
             for fold, one in zip(folds, chosen, strict=True)
         ),
         standings=standings,
         none={s.family: s.score for s in standings if s.label == "none" and s.score},
-        runner_up=_margin(standings, winner, runner_up, share),
-        incumbent=_margin(standings, winner, final.incumbent, share),
-        signal=nadeau_bengio(baselines - losses, share, weights=weights),
+        baseline=scale.score([one.baseline_parts for one in chosen]),
+        baseline_loss=scale.loss(baselines),
+        runner_up=_margin(standings, winner, final.runner_up, scale),
+        incumbent=_margin(standings, winner, final.incumbent, scale),
+        signal=scale.loss(baselines - losses),
         agreement=sum(one.candidate.technique_set == winner for one in chosen),
         held_out=held_out,
-        scores={name: _score(name, chosen, share) for name in bench.metrics},
+        scores={name: scale.score(parts, name) for name in bench.metrics},
         statement=_remarks(bench, chosen),
     )
 
@@ -274,26 +148,42 @@ def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: str) ->
     return HeldOut(rows.n, opening, score, loss(predicted), loss(baseline))
 
 
-def _test_share(folds: Sequence[Fold]) -> float:
-    return float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """How numbers of the outer folds become scores and intervals."""
+
+    shown: Metric
+    share: float
+    weights: Floats
+
+    @classmethod
+    def of(cls, bench: Bench) -> _Scale:
+        folds = bench.plan.outer
+        share = float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
+        weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
+        return cls(metric(bench.metrics[0]), share, weights)
+
+    def score(self, parts: Sequence[Parts], name: str | None = None) -> Interval:
+        """A metric over all folds; the one that is shown unless another is named."""
+        measure = metric(name) if name else self.shown
+        pairs = np.array([one[measure.name] for one in parts])
+        return ratio_interval(pairs, measure.finish, self.share, ceiling=measure.ceiling)
+
+    def fold_score(self, one: Judgement) -> float:
+        """The shown metric on one fold."""
+        return self.shown.pooled([one.parts[self.shown.name]])
+
+    def loss(self, values: Floats) -> Interval:
+        """The row-weighted mean over all folds."""
+        return nadeau_bengio(values, self.share, weights=self.weights)
 
 
-def _score(name: str, judgements: Sequence[Judgement], share: float) -> Interval:
-    parts = np.array([one.parts[name] for one in judgements])
-    measure = metric(name)
-    return ratio_interval(parts, measure.finish, share, ceiling=measure.ceiling)
-
-
-def _fold_score(name: str, one: Judgement) -> float:
-    return metric(name).pooled([one.parts[name]])
-
-
-def _fold_verdict(bench: Bench, selection: Selection, one: Judgement, fold: Fold) -> FoldVerdict:
+def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, fold: Fold) -> FoldVerdict:
     return FoldVerdict(
         fold.name,
         one.candidate,
         one.loss,
-        _fold_score(bench.metrics[0], one),
+        scale.fold_score(one),
         selection.chosen.loss,
         one.baseline_loss,
         len(fold.test),
@@ -305,7 +195,7 @@ def _standings(
     bench: Bench,
     selections: Mapping[str, Selection],
     by_key: Mapping[tuple[str, str], Judgement],
-    share: float,
+    scale: _Scale,
 ) -> tuple[Standing, ...]:
     """One standing for each technique set, best mean loss first."""
     found: dict[tuple[str, str], dict[str, Judgement]] = {}
@@ -317,23 +207,24 @@ def _standings(
                 sets = found.setdefault(one.candidate.technique_set, {})
                 sets.setdefault(fold.name, by_key[fold.name, one.candidate.key])
     standings = [
-        _standing(bench, family, label, judged, share) for (family, label), judged in found.items()
+        _standing(bench, family, label, judged, scale) for (family, label), judged in found.items()
     ]
     return tuple(sorted(standings, key=_mean_loss))
 
 
 def _standing(
-    bench: Bench, family: str, label: str, judged: Mapping[str, Judgement], share: float
+    bench: Bench, family: str, label: str, judged: Mapping[str, Judgement], scale: _Scale
 ) -> Standing:
-    shown = bench.metrics[0]
     ordered = [judged.get(fold.name) for fold in bench.plan.outer]
     there = [one for one in ordered if one is not None]
+    everywhere = len(there) == len(ordered)
     return Standing(
         family,
         label,
         tuple(one.loss if one else None for one in ordered),
-        tuple(_fold_score(shown, one) if one else None for one in ordered),
-        _score(shown, there, share) if len(there) == len(ordered) else None,
+        tuple(scale.fold_score(one) if one else None for one in ordered),
+        scale.score([one.parts for one in there]) if everywhere else None,
+        scale.loss(np.array([one.loss for one in there])) if everywhere else None,
     )
 
 
@@ -346,7 +237,7 @@ def _margin(
     standings: Sequence[Standing],
     winner: tuple[str, str],
     other: Contender | None,
-    share: float,
+    scale: _Scale,
 ) -> Margin | None:
     if other is None or other.candidate.technique_set == winner:
         return None
@@ -362,7 +253,7 @@ def _margin(
         if theirs is not None and mine is not None
     ]
     differences = np.array([theirs - mine for theirs, mine in both])
-    interval = nadeau_bengio(differences, share) if len(both) > 1 else None
+    interval = nadeau_bengio(differences, scale.share) if len(both) > 1 else None
     return Margin(family, label, interval, len(both))
 
 
@@ -371,16 +262,3 @@ def _remarks(bench: Bench, chosen: Sequence[Judgement]) -> tuple[str, ...]:
     if bench.table.time is not None:
         remarks.append("time splits: the folds are not exchangeable, the interval is approximate")
     return tuple(remarks)
-
-
-def _plain(value: Any) -> Any:
-    """Nested dataclasses as dictionaries; candidates by their own data form."""
-    if isinstance(value, Candidate):
-        return value.to_data()
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return value

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg.findings import Findings
-from autoreg.judge import Verdict
 from autoreg.model import Model
 from autoreg.report import summary_html, summary_lines
 from autoreg.select import Selection
+from autoreg.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

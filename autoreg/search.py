@@ -24,8 +24,6 @@ from autoreg.spec import StudySpec
 from autoreg.trial import Trial
 from autoreg.tuner import Tuner
 
-CURVE_POINTS = 100
-
 
 @dataclass(frozen=True)
 class Ask:
@@ -220,13 +218,17 @@ def _reasons(outcomes: Sequence[Outcome]) -> str:
 
 
 def _mean_curves(fits: Sequence[Fit]) -> dict[str, list[float]]:
-    """The folds' learning curves, averaged over as many folds as are still training."""
+    """The folds' mean learning curves, as far as at least half of the folds trained.
+
+    Beyond that the mean would be of the few slowest folds, and would seem to jump.
+    """
     curves: dict[str, list[float]] = {}
     for name in fits[0].curve:
-        longest = max(len(fit.curve[name]) for fit in fits)
-        table = np.full((len(fits), longest), np.nan)
+        lengths = sorted(len(fit.curve[name]) for fit in fits)
+        length = lengths[len(lengths) // 2]
+        table = np.full((len(fits), length), np.nan)
         for row, fit in zip(table, fits, strict=True):
-            row[: len(fit.curve[name])] = fit.curve[name]
-        thin = np.unique(np.linspace(0, longest - 1, min(longest, CURVE_POINTS)).astype(int))
-        curves[name] = np.nanmean(table, axis=0)[thin].tolist()
+            values = fit.curve[name][:length]
+            row[: len(values)] = values
+        curves[name] = np.nanmean(table, axis=0).tolist()
     return curves

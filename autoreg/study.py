@@ -28,8 +28,6 @@ from autoreg.findings import Findings
 from autoreg.folds import FINAL, Fold, plan
 from autoreg.home import home_folder, set_aside
 from autoreg.judge import (
-    HeldOut,
-    Judgement,
     final_job,
     judge_held_out,
     judgement,
@@ -50,6 +48,7 @@ from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 from autoreg.tracking import Tracker, open_tracker
 from autoreg.trial import Trial
+from autoreg.verdict import HeldOut, Judgement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,12 +13,12 @@ import numpy as np
 
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
-from autoreg.judge import FoldVerdict, HeldOut, Margin, Standing, Verdict
 from autoreg.select import select
 from autoreg.space import Space
 from autoreg.spec import seed_for, study_from
 from autoreg.statistics import nadeau_bengio
 from autoreg.trial import Trial
+from autoreg.verdict import FoldVerdict, HeldOut, Margin, Standing, Verdict
 
 LINEAR = {"ridge": {}, "lasso": {}, "elastic_net": {}}
 NETWORK = {"early_stopping": {}, "weight_decay": {}, "dropout": {}, "mixup": {}}
@@ -26,6 +26,7 @@ SHAPE = {"width": [16, 128], "depth": [1, 3], "learning_rate": [1e-3, 3e-2]}
 BEST = {"none": 0.145, "ridge": 0.081, "lasso": 0.078, "elastic_net": 0.074}
 GAIN = {"early_stopping": 0.035, "weight_decay": 0.016, "dropout": 0.02, "mixup": 0.004}
 SWEET = {"ridge": 0.35, "lasso": 0.45, "elastic_net": 0.4}
+BASELINE = {"binary": 0.5, "regression": 0.0}
 FEATURELESS = {"binary": 0.66, "regression": 0.197}
 TESTED = 0.25  # n_test / n_train of five outer folds
 
@@ -228,6 +229,8 @@ def _verdict(selections, space, task, held_out, signal):
         folds=folds,
         standings=standings,
         none={s.family: s.score for s in standings if s.label == "none" and s.score},
+        baseline=nadeau_bengio(np.full(len(folds), BASELINE[task]), TESTED),
+        baseline_loss=nadeau_bengio(baseline, TESTED),
         runner_up=_margin(standings, rival, here),
         incumbent=_margin(standings, space.incumbent, here),
         signal=nadeau_bengio(baseline - losses, TESTED),
@@ -270,7 +273,8 @@ def _standings(outer, name, task, draws):
         scores = tuple(None if one is None else _scores(one, task)[name] for one in losses)
         known = np.array([one for one in scores if one is not None])
         score = nadeau_bengio(known, TESTED) if len(known) == len(outer) else None
-        standings.append(Standing(family, label, tuple(losses), scores, score))
+        loss = nadeau_bengio(np.array(losses), TESTED) if score else None
+        standings.append(Standing(family, label, tuple(losses), scores, score, loss))
     return tuple(sorted(standings, key=_order))
 
 

@@ -28,6 +28,7 @@ ROOMS = [
     "statistics",
     "search",
     "select",
+    "verdict",
     "judge",
     "findings",
     "report",

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from findings_sample import sample as build
 
-from autoreg.judge import HeldOut
 from autoreg.report import curves, markdown, summary_html, summary_lines, write_report
 from autoreg.report.words import clean, fixed, places_for
 from autoreg.statistics import Interval
+from autoreg.verdict import HeldOut
 
 sample = cache(build)  # findings are frozen, so tests may share them
 CSS = Path(curves.__file__).with_name("report.css").read_text(encoding="utf-8")

@@ -38,10 +38,10 @@ from autoreg.report.words import (
     quoted,
     set_name,
 )
-from autoreg.search import CURVE_POINTS
 from autoreg.trial import Trial
 
 WIDE, THIRD = 840, 285
+MOST_POINTS = 100  # of a learning curve, thinned by the engine
 ORIGINS = {"design": "fixed design", "sampler": "sampler"}
 
 
@@ -159,7 +159,7 @@ def learning_chart(findings: Findings) -> Picture | None:
     if trial is None:
         return None
     is_winner = findings.final.chosen.candidate.family == trial.candidate.family
-    thinned = max(len(values) for values in trial.curve.values()) >= CURVE_POINTS
+    thinned = findings.spec.training.epochs > MOST_POINTS
     names = {"train": "training loss", "stop": "stop-set loss"}
 
     def paint(axes: Axes) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoreg.findings import Findings
-from autoreg.judge import Margin
 from autoreg.report.words import (
     clean,
     count,
@@ -28,6 +27,7 @@ from autoreg.report.words import (
     strength_word,
 )
 from autoreg.statistics import Interval
+from autoreg.verdict import Margin
 
 SHOWN_WARNINGS = 4
 

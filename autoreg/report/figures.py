@@ -14,7 +14,6 @@ from textwrap import wrap
 from matplotlib.axes import Axes
 
 from autoreg.findings import Findings
-from autoreg.judge import Standing
 from autoreg.report.ink import (
     ACCENT,
     FAMILY_INKS,
@@ -41,6 +40,7 @@ from autoreg.report.words import (
     span,
 )
 from autoreg.statistics import Interval
+from autoreg.verdict import Standing
 
 WIDE, HALF = 840, 400
 MOST_SETS = 14
@@ -76,6 +76,7 @@ def score_chart(findings: Findings) -> Picture:
         for one in verdict.standings
         if one.label == "none"
     ]
+    rows.append(Row("featureless", None, verdict.baseline, ink=WARN))
     places = places_for(verdict.nested)
     better = "larger" if verdict.greater_is_better else "smaller"
     return _dot_chart(
@@ -101,11 +102,12 @@ def loss_chart(findings: Findings) -> Picture:
     if verdict.held_out and verdict.held_out.loss is not None:
         rows.append(Row("held-out", verdict.held_out.loss, ink=ACCENT))
     rows += [
-        Row(f"none, {one.family}", dots=one.losses)
+        Row(f"none, {one.family}", None, one.loss, one.losses)
         for one in verdict.standings
         if one.label == "none"
     ]
-    rows.append(Row("featureless", dots=tuple(f.baseline_loss for f in verdict.folds), ink=WARN))
+    worst = tuple(fold.baseline_loss for fold in verdict.folds)
+    rows.append(Row("featureless", None, verdict.baseline_loss, worst, WARN))
     loss = loss_name(findings.data["task"])
     return _dot_chart(
         "loss",

@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from autoreg.findings import Findings
-from autoreg.judge import FoldVerdict, Standing
 from autoreg.report import curves, figures
 from autoreg.report import facts as say
 from autoreg.report.inventory import (
@@ -44,6 +43,7 @@ from autoreg.report.words import (
 from autoreg.space import Candidate
 from autoreg.techniques.base import Technique
 from autoreg.trial import Trial
+from autoreg.verdict import FoldVerdict, Standing
 
 SHOWN_FAILURES = 40
 BY_FOLD = "lowest to highest fold"
@@ -191,7 +191,7 @@ def _numbers(findings: Findings) -> list[Estimate]:
     else:
         rows.append(Estimate("Held-out", NOTHING, NOTHING, say.held_out(findings)))
     rows += [_none_row(one, score, loss) for one in verdict.standings if one.label == "none"]
-    rows.append(_featureless_row(findings, loss))
+    rows.append(_featureless_row(findings, score, loss))
     return rows
 
 
@@ -199,26 +199,27 @@ def _none_row(one: Standing, score: int, loss: int) -> Estimate:
     return Estimate(
         f"Unregularized {family_name(one.family)}",
         fixed(one.score.value if one.score else None, score),
-        _between(one.losses, loss),
+        fixed(one.loss.value, loss) if one.loss else _between(one.losses, loss),
         "the same model with nothing regularized, on the outer folds",
         span(one.score, score) if one.score else "",
-        BY_FOLD,
+        span(one.loss, loss) if one.loss else BY_FOLD,
     )
 
 
-def _featureless_row(findings: Findings, loss: int) -> Estimate:
+def _featureless_row(findings: Findings, score: int, loss: int) -> Estimate:
     verdict, judged = findings.verdict, findings.verdict.held_out
     held_out = (
-        f"; {fixed(judged.baseline_loss, loss)} on the held-out rows"
+        f"; loss {fixed(judged.baseline_loss, loss)} on the held-out rows"
         if judged and judged.baseline_loss is not None
         else ""
     )
     return Estimate(
         "Featureless model",
-        NOTHING,
-        _between([fold.baseline_loss for fold in verdict.folds], loss),
+        fixed(verdict.baseline.value, score),
+        fixed(verdict.baseline_loss.value, loss),
         f"predicts the same for every row, on the outer folds{held_out}",
-        loss_span=BY_FOLD,
+        span(verdict.baseline, score),
+        span(verdict.baseline_loss, loss),
     )
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
-from autoreg.judge import Verdict
 from autoreg.report import markdown
 from autoreg.select import Selection
 from autoreg.space import Candidate
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
+from autoreg.verdict import Verdict
 
 LONGEST_PARAM = 6000
 LONGEST_NOTE = 7900

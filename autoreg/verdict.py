@@ -1,0 +1,165 @@
+"""The values that judging produces: judgements of single refits, and the verdict made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from autoreg.space import Candidate
+from autoreg.statistics import Interval
+
+Parts = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One candidate refitted on the training rows of one outer fold and scored on its rows.
+
+    ``parts`` are the numerators and denominators of the metrics, ``baseline_parts`` those of
+    the featureless model. A failed refit is scored as the featureless model and flagged.
+    """
+
+    fold: str
+    candidate: Candidate
+    loss: float
+    baseline_loss: float
+    parts: Parts
+    baseline_parts: Parts
+    flags: tuple[str, ...] = ()
+
+    def to_data(self) -> dict[str, Any]:
+        """The judgement as plain data."""
+        return {**vars(self), "candidate": self.candidate.to_data()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Judgement:
+        """The inverse of :meth:`to_data`."""
+        return cls(
+            data["fold"],
+            Candidate.from_data(data["candidate"]),
+            data["loss"],
+            data["baseline_loss"],
+            _pairs(data["parts"]),
+            _pairs(data["baseline_parts"]),
+            tuple(data["flags"]),
+        )
+
+
+@dataclass(frozen=True)
+class FoldVerdict:
+    """One outer fold: what its search chose and how that did on the fold's rows."""
+
+    fold: str
+    chosen: Candidate
+    loss: float
+    score: float
+    inner_loss: float
+    baseline_loss: float
+    rows: int
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One technique set over the outer folds: its inner-best of each search, judged there.
+
+    ``losses`` and ``scores`` have one entry an outer fold, None where that search did not try
+    the set; then ``score`` and ``loss``, over all folds, are None. Descriptive: these numbers
+    chose nothing.
+    """
+
+    family: str
+    label: str
+    losses: tuple[float | None, ...]
+    scores: tuple[float | None, ...]
+    score: Interval | None
+    loss: Interval | None
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The winner against another technique set, paired over outer folds; descriptive.
+
+    ``difference`` is loss(other) - loss(winner): positive means that the winner is better.
+    None where fewer than two outer folds can compare them.
+    """
+
+    family: str
+    label: str
+    difference: Interval | None
+    folds: int
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The final model on the rows that were opened once.
+
+    ``opening`` is 'first' or 'reused k' (k earlier openings of some of these rows), or
+    'sealed' where the rows were not opened; then score, loss and baseline_loss are None.
+    """
+
+    rows: int
+    opening: str
+    score: float | None = None
+    loss: float | None = None
+    baseline_loss: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How well the procedure and the final model do on unseen rows.
+
+    ``metric`` is the metric shown; ``greater_is_better`` its direction. ``inner_best`` is the
+    optimistic score of the final search. ``nested`` estimates the procedure's expected score at
+    the outer training size; ``nested_loss`` the same in the task's loss. ``none`` holds the
+    unregularized candidate's nested score by family, ``baseline`` and ``baseline_loss`` those of
+    the featureless model. ``signal`` is the paired outer-fold
+    difference baseline loss - procedure loss. ``agreement`` counts the outer folds that chose
+    the final technique set. ``statement`` holds remarks in words.
+    """
+
+    metric: str
+    greater_is_better: bool
+    inner_best: float
+    inner_best_loss: float
+    nested: Interval
+    nested_loss: Interval
+    folds: tuple[FoldVerdict, ...]
+    standings: tuple[Standing, ...]
+    none: Mapping[str, Interval]
+    baseline: Interval
+    baseline_loss: Interval
+    runner_up: Margin | None
+    incumbent: Margin | None
+    signal: Interval
+    agreement: int
+    held_out: HeldOut | None
+    scores: Mapping[str, Interval]
+    statement: tuple[str, ...] = ()
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether the procedure beats the featureless model beyond its interval."""
+        return self.signal.low > 0
+
+    def to_data(self) -> dict[str, Any]:
+        """The verdict as plain data."""
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+
+def _pairs(data: Mapping[str, Any]) -> Parts:
+    return {name: (pair[0], pair[1]) for name, pair in data.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Nested dataclasses as dictionaries; candidates by their own data form."""
+    if isinstance(value, Candidate):
+        return value.to_data()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
