@@ -1,12 +1,12 @@
 """From a space file and the techniques to candidates: what may be tried, encoded and counted.
 
-Every candidate of a space is a point of one flat box, which is what the tuner sees:
+Each family has a flat box of its own, which is what the tuner sees:
 
-* ``family`` and ``linear.technique`` are categories;
-* each network technique is ONE coordinate u in [0, 1]: below 0.4 it is off, the rest maps to
-  the range of its first dial; its other dials are coordinates of their own, pinned to the
-  middle while it is off; so are the architecture dials while a linear family is chosen;
-* path strengths are no coordinates: a linear trial stands for its whole path.
+* linear: the technique is a category, its few dials are coordinates; path strengths are none,
+  for a linear trial stands for its whole path;
+* network: each technique is ONE coordinate u in [0, 1]: below 0.4 it is off, the rest maps to
+  the range of its first dial; its other dials are coordinates of their own, pinned to the middle
+  while it is off; the architecture dials stand beside them.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Space:
 
     >>> from autoreg.spec import read_space
     >>> space = Space.build(read_space("linear"), "binary")
-    >>> all(space.decode(space.encode(one)) == one for one in space.design())
+    >>> all(space.decode(one.family, space.encode(one)) == one for one in space.design())
     True
     """
 
@@ -221,31 +221,27 @@ class Space:
 
     # ---- the box ------------------------------------------------------------------------------
 
-    @cached_property
-    def axes(self) -> tuple[Axis, ...]:
-        """The coordinates, in a fixed order."""
-        axes = [Axis("family", tuple(self.families))] if len(self.families) > 1 else []
-        for offer in self.families.get("linear", ()):
-            axes += [Axis(f"{offer.kind.key}.{dial.name}") for dial in offer.sampled]
-        if linear := self.families.get("linear"):
-            axes.append(Axis("linear.technique", tuple(offer.kind.key for offer in linear)))
+    def axes(self, family: str) -> tuple[Axis, ...]:
+        """The coordinates of a family's box, in a fixed order."""
+        if family == "linear":
+            offers = self.families[family]
+            dials = [Axis(f"{one.kind.key}.{dial.name}") for one in offers for dial in one.sampled]
+            return (Axis("technique", tuple(one.kind.key for one in offers)), *dials)
+        axes = []
         for offer in self._network_offers:
             axes.append(Axis(offer.kind.key))
             axes += [Axis(f"{offer.kind.key}.{dial.name}") for dial in offer.dials[1:]]
-        if "network" in self.families:
-            axes += [Axis(f"network.{dial.name}") for dial in self.architecture]
-        return tuple(axes)
+        return (*axes, *(Axis(f"network.{dial.name}") for dial in self.architecture))
 
     @property
     def _network_offers(self) -> list[Offer]:
         return [one for one in self.families.get("network", ()) if one.kind.key != "none"]
 
-    def decode(self, point: Mapping[str, float | str]) -> Candidate:
-        """The candidate at a point of the box."""
-        family = str(point.get("family", next(iter(self.families))))
+    def decode(self, family: str, point: Mapping[str, float | str]) -> Candidate:
+        """The candidate at a point of a family's box."""
         if family == "linear":
-            key = point["linear.technique"]
-            offer = next(one for one in self.families["linear"] if one.kind.key == key)
+            key = point["technique"]
+            offer = next(one for one in self.families[family] if one.kind.key == key)
             dials = {d.name: d.at(float(point[f"{key}.{d.name}"])) for d in offer.sampled}
             return candidate(family, [offer.kind(**dials)] if key != "none" else [], {})
         shape = {d.name: d.at(float(point[f"network.{d.name}"])) for d in self.architecture}
@@ -257,20 +253,16 @@ class Space:
         return candidate(family, chosen, shape)  # type: ignore[arg-type]
 
     def encode(self, one: Candidate) -> dict[str, float | str]:
-        """The point of a candidate; coordinates that do not matter for it are pinned."""
-        point: dict[str, float | str] = {
-            axis.name: axis.categories[0] if axis.categories else 0.5 for axis in self.axes
-        }
-        if "family" in point:
-            point["family"] = one.family
-        for offer in self._network_offers:
-            point[offer.kind.key] = OFF_BELOW / 2
+        """The point of a candidate in its family's box; what does not matter is pinned."""
+        point: dict[str, float | str] = {axis.name: 0.5 for axis in self.axes(one.family)}
         if one.family == "linear":
-            point["linear.technique"] = one.label
+            point["technique"] = one.label
+        else:
+            point |= {offer.kind.key: OFF_BELOW / 2 for offer in self._network_offers}
+            shape = dict(one.architecture)
+            point |= {f"network.{d.name}": d.unit(shape[d.name]) for d in self.architecture}
         for chosen in one.techniques:
             point |= self._coordinates(one.family, chosen)
-        for dial in self.architecture if one.family == "network" else ():
-            point[f"network.{dial.name}"] = dial.unit(dict(one.architecture)[dial.name])
         return point
 
     def _coordinates(self, family: str, chosen: Technique) -> dict[str, float | str]:
@@ -319,11 +311,6 @@ class Space:
         narrowed = next(own for own in offer.dials if own.name == dial.name)
         last = self.path_points - 1
         return tuple(float(narrowed.at(step / last)) for step in range(self.path_points))
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether only finitely many settings exist (no continuous coordinate)."""
-        return all(axis.categories for axis in self.axes)
 
 
 def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:

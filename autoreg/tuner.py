@@ -67,29 +67,34 @@ class Tuner:
     def _propose(self, history: History, sampler: str, attempt: int) -> Candidate:
         seed = seed_for(self.seed, "tuner", self.search, len(history), attempt)
         study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
-        box = {axis.name: _distribution(axis) for axis in self.space.axes}
-        fixed: dict[str, float | str] = {}
-        if family := self.owed(history):
-            # Within one family the sampler should learn from that family alone.
-            fixed = {"family": family}
-            del box["family"]
-            history = [(one, loss) for one, loss in history if one.family == family]
+        family = self.turn(history)
+        box = {axis.name: _distribution(axis) for axis in self.space.axes(family)}
         for one, loss in history:
-            point = {name: value for name, value in self.space.encode(one).items() if name in box}
-            study.add_trial(optuna.create_trial(params=point, distributions=box, value=float(loss)))
-        return self.space.decode(study.ask(box).params | fixed)
+            if one.family == family:
+                point = self.space.encode(one)
+                study.add_trial(
+                    optuna.create_trial(params=point, distributions=box, value=float(loss))
+                )
+        return self.space.decode(family, study.ask(box).params)
 
-    def owed(self, history: History) -> str | None:
-        """The family that must come next for every family to get its least share."""
+    def turn(self, history: History) -> str:
+        """The family that comes next: first what a least share demands, then by size.
+
+        After the design, families get trials in proportion to the coordinates of their boxes.
+        Why not by the sampler: a linear family of two coordinates is soon searched out, yet as
+        long as it is ahead a sampler asks for it again and again.
+        """
         counts = Counter(one.family for one, _ in history)
         owed = {
             family: max(0, math.ceil(share * self.trials) - counts[family])
             for family, share in self.space.shares.items()
         }
-        if len(owed) < 2 or sum(owed.values()) < self.trials - len(history):
-            return None
         most = max(owed, key=lambda family: owed[family])
-        return most if owed[most] else None
+        if owed[most] and sum(owed.values()) >= self.trials - len(history):
+            return most
+        later = Counter(one.family for one, _ in history[len(self.space.design()) :])
+        sizes = {family: len(self.space.axes(family)) for family in self.space.families}
+        return min(sizes, key=lambda family: (later[family] + 1) / sizes[family])
 
 
 def _distribution(axis: Axis) -> BaseDistribution:

@@ -398,10 +398,11 @@ def data(task="binary"):
     return Dataset("some", columns, X[:200], y, task, "y", (0, 1) if task == "binary" else ())
 
 
-def job(key, **dials):
+def job(key, *others, **dials):
     kind = technique(key)
     defaults = {dial.name: dial.default for dial in kind.dials}
-    one = candidate("network", [kind(**defaults | dials)] if key != "none" else [], SHAPE)
+    made = [kind(**defaults | dials)] if key != "none" else []
+    one = candidate("network", [*made, *(technique(other)() for other in others)], SHAPE)
     rows, settings = np.arange(150), Training(epochs=40, batch_size=32)
     return Job(one, TrainingSet(rows, ()), np.arange(150, 200), 3, (), settings, keep_model=True)
 
@@ -446,9 +447,10 @@ def test_no_technique_touches_the_biases_directly():
 
 
 @pytest.mark.parametrize("task", ["regression", "binary"])
-@pytest.mark.parametrize("patience", [8, 20])
-def test_early_stopping_stops_by_patience_and_restores_the_best(task, patience):
-    table, one = data(task), job("early_stopping", patience=patience)
+@pytest.mark.parametrize(("patience", "norm"), [(8, ()), (20, ()), (8, ("batch_norm",))])
+def test_early_stopping_stops_by_patience_and_restores_the_best(task, patience, norm):
+    """The running statistics of batch normalization are restored too."""
+    table, one = data(task), job("early_stopping", *norm, patience=patience)
     fit_rows, watched = stop_rows(table, np.arange(150), 0.15, one.stop_seed)
     outcome = fit_network(replace(one, predict=watched), table)
     curve = outcome.curve["stop"]

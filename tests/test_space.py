@@ -19,35 +19,36 @@ unit = st.floats(0, 1, exclude_max=True)
 @st.composite
 def points(draw):
     space = SPACES[draw(st.sampled_from(sorted(SPACES)))]
+    family = draw(st.sampled_from(sorted(space.families)))
     point = {
         axis.name: draw(st.sampled_from(axis.categories) if axis.categories else unit)
-        for axis in space.axes
+        for axis in space.axes(family)
     }
-    return space, point
+    return space, family, point
 
 
 @given(points())
 @settings(max_examples=300, deadline=None)
 def test_a_candidate_survives_encoding(drawn):
-    space, point = drawn
-    one = space.decode(point)
-    assert space.decode(space.encode(one)) == one
+    space, family, point = drawn
+    one = space.decode(family, point)
+    assert space.decode(family, space.encode(one)) == one
     assert Candidate.from_data(one.to_data()) == one
-    assert set(space.encode(one)) == {axis.name for axis in space.axes}
+    assert set(space.encode(one)) == {axis.name for axis in space.axes(family)}
 
 
 @given(points(), points())
 @settings(max_examples=200, deadline=None)
 def test_keys_tell_candidates_apart(one, other):
-    first, second = one[0].decode(one[1]), other[0].decode(other[1])
+    first, second = (space.decode(family, point) for space, family, point in (one, other))
     assert (first.key == second.key) == (first == second)
 
 
 @given(points())
 @settings(max_examples=200, deadline=None)
 def test_below_the_threshold_a_technique_is_off(drawn):
-    space, point = drawn
-    one = space.decode(point)
+    space, family, point = drawn
+    one = space.decode(family, point)
     if one.family == "network":
         on = {name for name, value in point.items() if name in keys(space) and value >= OFF_BELOW}
         assert {chosen.key for chosen in one.techniques} - {"none"} == on
@@ -60,18 +61,18 @@ def keys(space):
 @given(points(), unit)
 @settings(max_examples=200, deadline=None)
 def test_coordinates_of_what_is_off_do_not_matter(drawn, other):
-    space, point = drawn
-    one = space.decode(point)
+    space, family, point = drawn
+    one = space.decode(family, point)
     active = {chosen.key for chosen in one.techniques}
     idle = {
         axis.name: other
-        for axis in space.axes
+        for axis in space.axes(family)
         if not axis.categories
         and axis.name.partition(".")[0] not in active
         and (one.family == "linear" or not axis.name.startswith("network."))
         and not (one.family == "network" and axis.name in keys(space))
     }
-    assert space.decode(point | idle) == one
+    assert space.decode(family, point | idle) == one
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
