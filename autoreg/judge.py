@@ -124,8 +124,8 @@ def verdict(
         none={s.family: s.score for s in standings if s.label == "none" and s.score},
         baseline=scale.score([one.baseline_parts for one in chosen]),
         baseline_loss=scale.loss(baselines),
-        runner_up=_margin(standings, winner, final.runner_up, scale),
-        incumbent=_margin(standings, winner, final.incumbent, scale),
+        runner_up=_margin(standings, winner, final.runner_up, final.lead, scale),
+        incumbent=_margin(standings, winner, final.incumbent, final.difference, scale),
         signal=scale.loss(baselines - losses),
         agreement=sum(one.candidate.technique_set == winner for one in chosen),
         held_out=held_out,
@@ -237,6 +237,7 @@ def _margin(
     standings: Sequence[Standing],
     winner: tuple[str, str],
     other: Contender | None,
+    inner: Interval | None,
     scale: _Scale,
 ) -> Margin | None:
     if other is None or other.candidate.technique_set == winner:
@@ -253,8 +254,9 @@ def _margin(
         if theirs is not None and mine is not None
     ]
     differences = np.array([theirs - mine for theirs, mine in both])
-    interval = nadeau_bengio(differences, scale.share) if len(both) > 1 else None
-    return Margin(family, label, interval, len(both))
+    if len(both) < 2:
+        return Margin(family, label, inner, len(both), "inner")
+    return Margin(family, label, nadeau_bengio(differences, scale.share), len(both))
 
 
 def _remarks(bench: Bench, chosen: Sequence[Judgement]) -> tuple[str, ...]:

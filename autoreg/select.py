@@ -44,7 +44,8 @@ class Selection:
     may have moved away. ``contenders`` holds the inner-best of every technique set tried,
     lowest loss first. ``incumbent`` is the default recipe's inner-best and ``difference`` the
     paired inner-fold loss difference incumbent - rule's choice (positive: the choice is better);
-    both None where there is nothing to compare. ``note`` says in words what rule and guard did.
+    both None where there is nothing to compare. ``lead`` is the same difference of the runner-up.
+    ``note`` says in words what rule and guard did.
     """
 
     search: str
@@ -54,6 +55,7 @@ class Selection:
     contenders: tuple[Contender, ...]
     incumbent: Contender | None
     difference: Interval | None
+    lead: Interval | None
     note: str
 
     @property
@@ -78,6 +80,7 @@ class Selection:
             "contenders": [one.to_data() for one in self.contenders],
             "incumbent": self.incumbent.to_data() if self.incumbent else None,
             "difference": self.difference.to_data() if self.difference else None,
+            "lead": self.lead.to_data() if self.lead else None,
             "note": self.note,
         }
 
@@ -131,6 +134,8 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
         difference = paired(default, chosen)
         chosen, remark = _guarded(rule.guard, chosen, default, difference)
         note = f"{note}; {remark}"
+    mine = chosen.candidate.technique_set
+    second = next((one for key, one in contenders.items() if key != mine), None)
     return Selection(
         trials[0].search,
         rule.rule,
@@ -139,6 +144,7 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
         tuple(option.contender() for option in contenders.values()),
         default.contender() if default else None,
         difference,
+        paired(second, chosen) if second else None,
         note,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from autoreg.space import Candidate
 from autoreg.statistics import Interval
@@ -79,16 +79,18 @@ class Standing:
 
 @dataclass(frozen=True)
 class Margin:
-    """The winner against another technique set, paired over outer folds; descriptive.
+    """The winner against another technique set, paired over folds; descriptive.
 
-    ``difference`` is loss(other) - loss(winner): positive means that the winner is better.
-    None where fewer than two outer folds can compare them.
+    ``difference`` is loss(other) - loss(winner): positive means that the winner is better. It is
+    over the ``folds`` outer folds whose searches tried both; where fewer than two did, ``where``
+    is "inner" and it is over the inner folds of the final search, and so optimistic.
     """
 
     family: str
     label: str
     difference: Interval | None
     folds: int
+    where: Literal["outer", "inner"] = "outer"
 
 
 @dataclass(frozen=True)

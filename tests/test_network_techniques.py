@@ -158,6 +158,16 @@ def test_models_of_a_stack_are_treated_as_if_alone(key, seam):
             assert torch.equal(stack[i : i + 1], single)
 
 
+@pytest.mark.parametrize(("key", "seam"), [(k, s) for k, s in HOOKED if s in ("step", "prox")])
+def test_what_acts_on_weights_follows_the_learning_rate(key, seam):
+    """A quarter of the rate is a quarter of the dial."""
+    high, given = technique(key).dials[0].high, arguments()[seam]
+    slow = replace(moment(), rate=torch.full((1, 1, 1), 0.25))
+    (slowed,) = act(key, seam, given, stacked(settings(key, high)), Streams([5]), slow)
+    (weaker,) = act(key, seam, given, stacked(settings(key, high / 4)), Streams([5]), moment())
+    assert torch.equal(slowed, weaker)
+
+
 @pytest.mark.parametrize(("key", "seam"), HOOKED)
 def test_the_same_stream_gives_the_same_draws(key, seam):
     given = arguments()[seam]

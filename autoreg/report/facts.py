@@ -155,8 +155,11 @@ def incumbent(findings: Findings) -> str:
 
 def agreement(findings: Findings) -> str:
     """How many outer folds chose the final technique set."""
-    folds = len(findings.verdict.folds)
-    return f"{findings.verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
+    verdict, family = findings.verdict, findings.final.chosen.candidate.family
+    folds = len(verdict.folds)
+    words = f"{verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
+    same = sum(fold.chosen.family == family for fold in verdict.folds)
+    return words if verdict.agreement == folds else f"{words}, {same} a {family_name(family)}"
 
 
 def rule(findings: Findings) -> str:
@@ -204,10 +207,11 @@ def _against(margin: Margin, findings: Findings) -> str:
         return f"{who}: {count(margin.folds, 'outer fold')} tried both, too few for a margin"
     gap = margin.difference
     side = "worse" if gap.low > 0 else "better" if gap.high < 0 else "no clear difference"
-    return (
-        f"{who}: {side}, {loss_name(findings.data['task'])} {_signed(gap)} against the choice "
-        f"(descriptive, {count(margin.folds, 'outer fold')})"
-    )
+    on = f"descriptive, {count(margin.folds, 'outer fold')}"
+    if margin.where == "inner":
+        on = f"inner folds, optimistic: {count(margin.folds, 'outer fold')} tried both"
+    loss = loss_name(findings.data["task"])
+    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on})"
 
 
 def _signed(interval: Interval) -> str:

@@ -23,7 +23,7 @@ class L1(Technique):
             "threshold",
             1e-7,
             1e-2,
-            default=1e-4,
+            default=3e-4,
             log=True,
             off=0.0,
             about="how far a weight moves towards zero per step (learning rate x L1 strength)",

@@ -20,7 +20,7 @@ class LabelSmoothing(Technique):
             "share",
             5e-3,
             0.3,
-            default=0.1,
+            default=0.05,
             log=True,
             off=0.0,
             about="share of the target that goes to all classes evenly",

@@ -23,7 +23,7 @@ class WeightDecay(Technique):
             "decay",
             1e-8,
             1e-2,
-            default=1e-3,
+            default=3e-3,
             log=True,
             off=0.0,
             about="relative shrink of a weight per step (learning rate x weight decay)",
