@@ -342,16 +342,13 @@ def _inner_scores(
 def _early_end(
     ready: Prepared, trials: Mapping[str, Sequence[Trial]], ledger: Ledger
 ) -> tuple[str, ...]:
-    remarks = [f"{key} was left out: not for {ready.facts['task']}" for key in _left_out(ready)]
+    left_out = ready.bench.space.left_out
+    remarks = [f"{key} was left out: not for {ready.facts['task']}" for key in left_out]
     if ledger.of("stop"):
         remarks.append(f"the time budget of {ready.spec.minutes:g} minutes ended the search")
     elif any(len(one) < ready.spec.trials for one in trials.values()):
         remarks.append("the space was exhausted before the budget of trials was spent")
     return tuple(remarks)
-
-
-def _left_out(ready: Prepared) -> tuple[str, ...]:
-    return ready.bench.space.left_out
 
 
 def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:

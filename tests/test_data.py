@@ -500,3 +500,8 @@ def test_the_digest_tells_every_cell_and_role():
     ]
     assert len({data.digest, *(other.digest for other in others)}) == 5
     assert data.digest == load(DataSpec(source="iris")).digest
+
+
+def test_a_table_and_a_source_at_once_are_refused():
+    with pytest.raises(DataError, match="source wine and a table was handed over"):
+        load(DataSpec(source="wine", target="y"), pd.DataFrame({"a": [1.0], "y": [2.0]}))

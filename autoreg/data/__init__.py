@@ -74,6 +74,11 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
 
 
 def _source(spec: DataSpec, data: Any, name: str) -> tuple[Table, str]:
+    if data is not None and spec.source is not None:
+        raise DataError(
+            f"the study names data: source {spec.source} and a table was handed over; leave out "
+            f"one of them"
+        )
     if isinstance(data, pd.DataFrame):
         return _with_target(Table.build(data, name), spec.target)
     if isinstance(data, tuple | list) and len(data) == 2:
