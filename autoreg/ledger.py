@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         ledger = cls(path, list(_read(path)))
         if not ledger.records:
-            ledger.append("study", header)
+            ledger.append("study", {**header, "id": secrets.token_hex(8)})
         begun = {k: v for k, v in ledger.records[0].items() if k != "kind"}
         if changed := [name for name in header if begun.get(name) != header[name]]:
             raise StudyError(
@@ -52,6 +53,11 @@ class Ledger:
                 f"(the old state is kept beside it)"
             )
         return ledger
+
+    @property
+    def id(self) -> str:
+        """What tells this ledger from every other, begun anew under the same name or not."""
+        return str(self.records[0]["id"])
 
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write one record; when this returns it is on the disk."""

@@ -298,8 +298,11 @@ class Space:
         shape = {dial.name: dial.default for dial in self.architecture}
         base = [offer.default() for offer in self._network_offers if offer.kind.on_by_default]
         others = [offer for offer in self._network_offers if not offer.kind.on_by_default]
-        sets = [[], base, *([*base, offer.default()] for offer in others)]
-        return [candidate(family, chosen, shape) for chosen in sets]  # type: ignore[arg-type]
+        wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
+        incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
+        sets = [[], base, incumbent, *([*base, offer.default()] for offer in others)]
+        design = [candidate(family, chosen, shape) for chosen in sets]  # type: ignore[arg-type]
+        return list(dict.fromkeys(design))
 
     def strengths(self, one: Candidate) -> tuple[float, ...]:
         """The path of a candidate, weakest first; empty where there is nothing to walk."""
@@ -367,13 +370,18 @@ def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
 def _incumbent(
     place: str, spec: IncumbentSpec, families: Mapping[str, tuple[Offer, ...]]
 ) -> tuple[str, str]:
-    keys = {offer.kind.key for offer in families.get(spec.family, ())}
-    if not set(spec.techniques) <= keys:
+    """The incumbent's family and label; one that no search can try would guard nothing."""
+    offered = {offer.kind.key for offer in families.get(spec.family, ())}
+    wanted = sorted(set(spec.techniques) - {"none"})
+    name = f"{place}: the incumbent {spec.family}: {'+'.join(wanted) or 'none'}"
+    if spec.family not in families or not set(wanted) <= offered:
+        known = ", ".join(sorted(offered)) or f"the families {', '.join(families)}"
         raise SpaceError(
-            f"{place}: the incumbent {spec.family}: {'+'.join(spec.techniques)} must be made of "
-            f"techniques that the space offers for this task"
+            f"{name} must be made of what the space offers for this task; it offers {known}"
         )
-    return spec.family, "+".join(sorted(spec.techniques)) or "none"
+    if spec.family == "linear" and len(wanted) > 1:
+        raise SpaceError(f"{name}: a linear model carries one technique; name one of them")
+    return spec.family, "+".join(wanted) or "none"
 
 
 def _short(value: Value) -> str:

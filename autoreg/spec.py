@@ -20,6 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from autoreg.errors import SpecError
 
 PACKAGE = Path(__file__).parent
+NOUNS = {"studies": "study", "search_spaces": "search space"}
+COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+MAPPING, LIST = "a mapping of `key: value` lines", "a list such as [a, b]"
+SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": LIST, "list_type": LIST}
+BRANCHES = {"str", "int", "float", "SpaceSpec"}  # how pydantic names the parts of a union
 Where = tuple[str | int, ...]
 
 
@@ -40,6 +45,11 @@ class Frozen(BaseModel):
 
 
 _M = TypeVar("_M", bound=Frozen)
+
+# Strict, for `trials: true` would be read as 1 otherwise.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Dials = dict[str, list[Whole | Number | str]]
 
 
 class DataSpec(Frozen):
@@ -62,8 +72,8 @@ class DataSpec(Frozen):
 class FoldsSpec(Frozen):
     """How the development rows are cut."""
 
-    outer: int = Field(5, ge=2, description="outer folds: one whole search each")
-    inner: int | None = Field(
+    outer: Whole = Field(5, ge=2, description="outer folds: one whole search each")
+    inner: Whole | None = Field(
         None,
         ge=2,
         description="inner folds; left out, the other outer folds serve as inner folds",
@@ -86,9 +96,9 @@ class SelectSpec(Frozen):
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""
 
-    epochs: int = Field(60, ge=1, description="longest training, in passes over the rows")
-    batch_size: int = Field(64, ge=2, description="rows in one optimizer step")
-    stop_share: float = Field(
+    epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
+    batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
+    stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
 
@@ -96,19 +106,21 @@ class Training(Frozen):
 class FamilySpec(Frozen):
     """One model family of a space: its techniques, with narrowed ranges, and its share."""
 
-    techniques: dict[str, dict[str, list[float | int | str]]] = Field(
+    techniques: dict[str, Dials] = Field(
         description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
     )
-    share: float = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
-    architecture: dict[str, list[float | int]] = Field(
+    share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
+    architecture: dict[str, list[Whole | Number]] = Field(
         default_factory=dict, description="network family: width, depth, learning_rate"
     )
 
-    @field_validator("techniques", mode="before")
+    @field_validator(
+        "techniques", mode="before", json_schema_input_type=list[str] | dict[str, Dials | None]
+    )
     @classmethod
     def _fill(cls, value: Any) -> Any:
         """Accept a list of names, and ``ridge:`` with nothing behind it."""
-        if isinstance(value, list):
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
             value = dict.fromkeys(value)
         if isinstance(value, dict):
             return {name: {} if dials is None else dials for name, dials in value.items()}
@@ -129,7 +141,7 @@ class SpaceSpec(Frozen):
     about: str = Field("", description="what it is for, in words")
     families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
     incumbent: IncumbentSpec
-    path_points: int = Field(25, ge=3, le=100, description="strengths on a linear path")
+    path_points: Whole = Field(25, ge=3, le=100, description="strengths on a linear path")
 
 
 class StudySpec(Frozen):
@@ -141,9 +153,9 @@ class StudySpec(Frozen):
     space: str | SpaceSpec = Field(
         "linear_and_network", description="a shipped space, a YAML file, or a space in place"
     )
-    trials: int = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
-    minutes: float | None = Field(None, gt=0, description="stop searching after that long")
-    held_out: Annotated[float, Field(gt=0, lt=0.9)] | None = Field(
+    trials: Whole = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
+    minutes: Number | None = Field(None, gt=0, description="stop searching after that long")
+    held_out: Annotated[Number, Field(gt=0, lt=0.9)] | None = Field(
         0.2, description="share of rows opened once, at the end; none for tiny data"
     )
     folds: FoldsSpec = Field(default_factory=FoldsSpec)
@@ -151,9 +163,13 @@ class StudySpec(Frozen):
     training: Training = Field(default_factory=Training)
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
-    seed: int = Field(0, ge=0, description="same seed, same result")
+    seed: Whole = Field(0, ge=0, description="same seed, same result")
 
-    @field_validator("held_out", mode="before")
+    @field_validator(
+        "held_out",
+        mode="before",
+        json_schema_input_type=Annotated[float, Field(gt=0, lt=0.9)] | Literal["none"] | None,
+    )
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value == "none" else value
@@ -245,24 +261,16 @@ def _find(
         for path in candidates:
             if path.is_file():
                 return path
-        raise SpecError(f"{text}: there is no such file; `autoreg {_listing(kind)}` lists names")
+        raise SpecError(f"{text}: there is no such file; `autoreg {COMMANDS[kind]}` lists names")
     known = shipped(kind)
     if text in known:
         return known[text]
     near = difflib.get_close_matches(text, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
     raise SpecError(
-        f"{text}: there is no shipped {_noun(kind)} of that name; {hint} "
+        f"{text}: there is no shipped {NOUNS[kind]} of that name; {hint} "
         f"(a file of your own ends in .yaml)"
     )
-
-
-def _listing(kind: str) -> str:
-    return "studies" if kind == "studies" else "spaces"
-
-
-def _noun(kind: str) -> str:
-    return "study" if kind == "studies" else "search space"
 
 
 # ---- strict YAML -----------------------------------------------------------------------------
@@ -270,15 +278,22 @@ def _noun(kind: str) -> str:
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 in the points where PyYAML's 1.1 bites: only true/false are booleans, 1e-3 is
-    a number, a repeated key is an error."""
+    a number, dates, 1:30 and 017 are text, a repeated key is an error. Tags are refused."""
+
+    def fetch_tag(self) -> None:
+        problem = "tags such as !!int are not supported; write the value alone"
+        raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789")
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
@@ -305,6 +320,11 @@ def _parse(path: Path) -> tuple[dict[str, Any], dict[Where, int]]:
         raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError(f"{path}:{line}: a control character stands here; delete it") from error
+    except RecursionError as error:
+        raise SpecError(f"{path}: is nested too deeply, or an alias contains itself") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SpecError(f"{path}:{line}: not valid YAML: {error.problem}") from error
@@ -313,7 +333,7 @@ def _parse(path: Path) -> tuple[dict[str, Any], dict[Where, int]]:
 def _walk(node: yaml.Node, where: Where, lines: dict[Where, int], path: Path) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            place = (*where, key.value)
+            place = (*where, str(key.value))
             if place in lines:
                 raise SpecError(
                     f"{path}:{key.start_mark.line + 1}: {key.value} is given twice "
@@ -331,15 +351,21 @@ def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path |
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        messages = [_explain(item, lines, path, model) for item in error.errors()]
+        items = [item for item in error.errors() if not _about_a_name(item)]
+        messages = [_explain(item, lines, path, model) for item in items]
         raise SpecError("\n".join(dict.fromkeys(messages))) from None
 
 
+def _about_a_name(item: Any) -> bool:
+    """Whether it says only that a part given in place, such as a space, is no name."""
+    return item["loc"][-1:] == ("str",) and isinstance(item["input"], dict)
+
+
 def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[Frozen]) -> str:
-    where: Where = tuple(part for part in item["loc"] if part not in {"str", "SpaceSpec"})
+    where: Where = tuple(part for part in item["loc"] if part not in BRANCHES)
     line = next((lines[where[:k]] for k in range(len(where), 0, -1) if where[:k] in lines), None)
     place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
-    name = ".".join(str(part) for part in where)
+    name = ".".join(str(part) for part in where) or "the document"
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, where[:-1])
         near = difflib.get_close_matches(str(where[-1]), known, n=1)
@@ -347,6 +373,8 @@ def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[
         return f"{place}unknown key {name!r}; {hint}"
     if item["type"] == "missing":
         return f"{place}{name} is missing"
+    if item["type"] in SHAPES:
+        return f"{place}{name}: write {SHAPES[item['type']]}, not {item['input']!r}"
     return f"{place}{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
 
 

@@ -13,6 +13,7 @@ from autoreg.spec import DataSpec, json_schema
 
 SCHEMA_FILE = "autoreg-study.schema.json"
 TINY = 100
+WORDS = {"null", "true", "false"}  # which YAML would not read as text
 
 TEMPLATE = """\
 # yaml-language-server: $schema={schema}
@@ -106,4 +107,5 @@ def _roles(declared: dict[str, Any]) -> str:
 
 def _quoted(text: str) -> str:
     """A YAML scalar: plain where that is safe, quoted otherwise."""
-    return text if re.fullmatch(r"[A-Za-z_./][\w./-]*", text) else json.dumps(text)
+    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", text) and text.lower() not in WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -38,7 +38,7 @@ from autoreg.judge import (
 from autoreg.ledger import Ledger, locked
 from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.model import Model, Parameters
-from autoreg.progress import Progress, Silent
+from autoreg.progress import PlainProgress, Progress, Silent
 from autoreg.report import write_report
 from autoreg.result import StudyResult
 from autoreg.sealed import Openings, Sealed, seal
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["StudyResult", "prepare", "run_study"]
+
+LEDGER_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +74,10 @@ class Prepared:
         return {**self.bench.plan.describe(), "held_out_rows": held_out}
 
     @property
-    def key(self) -> str:
-        """What MLflow knows this study by: name, configuration and development rows."""
-        return ":".join([self.spec.study, self.spec.digest, self.bench.table.digest])
-
-    @property
     def header(self) -> dict[str, Any]:
         """What a ledger must agree with to be continued."""
         return {
+            "format": LEDGER_FORMAT,
             "study": self.spec.study,
             "configuration": self.spec.digest,
             "data": self.bench.table.digest,
@@ -120,7 +118,7 @@ def run_study(
     home: str | Path | None = None,
     tracking: bool = True,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
     fresh: bool = False,
     reopen: bool = False,
 ) -> StudyResult:
@@ -133,7 +131,7 @@ def run_study(
         home: folder for state and MLflow store; ``AUTOREG_HOME`` or ``./mlruns`` by default.
         tracking: write every trial to MLflow.
         workers: processes; all cores by default. The result does not depend on it.
-        progress: a listener; none by default.
+        progress: a listener; True prints a line now and then on stderr, False nothing.
         fresh: set an earlier state of this study aside and start anew.
         reopen: open held-out rows that an earlier selection has seen already; marked as such.
 
@@ -151,10 +149,10 @@ def run_study(
     folder = place / "studies" / ready.spec.study
     if fresh:
         set_aside(folder)
-    listener = progress or Silent()
     with locked(folder), open_tracker(place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
-        tracker.begin(ready.spec, ready.key, ready.facts, ready.splits)
+        tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
+        listener = _listener(progress)
         findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
         return _written(findings, model, folder, tracker)
 
@@ -195,6 +193,12 @@ def _read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
     if isinstance(study, StudySpec):
         return study
     return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
+
+
+def _listener(progress: Progress | bool) -> Progress:
+    if isinstance(progress, bool):
+        return PlainProgress() if progress else Silent()
+    return progress
 
 
 def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:

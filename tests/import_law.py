@@ -54,6 +54,8 @@ OWNERS = {
     "matplotlib": {"report"},
 }
 LAZY_OWNERS = {"torch": {"techniques"}}
+# Rooms that format what others computed.
+FORBIDDEN = {"report": {"sklearn", "scipy"}, "tracking": {"sklearn", "scipy"}}
 STRANGERS = ("techniques", "metrics")
 
 
@@ -67,6 +69,10 @@ def violations(module: str, source: str) -> Iterator[str]:
             package, *rest = name.split(".")
             if package == "autoreg" and rest:
                 yield from _own(module, room, inside, rest)
+            elif package == "":
+                yield f"{module} imports {name}, relative to itself"
+            elif package in FORBIDDEN.get(room, ()):
+                yield f"{module} imports {package}: it formats and never computes"
             elif package in OWNERS and not _may(module, package, lazily=id(node) not in top):
                 yield f"{module} imports {package}"
 
@@ -108,9 +114,15 @@ def _at_import(node: ast.AST) -> Iterator[ast.AST]:
 def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module:
-        if node.module == "autoreg":
-            known = [alias.name for alias in node.names if alias.name in ROOMS]
-            return [f"autoreg.{name}" for name in known]
-        return [node.module]
+    if isinstance(node, ast.ImportFrom):
+        if node.module == "autoreg" and not node.level:
+            names = [alias.name for alias in node.names if alias.name != "__version__"]
+            return [f"autoreg.{name}" for name in names]
+        return ["." * node.level + (node.module or "")]
+    if isinstance(node, ast.Call) and _name(node) in {"import_module", "__import__"}:
+        return [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
     return []
+
+
+def _name(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]

@@ -13,7 +13,7 @@ SPACES = {
     name: Space.build(read_space(name), "binary")
     for name in ("quick", "linear", "network", "linear_and_network")
 }
-unit = st.floats(0, 1, exclude_max=True)
+unit = st.floats(0, 1)
 
 
 @st.composite
@@ -56,6 +56,39 @@ def test_below_the_threshold_a_technique_is_off(drawn):
 
 def keys(space):
     return {offer.kind.key for offer in space.families.get("network", ())} - {"none"}
+
+
+@given(points())
+@settings(max_examples=200, deadline=None)
+def test_every_dial_lies_in_the_range_that_the_space_narrowed(drawn):
+    space, family, point = drawn
+    one = space.decode(family, point)
+    dials = {
+        (offer.kind.key, dial.name): dial
+        for offer in space.families[family]
+        for dial in offer.dials
+    }
+    for chosen in one.techniques:
+        for name, value in chosen.values.items():
+            dial = dials[chosen.key, name]
+            assert value in dial.options if name == "schedule" else dial.low <= value <= dial.high
+    shape = {dial.name: dial for dial in space.architecture}
+    assert all(shape[name].low <= value <= shape[name].high for name, value in one.architecture)
+
+
+def test_the_threshold_itself_is_on_at_the_low_end():
+    space = SPACES["network"]
+    point = space.encode(space.design()[0])
+    rates = [
+        [
+            one["rate"]
+            for one in space.decode("network", point | {"dropout": u}).techniques
+            if one.key == "dropout"
+        ]
+        for u in (0.39999, OFF_BELOW, 1.0)
+    ]
+    dial = technique("dropout").dials[0]
+    assert rates == [[], [dial.low], [dial.high]]
 
 
 @given(points(), unit)
@@ -170,7 +203,7 @@ def build(techniques, family="linear", task="regression", **changes):
         ({"rigde": {}}, ["search space s", "did you mean ridge"]),
         ({"dropout": {}}, ["dropout is for network, not for linear"]),
         ({"ridge": {"alpha": [0, 1]}}, ["ridge has no dial alpha", "strength"]),
-        ({"ridge": {"strength": [1e-9, 1]}}, ["ridge.strength", "never widens"]),
+        ({"ridge": {"strength": [1e-9, 1]}}, ["space s", "ridge.strength", "never widens"]),
         ({"ridge": {"strength": [1, 0.1]}}, ["ridge.strength", "rise"]),
         ({"ridge": {"strength": [1]}}, ["ridge.strength", "[low, high]"]),
     ],
@@ -210,9 +243,46 @@ def test_none_is_in_every_space():
     assert build(["ridge"]).design()[0].is_none
 
 
-def test_the_incumbent_must_be_offered_and_shares_must_add_up():
-    with pytest.raises(SpaceError, match="incumbent linear: lasso"):
-        build(["ridge"], incumbent={"family": "linear", "techniques": ["lasso"]})
+@pytest.mark.parametrize(
+    ("family", "techniques", "words"),
+    [
+        ("linear", ["elastic_net"], "incumbent linear: elastic_net .* offers lasso, none, ridge"),
+        ("network", [], "incumbent network: none .* offers the families linear"),
+        ("tree", [], "incumbent tree: none .* offers the families linear"),
+        ("linear", ["ridge", "lasso"], "incumbent linear: lasso.ridge: .* carries one technique"),
+    ],
+)
+def test_an_incumbent_that_no_search_can_try_is_refused(family, techniques, words):
+    with pytest.raises(SpaceError, match=words):
+        build(["ridge", "lasso"], incumbent={"family": family, "techniques": techniques})
+
+
+def test_an_incumbent_that_is_not_for_the_task_is_refused():
+    incumbent = {"family": "network", "techniques": ["label_smoothing"]}
+    with pytest.raises(SpaceError, match="incumbent network: label_smoothing"):
+        build(["label_smoothing", "dropout"], "network", incumbent=incumbent)
+    assert build(["label_smoothing"], "network", "binary", incumbent=incumbent).design()
+
+
+@pytest.mark.parametrize(
+    ("family", "techniques", "label"),
+    [
+        ("network", ["dropout"], "dropout"),
+        ("network", ["mixup", "dropout"], "dropout+mixup"),
+        ("network", ["early_stopping"], "early_stopping"),
+        ("network", [], "none"),
+        ("linear", ["none", "ridge", "ridge"], "ridge"),
+        ("linear", ["none"], "none"),
+    ],
+)
+def test_every_search_meets_the_incumbent_whatever_it_is(family, techniques, label):
+    known = {"linear": ["ridge"], "network": ["early_stopping", "dropout", "mixup"]}
+    space = build(known[family], family, incumbent={"family": family, "techniques": techniques})
+    assert space.incumbent == (family, label)
+    assert [one.label for one in space.design()].count(label) == 1
+
+
+def test_the_families_shares_add_up_to_one_at_most():
     part = {"techniques": ["none"], "share": 0.7}
     with pytest.raises(SpaceError, match="more than 1"):
         build([], families={"linear": part, "network": part})

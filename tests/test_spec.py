@@ -1,10 +1,12 @@
 """Files are read strictly: what is wrong is named with file, line and remedy."""
 
 import json
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from yaml import safe_load
 
 from autoreg.errors import SpecError
 from autoreg.spec import (
@@ -59,6 +61,18 @@ def check_refused(folder, text, *words):
         ("1.2.3", "1.2.3"),
         ("2026-11-24x", "2026-11-24x"),
         ("e5", "e5"),
+        ("0", 0),
+        ("-7", -7),
+        ("017", "017"),
+        ("1_000", "1_000"),
+        ("0x1F", "0x1F"),
+        ("1:30", "1:30"),
+        ("2026-01-01", "2026-01-01"),
+        ("2026-13-45", "2026-13-45"),
+        ("=", "="),
+        ("~", None),
+        ("null", None),
+        ("'3'", "3"),
     ],
 )
 def test_scalars_mean_what_they_look_like(tmp_path, text, value):
@@ -92,6 +106,21 @@ def test_a_column_called_no_or_off_stays_a_name(tmp_path):
         ("study: [\n", ["not valid YAML"]),
         ("study: s\n\tdata: x\n", ["s.yaml:2", "not valid YAML"]),
         (b"study: \xff\xfe\n", ["UTF-8"]),
+        (STUDY + "trials: true\n", ["s.yaml:5", "trials", "integer", "True"]),
+        (STUDY + "trials: '3'\n", ["s.yaml:5", "trials", "integer", "'3'"]),
+        (STUDY + "seed: 1.0\n", ["s.yaml:5", "seed", "integer", "1.0"]),
+        (STUDY + "minutes: .inf\n", ["s.yaml:5", "minutes", "finite"]),
+        (STUDY + "held_out: .nan\n", ["s.yaml:5", "held_out", "finite"]),
+        (STUDY + "held_out: off\n", ["s.yaml:5", "held_out", "number", "'off'"]),
+        (STUDY + "folds: 3\n", ["s.yaml:5", "folds", "`key: value`"]),
+        (STUDY + "metrics: auc\n", ["s.yaml:5", "metrics", "[a, b]"]),
+        (STUDY + "question: a\x07b\n", ["s.yaml:5", "control character"]),
+        (STUDY + "question: &a [*a]\n", ["contains itself"]),
+        (STUDY + "question: " + 1000 * "[", ["nested too deeply"]),
+        (STUDY + "? [a, b]\n: c\n", ["s.yaml:5", "not valid YAML", "key"]),
+        (STUDY + "question: !!python/object:os.system x\n", ["s.yaml:5", "tags"]),
+        (STUDY + "trials: !!int many\n", ["s.yaml:5", "tags", "write the value alone"]),
+        (STUDY + "---\nstudy: t\n", ["s.yaml:5", "another document"]),
     ],
 )
 def test_mistakes_are_named_with_place_and_remedy(tmp_path, text, words):
@@ -110,6 +139,45 @@ def test_a_missing_file_and_an_unknown_name_say_what_there_is():
 def test_a_space_in_place_is_as_strict(tmp_path):
     text = STUDY.replace("space: quick", "space:\n  space: x\n  familes: {}")
     check_refused(tmp_path, text, "s.yaml:6", "did you mean families?")
+
+
+@pytest.mark.parametrize(
+    ("techniques", "words"),
+    [
+        ("[{ridge: 1}]", ["s.yaml:3", "linear.techniques", "`key: value`"]),
+        ("{ridge: 1}", ["s.yaml:3", "linear.techniques.ridge", "`key: value`"]),
+        ("{ridge: {strength: 1}}", ["s.yaml:3", "ridge.strength", "[a, b]"]),
+        ("{ridge: {strength: [true, 1]}}", ["s.yaml:3", "ridge.strength.0", "number", "True"]),
+    ],
+)
+def test_a_mistake_inside_a_space_is_named_and_nothing_else(tmp_path, techniques, words):
+    space = SPACE.replace("{ridge: {strength: [1e-3, 1]}}", techniques)
+    with pytest.raises(SpecError) as caught:
+        read_space(write(tmp_path, space))
+    in_place = {"study": "s", "space": safe_load(space)}
+    with pytest.raises(SpecError) as again:
+        study_from(in_place)
+    # Not "should be a valid string": a mapping was never meant as the name of a space.
+    assert all("ridge" in line or "techniques" in line for line in str(again.value).splitlines())
+    for word in ["s.yaml:4" if word == "s.yaml:3" else word for word in words]:
+        assert word in str(caught.value)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_no_text_crashes_the_reader(folder, data):
+    """A good file with a few characters garbled is read or refused, never a stack trace."""
+    text = list(STUDY + SPACE.replace("space:", "spice:"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(text) - 1))
+        text[place] = data.draw(st.sampled_from("\x00\t\n {}[]:-?!&*<|>'\"#%@`,=~.1e\u2028"))
+    with suppress(SpecError):
+        assert read_study(write(folder, "".join(text))).study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("garbled")
 
 
 def test_none_means_no_held_out_rows(tmp_path):
@@ -150,12 +218,37 @@ def test_a_dictionary_is_checked_like_a_file():
     assert study_from({"study": "s", "space": "quick"}).space.space == "quick"
 
 
+# What a value of each kind can be changed to; texts with few options by their key.
+OPTIONS = {"rule": "one_se", "guard": "strict", "sampler": "gp", "task": "binary"}
+NUMBERS = {"minutes": 3, "inner": 3}
+
+
+def changed(key, value):
+    if key in OPTIONS:
+        return OPTIONS[key]
+    if value is None:
+        return NUMBERS.get(key, "x")
+    if isinstance(value, list):
+        return [*value, "x"] if key != "learning_rate" else value[::-1]
+    return value + ("x" if isinstance(value, str) else 1 if isinstance(value, int) else 0.01)
+
+
+def every_change(document):
+    """The document with one value changed, once for each value in it."""
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from ({**document, key: part} for part in every_change(value))
+        elif key not in ("width", "depth", "strength", "mix"):
+            yield {**document, key: changed(key, value)}
+
+
 def test_the_digest_changes_with_every_change():
     base = study_from({"study": "s", "space": "quick"})
-    changes = [{"seed": 1}, {"trials": 25}, {"held_out": None}, {"sampler": "gp"}]
-    digests = {base.model_copy(update=change).digest for change in changes}
-    assert len(digests | {base.digest}) == 5
-    assert study_from({"study": "s", "space": "quick"}).digest == base.digest
+    document = base.model_dump(mode="json")
+    specs = [study_from(one) for one in every_change(document)]
+    digests = {spec.digest for spec in specs}
+    assert len(digests | {base.digest}) == len(specs) + 1 > 30
+    assert study_from(document).digest == base.digest
 
 
 def test_specs_are_frozen():

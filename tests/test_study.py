@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from impatient import Impatient
 
 import autoreg
 from autoreg.engines.base import Failure
@@ -170,19 +171,8 @@ def test_a_killed_process_leaves_a_study_that_continues(finished, tmp_path):
 
 
 def test_ctrl_c_keeps_every_finished_trial(finished, tmp_path):
-    class Impatient:
-        def begin(self, phase, steps, done=0):
-            pass
-
-        def advance(self, done, note=""):
-            if done >= 3:
-                raise KeyboardInterrupt
-
-        def end(self):
-            pass
-
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, progress=Impatient())
+        run(tmp_path, progress=Impatient(3))
     ledger = tmp_path / "studies" / "tiny" / "ledger.jsonl"
     assert ledger.read_bytes().count(b'"kind":"trial"') == 12
     assert essence(run(tmp_path)) == essence(finished)

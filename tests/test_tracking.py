@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,12 +10,14 @@ import time
 import urllib.request
 import warnings
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from findings_sample import sample
+from impatient import Impatient
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
@@ -119,6 +122,25 @@ def test_curves_are_metrics_with_steps(tracked, runs):
     assert client.get_metric_history(network.info.run_id, "curve_train")
 
 
+def test_the_experiment_leads_to_its_studies_with_a_filter_that_finds_them(tracked, runs):
+    client = MlflowClient(tracking_uri=tracked[2])
+    text = client.get_experiment("1").tags["mlflow.note.content"]
+    found = re.findall(r"\]\(#/experiments/1/runs\?searchFilter=([^)&]+)", text)
+    sizes = [len(client.search_runs(["1"], unquote(one))) for one in found]
+    assert sizes == [1, len(by_role(runs, "trial")), 0]
+
+
+def test_an_experiment_of_the_users_own_keeps_its_description(tmp_path, monkeypatch):
+    uri = f"sqlite:///{tmp_path / 'own.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    number = client.create_experiment("mine", (tmp_path / "files").as_uri())
+    client.set_experiment_tag(number, "mlflow.note.content", "my words")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    assert run(tmp_path / "home").tracking_problem is None
+    assert client.get_experiment(number).tags["mlflow.note.content"] == "my words"
+
+
 def test_the_parent_tells_the_whole_story(tracked, runs):
     result, _, uri = tracked
     client = MlflowClient(tracking_uri=uri)
@@ -179,20 +201,19 @@ def test_running_again_writes_nothing_twice(tracked, runs):
     assert len(models) == 1
 
 
+def test_a_study_begun_anew_gets_runs_of_its_own(tmp_path):
+    first = run(tmp_path)
+    anew = run(tmp_path, fresh=True)
+    assert anew.tracking_problem is None
+    assert anew.mlflow_run != first.mlflow_run
+    _, runs = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert len(by_role(runs, "study")) == 2
+    assert len(by_role(runs, "trial")) == 48
+
+
 def test_a_study_that_broke_off_is_closed_and_completed_later(tmp_path):
-    class Impatient:
-        def begin(self, phase, steps, done=0):
-            pass
-
-        def advance(self, done, note=""):
-            if done >= 2:
-                raise KeyboardInterrupt
-
-        def end(self):
-            pass
-
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, progress=Impatient())
+        run(tmp_path, progress=Impatient(2))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     _, runs = runs_of(uri)
     assert by_role(runs, "study")[0].info.status == "KILLED"
@@ -218,6 +239,7 @@ def test_a_store_that_is_away_changes_nothing_but_the_remark(tracked, tmp_path, 
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uris[kind])
     else:
         (tmp_path / "mlflow.db").mkdir()
+    monkeypatch.setattr("autoreg.tracking.tracker.WAITS", (0.0, 0.0))
     result = run(tmp_path)
     assert "were not written" in result.tracking_problem
     assert result.mlflow_run is None
@@ -225,8 +247,81 @@ def test_a_store_that_is_away_changes_nothing_but_the_remark(tracked, tmp_path, 
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
+class Lying:
+    """A client each of whose methods, once, does its work and then says that it did not."""
+
+    lied = frozenset()
+
+    def __init__(self, **options):
+        self._client = MlflowClient(**options)
+
+    def __getattr__(self, name):
+        def call(*args, **options):
+            answer = getattr(self._client, name)(*args, **options)
+            if name not in Lying.lied:
+                Lying.lied |= {name}
+                raise ConnectionResetError(f"{name} was cut off")
+            return answer
+
+        return call
+
+
+def test_an_answer_that_is_lost_does_not_make_a_run_or_a_model_twice(
+    tracked, runs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Lying, "lied", frozenset())
+    monkeypatch.setattr("autoreg.tracking.writer.MlflowClient", Lying)
+    monkeypatch.setattr("autoreg.tracking.tracker.WAITS", (0.0,) * 12)
+    result = run(tmp_path)
+    assert result.tracking_problem is None
+    client, written = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    keys = [one.data.tags["autoreg.key"] for one in written]
+    parts = sorted(key.split(":")[2:] for key in keys)  # without the id of the ledger
+    assert parts == sorted(one.data.tags["autoreg.key"].split(":")[2:] for one in runs)
+    assert {one.info.status for one in written} == {"FINISHED"}
+    (model,) = client.search_logged_models(["1"])
+    (parent,) = by_role(written, "study")
+    assert parent.data.tags["autoreg.model"] == f"models:/{model.model_id}"
+    assert [one.model_id for one in parent.outputs.model_outputs] == [model.model_id]
+    assert {"create_run", "log_batch", "create_logged_model", "log_outputs"} <= Lying.lied
+
+
+def test_nobody_waits_for_a_server_that_never_answers(tracked, tmp_path, monkeypatch):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@{address}")
+        monkeypatch.setattr(Store, "patience", 1.0)
+        result = run(tmp_path)
+    assert f"http://{address} (no answer within 1 seconds)" in result.tracking_problem
+    assert result.mlflow_run is None
+    assert same(result, tracked[0])
+
+
+def test_a_store_that_refuses_one_thing_is_left_without_open_runs(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no place for me@home in http://me:secret@host/x")
+
+    monkeypatch.setattr("autoreg.tracking.writer.Writer.files", refuse)
+    monkeypatch.setattr("autoreg.tracking.tracker.WAITS", ())
+    problem = run(tmp_path).tracking_problem
+    # The report, and behind it the model and the end of the parent.
+    assert problem.startswith("3 of 29 entries were not written")
+    assert "PermissionError" in problem
+    assert "secret" not in problem
+    _, runs = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert by_role(runs, "study")[0].info.status == "FAILED"
+    monkeypatch.undo()
+    assert run(tmp_path).tracking_problem is None
+    _, after = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert {one.info.status for one in after} == {"FINISHED"}
+    assert len(after) == len(runs)
+
+
 def test_what_was_not_written_is_written_by_the_next_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/nowhere/mlflow.db")
+    monkeypatch.setattr("autoreg.tracking.tracker.WAITS", (0.0, 0.0))
     assert run(tmp_path).tracking_problem
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert run(tmp_path).tracking_problem is None

@@ -1,5 +1,6 @@
 """The wheel works without the repository: built, installed into a clean environment, asked."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -27,19 +28,30 @@ def installed(wheel, tmp_path_factory):
     """A clean environment with the wheel; the dependencies are lent by the running one."""
     place = tmp_path_factory.mktemp("clean")
     venv.create(place / "env", with_pip=False)
-    python = place / "env" / "bin" / "python"
-    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    programs = place / "env" / "bin"
+    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "install", "--quiet"]
+    done = subprocess.run(
+        [*pip, "--no-deps", "--no-index", "--no-compile", "--disable-pip-version-check", wheel],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    asked = [programs / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site = Path(subprocess.check_output(asked, text=True).strip())
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)
     # Appended behind the environment's own folder, so that the wheel's autoreg comes first.
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python, place
+    return programs
 
 
-def ask(installed, *arguments):
-    python, place = installed
-    done = subprocess.run([str(python), *arguments], cwd=place, capture_output=True, text=True)
+def ask(installed, program, *arguments):
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [installed / program, *arguments],
+        cwd=installed,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -56,12 +68,22 @@ def test_the_wheel_holds_what_it_needs(wheel):
     ):
         assert needed in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"autoreg"}
+
+
+def test_every_file_of_the_package_is_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+    sources = [path for path in (ROOT / "autoreg").rglob("*") if path.is_file()]
+    kept = [path for path in sources if path.suffix != ".pyc"]
+    assert {str(path.relative_to(ROOT)) for path in kept} <= names
+    for folder in ("studies", "search_spaces"):
+        assert {f"autoreg/{folder}/{path.name}" for path in (ROOT / folder).glob("*.yaml")} <= names
 
 
 def test_it_is_the_wheel_that_answers(installed):
-    where = ask(installed, "-c", "import autoreg; print(autoreg.__file__)").strip()
-    assert Path(where).is_relative_to(installed[1])
+    where = ask(installed, "python", "-c", "import autoreg; print(autoreg.__file__)").strip()
+    assert Path(where).is_relative_to(installed.parent)
 
 
 @pytest.mark.parametrize(
@@ -75,4 +97,10 @@ def test_it_is_the_wheel_that_answers(installed):
     ],
 )
 def test_the_commands_work_without_the_repository(installed, command, found):
-    assert found in ask(installed, "-m", "autoreg", *command)
+    assert found in ask(installed, "autoreg", *command)
+
+
+def test_the_module_is_the_command(installed):
+    assert ask(installed, "python", "-m", "autoreg", "--version") == ask(
+        installed, "autoreg", "--version"
+    )

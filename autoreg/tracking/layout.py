@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
@@ -156,6 +157,27 @@ def note(findings: Findings) -> str:
     lines = [f"- {words}: `` {text} ``" for words, text in filters.items()]
     ready = "\n".join(["", "", "**Filters for the list of runs**", "", *lines])
     return markdown(findings)[: LONGEST_NOTE - len(ready)] + ready
+
+
+def experiment_note(experiment: str) -> str:
+    """The experiment's description: links to its studies and trials.
+
+    MLflow's list shows the newest hundred runs, and a study is older than its trials: without a
+    filter the page shows no study at all.
+
+    >>> "[Studies](#/experiments/7/runs?searchFilter=tags" in experiment_note("7")
+    True
+    """
+    page = f"#/experiments/{experiment}/runs?searchFilter="
+    studies = page + quote("tags.`autoreg.role` = 'study'")
+    trials = page + quote("tags.`autoreg.role` = 'trial'")
+    by_loss = f"{trials}&orderByKey={quote('metrics.`val_loss`')}&orderByAsc=true"
+    failed = page + quote("tags.`autoreg.role` = 'trial' and attributes.status = 'FAILED'")
+    # One line: of a longer description the page shows the first line only.
+    return (
+        f"[Studies]({studies}), each described by its verdict; "
+        f"[their trials by inner loss]({by_loss}), optimistic; [failed trials]({failed})"
+    )
 
 
 def dials(candidate: Candidate) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from autoreg.home import home_folder
 
 # MLflow's own defaults wait for minutes, and only then say that a server is away.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class Store:
         # Without an absolute location, artifacts would land in the working folder.
         return cls(f"sqlite:///{database}", experiment, (home / "artifacts").as_uri(), database)
 
+    @property
+    def patience(self) -> float:
+        """Seconds without a sign of life after which nobody waits for the store any longer.
+
+        A file answers or fails; it is slow only where the machine is. A server may hang.
+        """
+        return 10.0 if self.database is None else 60.0
+
     def prepare(self) -> None:
         """Let readers and the writer of a local store work side by side."""
         if self.database is None:
@@ -56,6 +65,15 @@ class Store:
         with closing(sqlite3.connect(self.database, timeout=10)) as connection:
             connection.execute("PRAGMA analysis_limit=1000")
             connection.execute("ANALYZE")
+
+
+def without_secrets(text: str) -> str:
+    """The text without the user names and passwords of the addresses in it.
+
+    >>> without_secrets("no answer from https://me:secret@host:5000/api")
+    'no answer from https://host:5000/api'
+    """
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
 @contextmanager

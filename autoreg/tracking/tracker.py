@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from types import TracebackType
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from autoreg.findings import Findings
 from autoreg.spec import StudySpec
-from autoreg.tracking.store import Store, impatient
+from autoreg.tracking.store import Store, impatient, without_secrets
 from autoreg.trial import Trial
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from autoreg.tracking.writer import Writer
 
 WAITS = (0.2, 1.0, 3.0)
-PATIENCE = 120.0
+TICK = 0.1
 Task = Callable[["Writer"], None]
 
 
@@ -101,7 +103,8 @@ class MlflowTracker:
     """Writes to MLflow on a thread of its own.
 
     A task that fails is tried again a few times. After that the store counts as away: the
-    thread only counts what it is told, and the ledger keeps it for the next run.
+    thread only counts what it is told, and the ledger keeps it for the next run. A store that
+    is silent counts as away too, as soon as the study has nothing left to do but wait for it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -110,7 +113,9 @@ class MlflowTracker:
         self._begun = threading.Event()
         self._run: str | None = None
         self._reason: str | None = None
-        self._told = self._lost = 0
+        self._status = "FAILED"  # of the runs that are still open at the end
+        self._told = self._written = 0
+        self._moved = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="autoreg-mlflow", daemon=True)
 
     @property
@@ -119,8 +124,9 @@ class MlflowTracker:
         if self._reason is None:
             return None
         return (
-            f"{self._lost} of {self._told} entries were not written ({self._reason}); the ledger "
-            f"holds everything, and the same command writes the rest when the store is back"
+            f"{self._told - self._written} of {self._told} entries were not written to "
+            f"{without_secrets(self.store.uri)} ({self._reason}); the ledger holds everything, "
+            f"and the same command tries again to write the rest"
         )
 
     def begin(
@@ -141,14 +147,17 @@ class MlflowTracker:
 
     def run(self) -> str | None:
         """Wait for the parent run."""
-        self._begun.wait(PATIENCE)
+        self._wait(self._begun.wait)
         return self._run
 
     def finish(
         self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
     ) -> None:
         """Queue the end, and wait until the queue is empty."""
-        self._tell(lambda writer: writer.finish(findings, report, model_folder, example))
+        self._tell(lambda writer: writer.verdict(findings))
+        self._tell(lambda writer: writer.files(findings, report))
+        self._tell(lambda writer: writer.model(findings, model_folder, example))
+        self._tell(lambda writer: writer.close())
         self._stop()
 
     def __enter__(self) -> Tracker:
@@ -161,12 +170,11 @@ class MlflowTracker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None and self._thread.is_alive():
-            status = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
-            self._tell(lambda writer: writer.abandon(status))
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._status = "KILLED"
         self._stop()
 
-    # ---- the thread ---------------------------------------------------------------------------
+    # ---- the study's side ---------------------------------------------------------------------
 
     def _tell(self, task: Task) -> None:
         self._told += 1
@@ -174,7 +182,21 @@ class MlflowTracker:
 
     def _stop(self) -> None:
         self._tasks.put(None)
-        self._thread.join()
+        self._wait(self._ended)
+
+    def _ended(self, timeout: float) -> bool:
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _wait(self, over: Callable[[float], bool]) -> None:
+        """Wait for as long as the thread gets on; one that hangs in a silent store is left."""
+        patience = self.store.patience
+        while not over(TICK):
+            if time.monotonic() - self._moved > patience:
+                self._reason = self._reason or f"no answer within {patience:g} seconds"
+                return
+
+    # ---- the thread ---------------------------------------------------------------------------
 
     def _work(self) -> None:
         writer: Writer | None = None
@@ -182,25 +204,43 @@ class MlflowTracker:
             while (task := self._tasks.get()) is not None:
                 if self._reason is None:
                     writer = self._attempt(task, writer)
-                if self._reason is not None:
-                    self._lost += 1
-                    self._begun.set()
+            if writer is not None:
+                _leave(writer, self._status)
 
     def _attempt(self, task: Task, writer: Writer | None) -> Writer | None:
         """One task, with a few more tries; what still fails becomes the reason."""
         pause = threading.Event()
+        self._moved = time.monotonic()
         for wait in (*WAITS, None):
             try:
-                if writer is None:
-                    from autoreg.tracking.writer import Writer
-
-                    writer = Writer(self.store)
+                writer = writer or self._writer()
                 task(writer)
+                self._written += 1
+                self._moved = time.monotonic()
                 return writer
             except Exception as error:  # whatever it is, a study must not fail because of MLflow
-                if wait is None:
-                    words = str(error).splitlines() or [""]
-                    self._reason = f"{type(error).__name__}: {words[0][:160]}"
-                else:
-                    pause.wait(wait)
+                if wait is None or self._reason is not None:
+                    self._reason = self._reason or _in_words(error)
+                    self._begun.set()
+                    return writer
+                pause.wait(wait)
+                if writer is not None:
+                    writer.doubt()
         return writer
+
+    def _writer(self) -> Writer:
+        from autoreg.tracking.writer import Writer
+
+        self._moved = time.monotonic()  # the import alone takes a while
+        return Writer(self.store)
+
+
+def _leave(writer: Writer, status: str) -> None:
+    """Close what a study that broke off, or a store that refused something, has left open."""
+    with suppress(Exception):  # a store that is away is known to be, and this is the last word
+        writer.abandon(status)
+
+
+def _in_words(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    return without_secrets(f"{type(error).__name__}: {first}")[:200]

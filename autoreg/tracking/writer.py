@@ -16,7 +16,9 @@ from mlflow.entities import (
     Dataset,
     DatasetInput,
     InputTag,
+    LoggedModel,
     LoggedModelOutput,
+    LoggedModelStatus,
     Metric,
     Param,
     Run,
@@ -53,6 +55,7 @@ class Writer:
         self.done: set[str] = set()
         self.key = ""
         self.study = ""
+        self._doubtful = False
 
     @property
     def parent(self) -> str:
@@ -64,11 +67,7 @@ class Writer:
     ) -> None:
         """Find the runs that exist already, and open the parent."""
         self.key, self.study = key, spec.study
-        for run in self._existing():
-            name = run.data.tags["autoreg.key"]
-            self.runs[name] = run.info.run_id
-            if run.info.status in DONE:
-                self.done.add(name)
+        self._recall()
         self._open(key, spec.study, {"autoreg.role": "study"})
         self._log(self.parent, layout.study_params(spec, data, splits))
         self._log_data(data)
@@ -89,19 +88,22 @@ class Writer:
         self._log(run, layout.trial_entry(trial))
         self._close(key, "FAILED" if trial.failure else "FINISHED", ended)
 
-    def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
-    ) -> None:
-        """Write the verdict, the report and the model, and close every run."""
+    def verdict(self, findings: Findings) -> None:
+        """Write what each search chose, and how that did; close the searches."""
         for name, selection in findings.selections.items():
             run = self._search(name)
             self._log(run, layout.search_entry(selection, findings.verdict))
             self._close(self._search_key(name), "FINISHED")
         self._log(self.parent, layout.verdict_entry(findings))
-        self._log_files(findings, report)
-        self._log_model(findings, model_folder, example)
+
+    def close(self) -> None:
+        """Close the parent: everything is written."""
         self._close(self.key, "FINISHED")
         self.store.tidy()
+
+    def doubt(self) -> None:
+        """A call failed, and may have done its work all the same: look before it is repeated."""
+        self._doubtful = True
 
     def abandon(self, status: str) -> None:
         """Close every run that is open, with one status."""
@@ -116,7 +118,18 @@ class Writer:
             return str(found.experiment_id)
         # The kind makes the pages open in the view for training runs.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        return self.client.create_experiment(self.store.experiment, self.store.artifacts, kind)
+        made = self.client.create_experiment(self.store.experiment, self.store.artifacts, kind)
+        self.client.set_experiment_tag(made, "mlflow.note.content", layout.experiment_note(made))
+        return made
+
+    def _recall(self) -> None:
+        """Learn which runs of this study are in the store, and which are complete."""
+        for run in self._existing():
+            name = run.data.tags["autoreg.key"]
+            self.runs[name] = run.info.run_id
+            if run.info.status in DONE:
+                self.done.add(name)
+        self._doubtful = False
 
     def _existing(self) -> list[Run]:
         """All runs of this study that are in the store."""
@@ -139,9 +152,11 @@ class Writer:
         start: int | None = None,
     ) -> str:
         """The run of a key: found again and set to running, or created."""
+        if self._doubtful:
+            self._recall()
         if key in self.done:
-            self.client.update_run(self.runs[key], status="RUNNING")
             self.done.discard(key)
+            self.client.update_run(self.runs[key], status="RUNNING")
         if key not in self.runs:
             own = {"autoreg.key": key, "autoreg.study_key": self.key, "autoreg.study": self.study}
             own |= {"mlflow.parentRunId": parent} if parent else {}
@@ -194,7 +209,8 @@ class Writer:
             self.parent, [DatasetInput(one, [InputTag("mlflow.data.context", "study")])]
         )
 
-    def _log_files(self, findings: Findings, report: Path) -> None:
+    def files(self, findings: Findings, report: Path) -> None:
+        """Upload the report, the verdict as data, and all trials as one table."""
         import pandas as pd
 
         verdict = json.dumps(findings.verdict.to_data(), indent=2)
@@ -203,27 +219,42 @@ class Writer:
         self.client.log_text(self.parent, verdict, "verdict.json")
         self.client.log_text(self.parent, table.to_csv(index=False), "trials.csv")
 
-    def _log_model(self, findings: Findings, folder: Path, example: pd.DataFrame) -> None:
-        """The final model, once for each selection, loadable as ``models:/<id>``."""
+    def model(self, findings: Findings, folder: Path, example: pd.DataFrame) -> None:
+        """Store the final model, once for each selection, loadable as ``models:/<id>``."""
         digest = findings.final.digest(str(findings.data["digest"]))
-        known = self.client.get_run(self.parent).data.tags
-        if known.get("autoreg.selection") == digest:
+        parent = self.client.get_run(self.parent)
+        if parent.data.tags.get("autoreg.selection") == digest:
             return
+        model = self._logged_model(findings, digest)
+        if model.status != LoggedModelStatus.READY:
+            with tempfile.TemporaryDirectory() as place:
+                wrapped = wrap(folder, Path(place) / "model", example)
+                self.client.log_model_artifacts(model.model_id, str(wrapped))
+            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        if model.model_id not in _models_of(parent):
+            self.client.log_outputs(self.parent, [LoggedModelOutput(model.model_id, step=0)])
+        self.client.set_tag(self.parent, "autoreg.model", f"models:/{model.model_id}")
+        self.client.set_tag(self.parent, "autoreg.selection", digest)
+
+    def _logged_model(self, findings: Findings, digest: str) -> LoggedModel:
+        """The selection's model: one that an earlier try began, or a new one."""
+        of_this_study = f"source_run_id = '{self.parent}'"
+        for model in self.client.search_logged_models([self.experiment], of_this_study):
+            if model.tags.get("autoreg.selection") == digest:
+                return model
         chosen = findings.final.chosen.candidate
-        model = self.client.create_logged_model(
+        tags = {"autoreg.technique": chosen.label, "autoreg.family": chosen.family}
+        return self.client.create_logged_model(
             self.experiment,
             name=self.study,
             source_run_id=self.parent,
             params={name: str(value) for name, value in layout.dials(chosen).items()},
-            tags={"autoreg.technique": chosen.label, "autoreg.family": chosen.family},
+            tags={**tags, "autoreg.selection": digest},
         )
-        with tempfile.TemporaryDirectory() as place:
-            wrapped = wrap(folder, Path(place) / "model", example)
-            self.client.log_model_artifacts(model.model_id, str(wrapped))
-        self.client.finalize_logged_model(model.model_id, "READY")
-        self.client.log_outputs(self.parent, [LoggedModelOutput(model.model_id, step=0)])
-        self.client.set_tag(self.parent, "autoreg.model", f"models:/{model.model_id}")
-        self.client.set_tag(self.parent, "autoreg.selection", digest)
+
+
+def _models_of(run: Run) -> set[str]:
+    return {one.model_id for one in run.outputs.model_outputs} if run.outputs else set()
 
 
 def _quieten() -> None:
