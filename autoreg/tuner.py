@@ -57,17 +57,17 @@ class Tuner:
         if len(history) < len(design):
             return design[len(history)]
         tried = {one.key for one, _ in history}
-        for attempt in range(2 * ATTEMPTS):
-            name = self.sampler if attempt < ATTEMPTS else "random"
-            proposal = self._propose(history, name, attempt)
-            if proposal.key not in tried:
-                return proposal
+        for family in self.turns(history):
+            for attempt in range(2 * ATTEMPTS):
+                sampler = self.sampler if attempt < ATTEMPTS else "random"
+                proposal = self._propose(history, family, sampler, attempt)
+                if proposal.key not in tried:
+                    return proposal
         return None
 
-    def _propose(self, history: History, sampler: str, attempt: int) -> Candidate:
-        seed = seed_for(self.seed, "tuner", self.search, len(history), attempt)
+    def _propose(self, history: History, family: str, sampler: str, attempt: int) -> Candidate:
+        seed = seed_for(self.seed, "tuner", self.search, len(history), family, attempt)
         study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
-        family = self.turn(history)
         box = {axis.name: _distribution(axis) for axis in self.space.axes(family)}
         for one, loss in history:
             if one.family == family:
@@ -77,24 +77,26 @@ class Tuner:
                 )
         return self.space.decode(family, study.ask(box).params)
 
-    def turn(self, history: History) -> str:
-        """The family that comes next: first what a least share demands, then by size.
+    def turns(self, history: History) -> list[str]:
+        """The families in the order in which they are asked; the next only if one is exhausted.
 
-        After the design, families get trials in proportion to the coordinates of their boxes.
-        Why not by the sampler: a linear family of two coordinates is soon searched out, yet as
-        long as it is ahead a sampler asks for it again and again.
+        First comes what a least share demands, then what is furthest behind: after the design,
+        families get trials in proportion to the coordinates of their boxes. Why not by the
+        sampler: a linear family of two coordinates is soon searched out, yet as long as it is
+        ahead a sampler asks for it again and again.
         """
         counts = Counter(one.family for one, _ in history)
         owed = {
             family: max(0, math.ceil(share * self.trials) - counts[family])
             for family, share in self.space.shares.items()
         }
-        most = max(owed, key=lambda family: owed[family])
-        if owed[most] and sum(owed.values()) >= self.trials - len(history):
-            return most
+        must = sum(owed.values()) >= self.trials - len(history)
         later = Counter(one.family for one, _ in history[len(self.space.design()) :])
         sizes = {family: len(self.space.axes(family)) for family in self.space.families}
-        return min(sizes, key=lambda family: (later[family] + 1) / sizes[family])
+        return sorted(
+            self.space.families,
+            key=lambda family: (-owed[family] if must else 0, (later[family] + 1) / sizes[family]),
+        )
 
 
 def _distribution(axis: Axis) -> BaseDistribution:

@@ -23,7 +23,8 @@ from mlflow.entities import ViewType
 
 import autoreg
 from autoreg.model import Model
-from autoreg.tracking import server_command
+from autoreg.study import prepare
+from autoreg.tracking import open_tracker, server_command
 from autoreg.tracking.layout import finite, note, trial_entry, verdict_entry
 from autoreg.tracking.store import Store
 
@@ -175,6 +176,32 @@ def test_the_model_loads_from_the_store_predicts_and_holds_no_pickle(tracked, ru
     assert f"autoreg=={autoreg.__version__}" in (folder / "requirements.txt").read_text()
 
 
+def test_the_model_in_the_store_takes_every_table_that_the_model_takes(tmp_path, monkeypatch):
+    draws = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "whole": draws.integers(0, 50, 80),
+            "fraction": draws.normal(size=80),
+            "yes": draws.integers(0, 2, 80).astype(bool),
+            "colour": draws.choice(["red", "blue"], 80),
+            "code": draws.integers(1, 4, 80),
+        }
+    )
+    frame.loc[3, "colour"], frame.loc[5, "fraction"] = None, np.nan
+    document = STUDY | {"data": {"target": "y", "categorical": ["code"]}, "trials": 2}
+    target = 0.1 * frame["whole"] + draws.normal(size=80)
+    result = autoreg.run_study(document, data=frame.assign(y=target), home=tmp_path, workers=1)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    parent = MlflowClient(tracking_uri=uri).get_run(result.mlflow_run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own remarks on package versions
+        loaded = mlflow.pyfunc.load_model(parent.data.tags["autoreg.model"])
+    assert loaded.metadata.get_input_schema().input_names() == list(frame.columns)
+    for rows in (frame, frame.iloc[[0]], frame.iloc[:, ::-1]):
+        assert np.array_equal(loaded.predict(rows), result.predict(rows))
+
+
 def test_nothing_in_a_run_names_the_folders_of_the_machine(tmp_path):
     frame = pd.DataFrame({"a": np.arange(60.0), "y": np.arange(60.0) % 7})
     frame.to_csv(tmp_path / "table.csv", index=False)
@@ -197,8 +224,50 @@ def test_running_again_writes_nothing_twice(tracked, runs):
     _, after = runs_of(uri)
     assert {one.info.run_id for one in after} == {one.info.run_id for one in runs}
     assert again.mlflow_run == tracked[0].mlflow_run
-    models = MlflowClient(tracking_uri=uri).search_logged_models(["1"])
-    assert len(models) == 1
+    client = MlflowClient(tracking_uri=uri)
+    assert len(client.search_logged_models(["1"])) == 1
+    for one in (*by_role(runs, "study"), *by_role(runs, "search")):
+        for name in one.data.metrics:
+            assert len(client.get_metric_history(one.info.run_id, name)) == 1, name
+
+
+def test_a_trial_that_was_half_written_is_completed_by_the_next_run(tmp_path, monkeypatch):
+    def full(self, run, *_, **__):
+        if "/" in self.get_run(run).info.run_name:
+            raise OSError("disk full")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", full)
+    monkeypatch.setattr("autoreg.tracking.tracker.WAITS", ())
+    assert "disk full" in run(tmp_path).tracking_problem
+    monkeypatch.undo()
+    assert run(tmp_path).tracking_problem is None
+    _, runs = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert len(by_role(runs, "trial")) == 24
+    assert all("val_loss" in one.data.metrics for one in by_role(runs, "trial"))
+    assert {one.info.status for one in runs} == {"FINISHED"}
+
+
+def test_a_break_after_a_long_silence_still_closes_the_runs(tmp_path, monkeypatch):
+    closed = MlflowClient.set_terminated
+
+    def slowly(*args):
+        time.sleep(0.3)
+        closed(*args)
+
+    def break_off(ready):
+        with open_tracker(tmp_path) as tracker:
+            tracker.begin(ready.spec, "tracked:key", ready.facts, ready.splits)
+            while tracker.run() is None:  # the first start of a store takes its time
+                pass
+            tracker._moved -= 3600  # as after a trial of an hour
+            monkeypatch.setattr(MlflowClient, "set_terminated", slowly)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "patience", 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        break_off(prepare(STUDY))
+    _, (parent,) = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert parent.info.status == "KILLED"
 
 
 def test_a_study_begun_anew_gets_runs_of_its_own(tmp_path):
@@ -353,7 +422,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_a_real_server_is_written_to_and_serves_its_pages(tmp_path, monkeypatch):
+def test_a_real_server_is_written_to_and_serves_its_pages(tmp_path, monkeypatch, capfd):
     port = free_port()
     command = server_command(tmp_path / "served", port)
     assert "127.0.0.1" in command
@@ -366,6 +435,7 @@ def test_a_real_server_is_written_to_and_serves_its_pages(tmp_path, monkeypatch)
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
         result = run(tmp_path / "home")
         assert result.tracking_problem is None
+        assert capfd.readouterr().out == ""
         client, runs = runs_of(address, "mine")
         assert len(by_role(runs, "trial")) == 24
         names = {one.path for one in client.list_artifacts(result.mlflow_run)}

@@ -86,3 +86,17 @@ def test_an_exhausted_space_ends_the_search():
     history = filled(tuner, 3)
     assert {one.label for one, _ in history} == {"none", "ridge", "lasso"}
     assert tuner.ask(history) is None
+
+
+def test_a_family_that_is_searched_out_leaves_its_turns_to_the_others():
+    spec = SpaceSpec(
+        space="uneven",
+        families={
+            "linear": {"techniques": ["ridge", "lasso"], "share": 0.5},
+            "network": {"techniques": ["early_stopping", "dropout"]},
+        },
+        incumbent={"family": "linear", "techniques": ["ridge"]},
+    )
+    tuner = Tuner(Space.build(spec, "regression"), "tpe", 20, 0, "final")
+    families = [one.family for one, _ in filled(tuner, 20)]
+    assert (families.count("linear"), families.count("network")) == (3, 17)

@@ -41,9 +41,9 @@ def trial_name(trial: Trial) -> str:
     >>> from autoreg.space import candidate
     >>> blank = dict(origin="design", strengths=(), losses=None, weights=None, train_losses=None)
     >>> trial_name(Trial("final", 7, candidate("linear", [], {}), **blank))
-    '007 none'
+    'final/007 none'
     """
-    return f"{trial.number:03d} {trial.candidate.label}"
+    return f"{trial.search}/{trial.number:03d} {trial.candidate.label}"
 
 
 def trial_entry(trial: Trial) -> Entry:

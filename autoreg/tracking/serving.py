@@ -12,6 +12,8 @@ from autoreg.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.models import ModelSignature
+    from numpy.typing import NDArray
 
 PACKAGES = ("numpy", "pandas", "pydantic", "scikit-learn")
 
@@ -23,17 +25,30 @@ def wrap(folder: Path, path: Path, example: pd.DataFrame) -> Path:
         # While it is imported and while it saves, MLflow warns about its own type hints.
         warnings.simplefilter("ignore")
         from mlflow import pyfunc
-        from mlflow.models import infer_signature
 
         pyfunc.save_model(
             path=str(path),
             loader_module=__name__,
             data_path=str(folder),
-            signature=infer_signature(example, Model.load(folder).predict(example)),
+            signature=_signature(example, Model.load(folder).predict(example)),
             input_example=example,
             pip_requirements=requirements,
         )
     return path
+
+
+def _signature(example: pd.DataFrame, predicted: NDArray[Any]) -> ModelSignature:
+    """The columns by name, of any type.
+
+    MLflow refuses whole numbers where it saw fractions, numbers and booleans where a category
+    was text, and a missing category; the model takes them all, and checks its columns itself.
+    """
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    anything = AnyType()  # type: ignore[no-untyped-call] # MLflow gives it no types
+    columns = Schema([ColSpec(anything, name) for name in example.columns])
+    return ModelSignature(columns, infer_signature(model_output=predicted).outputs)
 
 
 class Served:

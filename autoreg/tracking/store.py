@@ -13,8 +13,14 @@ from pathlib import Path
 
 from autoreg.home import home_folder
 
-# MLflow's own defaults wait for minutes, and only then say that a server is away.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# MLflow's own defaults wait for minutes, and only then say that a server is away; print two
+# lines to stdout for every run that a server closes; and report their use to its makers.
+QUICK_AND_QUIET = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,8 @@ def without_secrets(text: str) -> str:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Fail within seconds when a server is away, unless the user set other limits."""
-    added = {name: value for name, value in IMPATIENT.items() if name not in os.environ}
+    """Fail within seconds when a server is away, and print nothing, unless the user says so."""
+    added = {name: value for name, value in QUICK_AND_QUIET.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

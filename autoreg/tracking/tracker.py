@@ -116,6 +116,7 @@ class MlflowTracker:
         self._status = "FAILED"  # of the runs that are still open at the end
         self._told = self._written = 0
         self._moved = time.monotonic()
+        self._silent = False
         self._thread = threading.Thread(target=self._work, name="autoreg-mlflow", daemon=True)
 
     @property
@@ -191,8 +192,10 @@ class MlflowTracker:
     def _wait(self, over: Callable[[float], bool]) -> None:
         """Wait for as long as the thread gets on; one that hangs in a silent store is left."""
         patience = self.store.patience
+        begun = self._moved if self._silent else time.monotonic()
         while not over(TICK):
-            if time.monotonic() - self._moved > patience:
+            if time.monotonic() - max(self._moved, begun) > patience:
+                self._silent = True
                 self._reason = self._reason or f"no answer within {patience:g} seconds"
                 return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import tempfile
 import time
 import warnings
@@ -56,6 +57,7 @@ class Writer:
         self.key = ""
         self.study = ""
         self._doubtful = False
+        self._found: set[str] = set()
 
     @property
     def parent(self) -> str:
@@ -127,8 +129,10 @@ class Writer:
         for run in self._existing():
             name = run.data.tags["autoreg.key"]
             self.runs[name] = run.info.run_id
-            if run.info.status in DONE:
+            # The role of a trial's run is written last: without it, the run is half written.
+            if run.info.status in DONE and "autoreg.role" in run.data.tags:
                 self.done.add(name)
+            self._found.add(run.info.run_id)
         self._doubtful = False
 
     def _existing(self) -> list[Run]:
@@ -183,18 +187,28 @@ class Writer:
     # ---- what runs hold -----------------------------------------------------------------------
 
     def _log(self, run: str, entry: Entry) -> None:
+        """Add an entry to a run; what a run found in the store holds already stays as it is."""
         now = _now()
-        metrics = [Metric(k, v, now, 0) for k, v in layout.finite(entry.metrics).items()]
-        for name, values in entry.curves.items():
-            steps = layout.finite({str(step): value for step, value in enumerate(values)})
-            metrics += [Metric(name, value, now, int(step)) for step, value in steps.items()]
+        there = self.client.get_run(run).data.metrics if run in self._found else {}
+        numbers = {name: [value] for name, value in entry.metrics.items()} | dict(entry.curves)
+        metrics = [
+            Metric(name, value, now, step)
+            for name, values in numbers.items()
+            if values and there.get(name) != values[-1]
+            for step, value in enumerate(values)
+            if math.isfinite(value)
+        ]
         params = [Param(k, str(v)[: layout.LONGEST_PARAM]) for k, v in entry.params.items()]
-        tags = [RunTag(k, v) for k, v in entry.tags.items()]
-        lost = sorted(set(entry.metrics) - set(layout.finite(entry.metrics)))
-        tags += [RunTag("autoreg.nonfinite", ", ".join(lost))] if lost else []
-        self.client.log_batch(run, metrics[:BATCH], params, tags)
-        for start in range(BATCH, len(metrics), BATCH):
-            self.client.log_batch(run, metrics[start : start + BATCH])
+        tags = dict(entry.tags)
+        if lost := sorted(
+            name for name, value in entry.metrics.items() if not math.isfinite(value)
+        ):
+            tags["autoreg.nonfinite"] = ", ".join(lost)
+        while len(metrics) > BATCH:
+            self.client.log_batch(run, metrics[:BATCH], synchronous=True)
+            metrics = metrics[BATCH:]
+        labels = [RunTag(name, value) for name, value in tags.items()]
+        self.client.log_batch(run, metrics, params, labels, synchronous=True)
 
     def _log_data(self, data: Mapping[str, Any]) -> None:
         profile = {"num_rows": data["rows"], "num_elements": data["rows"] * data["columns"]}
