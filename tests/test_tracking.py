@@ -25,7 +25,7 @@ import autoreg
 from autoreg.model import Model
 from autoreg.study import prepare
 from autoreg.tracking import open_tracker, server_command
-from autoreg.tracking.layout import finite, note, trial_entry, verdict_entry
+from autoreg.tracking.layout import note, trial_entry, verdict_entry
 from autoreg.tracking.store import Store
 
 STUDY = {
@@ -467,10 +467,6 @@ def test_a_failed_trial_has_its_reason_and_no_loss():
     entry = trial_entry(failed)
     assert entry.tags["autoreg.failure"] == failed.failure
     assert set(entry.metrics) == {"fit_seconds"}
-
-
-def test_infinite_numbers_are_left_out():
-    assert finite({"a": 1.0, "b": float("inf"), "c": float("nan")}) == {"a": 1.0}
 
 
 def test_the_note_fits_into_a_tag_and_the_verdict_names_the_inner_score_optimistic():

@@ -6,7 +6,6 @@ held-out numbers stand on search runs and on the parent, never on a trial.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,11 +187,6 @@ def dials(candidate: Candidate) -> dict[str, Any]:
         for name, value in one.values.items()
     }
     return chosen | {f"network.{name}": value for name, value in candidate.architecture}
-
-
-def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """MLflow stores infinity as a huge number without a word, so it is left out."""
-    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _techniques(candidate: Candidate) -> int:
