@@ -14,9 +14,14 @@ but puts no row on both sides of one number. What it saves: the fit that exclude
 the searches i and j both; so training sets that exclude the same blocks are equal row for row
 and are named alike.
 
+Separate inner folds are had by asking for a number of them: then ONE second cut of the
+development rows, independent of the first, gives the inner folds of all searches; search i uses
+its rows outside block i. Both cuts together make a grid of cells, and every training set is a
+union of cells, so sums over rows are taken once for all of them.
+
 With a time role the past never trains on the future, so no block can serve both sides: each
-search cuts its own training rows by an expanding window. The same independent cutting is had,
-without time, by asking for a number of inner folds.
+search cuts its own training rows by an expanding window. Where rows come in groups, each search
+cuts its own groups, for a second cut of all groups could leave a search without any.
 """
 
 from __future__ import annotations
@@ -79,6 +84,17 @@ class Plan:
     def folds(self) -> Iterator[Fold]:
         """Every fold: the outer ones, then the inner ones search by search."""
         return chain(self.outer, *self.inner.values())
+
+    @cached_property
+    def cells(self) -> Rows:
+        """Numbers the rows so that every fold's training and test rows are unions of cells."""
+        folds = list(self.folds)
+        inside = np.zeros((1 + max(int(fold.test.max()) for fold in folds), 2 * len(folds)), bool)
+        for position, fold in enumerate(folds):
+            inside[fold.train, 2 * position] = True
+            inside[fold.test, 2 * position + 1] = True
+        patterns = np.packbits(inside, axis=1)
+        return np.unique(patterns, axis=0, return_inverse=True)[1].astype(np.int64).ravel()
 
     @cached_property
     def digest(self) -> str:
@@ -177,27 +193,48 @@ def _validate_on(search: str, j: int, excluded: list[int], blocks: list[Rows], n
 def _own(
     data: Dataset, outer: tuple[Fold, ...], count: int | None, seed: int
 ) -> dict[str, tuple[Fold, ...]]:
-    """Each search cuts its own training rows, so no two of them share a training set."""
+    """Inner folds of their own: from one second cut, or cut by each search for itself."""
     searches = {fold.name: (fold.train, fold.excluded) for fold in outer}
     searches[FINAL] = (np.arange(data.n), ())
+    if data.time is None and data.group is None:
+        second = [test for _, test in _cut(data, count or TIME_INNER, seed_for(seed, "inner"), "")]
+        return {
+            search: tuple(
+                _outside(search, j, rows, excluded, inner) for j, inner in enumerate(second)
+            )
+            for search, (rows, excluded) in searches.items()
+        }
     return {
         search: _inner(data, search, rows, excluded, count or TIME_INNER, seed)
         for search, (rows, excluded) in searches.items()
     }
 
 
+def _outside(search: str, j: int, rows: Rows, excluded: tuple[str, ...], inner: Rows) -> Fold:
+    """Validate on the rows of one inner fold, train on the search's other rows."""
+    held = np.isin(rows, inner)
+    name = f"inner-{j}"
+    if not held.any():
+        raise DataError(f"inner folds of search {search}: {name} is empty; ask for fewer folds")
+    return Fold(f"{search}/{name}", rows[~held], rows[held], (*excluded, name))
+
+
 def _inner(
     data: Dataset, search: str, rows: Rows, excluded: tuple[str, ...], count: int, seed: int
 ) -> tuple[Fold, ...]:
-    try:
-        splits = split(data.rows(rows), count, seed_for(seed, "inner", search))
-    except DataError as error:
-        raise DataError(f"inner folds of search {search}: {error}") from error
+    splits = _cut(data.rows(rows), count, seed_for(seed, "inner", search), f" of search {search}")
     return tuple(
         Fold(name, rows[train], rows[test], (*excluded, name))
         for j, (train, test) in enumerate(splits)
         for name in [f"{search}/inner-{j}"]
     )
+
+
+def _cut(data: Dataset, count: int, seed: int, whose: str) -> list[tuple[Rows, Rows]]:
+    try:
+        return split(data, count, seed)
+    except DataError as error:
+        raise DataError(f"inner folds{whose}: {error}") from error
 
 
 def _check(data: Dataset, made: Plan) -> None:

@@ -116,6 +116,7 @@ def evaluate(bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], Non
     outcomes = bench.engine.run(
         jobs,
         bench.table,
+        cells=bench.plan.cells,
         workers=bench.workers,
         on_done=lambda done: on_fit(done, len(jobs)),
     )
@@ -135,6 +136,7 @@ def job_for(bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None
         bench.spec.seed,
         bench.space.strengths(candidate),
         bench.spec.training,
+        bench.spec.linear,
         steps,
     )
 
@@ -164,20 +166,13 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     pairs = list(zip(fits, folds, strict=True))
     trial = replace(
         blank,
-        losses=np.array([fold_losses(bench.table, fit, fold) for fit, fold in pairs]).T,
+        losses=np.array([fit.losses for fit in fits]).T,
         train_losses=np.array([fit.train_loss for fit in fits]).T,
         steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
         curve=_mean_curves(fits),
         flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
     )
     return replace(trial, scores=_scores(bench, trial.best, pairs))
-
-
-def fold_losses(table: Dataset, fit: Fit, fold: Fold) -> Floats:
-    """The weighted mean loss on a fold's test rows at each strength, shape (S,)."""
-    y, weights = table.y[fold.test], table.weights[fold.test]
-    losses = [row_losses(table.task, y, predicted) for predicted in fit.predictions]
-    return np.array([np.average(one, weights=weights) for one in losses])
 
 
 def featureless(table: Dataset, train: Rows, n: int) -> Floats:

@@ -103,6 +103,24 @@ class Training(Frozen):
     )
 
 
+class LinearSpec(Frozen):
+    """How linear models are fitted, and what the user knows of their coefficients."""
+
+    loss: Literal["squared", "huber"] = Field(
+        "squared", description="of regression: huber bounds the pull of outliers in the target"
+    )
+    non_negative: tuple[str, ...] | Literal["all"] = Field(
+        (), description="numeric columns whose coefficients must not be negative; or all"
+    )
+    unpenalized: tuple[str, ...] = Field((), description="columns that no penalty touches")
+    at_most: Whole | None = Field(None, ge=1, description="the most columns that may be used")
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is no constraint at all."""
+        return not (self.non_negative or self.unpenalized or self.at_most)
+
+
 class FamilySpec(Frozen):
     """One model family of a space: its techniques, with narrowed ranges, and its share."""
 
@@ -161,6 +179,7 @@ class StudySpec(Frozen):
     folds: FoldsSpec = Field(default_factory=FoldsSpec)
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
+    linear: LinearSpec = Field(default_factory=LinearSpec)
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     seed: Whole = Field(0, ge=0, description="same seed, same result")

@@ -288,6 +288,7 @@ def _judged(
     outcomes = ready.bench.engine.run(
         [refit_job(ready.bench, contender, fold) for fold, contender in todo],
         ready.bench.table,
+        cells=ready.bench.plan.cells,
         workers=ready.bench.workers,
         on_done=listener.advance,
     )
@@ -302,7 +303,9 @@ def _judged(
 def _final_model(ready: Prepared, selection: Selection) -> Model:
     """The selected candidate, refitted on all development rows."""
     table = ready.bench.table
-    (outcome,) = ready.bench.engine.run([final_job(ready.bench, selection.chosen)], table)
+    (outcome,) = ready.bench.engine.run(
+        [final_job(ready.bench, selection.chosen)], table, cells=ready.bench.plan.cells
+    )
     if isinstance(outcome, Failure):
         raise NoValidTrialError(
             f"the final refit of {selection.chosen.candidate.describe()} on all development "

@@ -107,9 +107,22 @@ def test_many_blocks_sort_their_names_in_one_way():
 
 def test_searches_that_cut_their_own_rows_name_them_apart():
     made = plan(table(), FoldsSpec(outer=2, inner=3), 0)
-    assert made.inner["outer-1"][0].excluded == ("block-1", "outer-1/inner-0")
-    assert made.inner["final"][2].excluded == ("final/inner-2",)
+    assert made.inner["outer-1"][0].excluded == ("block-1", "inner-0")
+    assert made.inner["final"][2].excluded == ("inner-2",)
+    own = plan(table(group=np.arange(60) // 3), FoldsSpec(outer=2, inner=3), 0)
+    assert own.inner["outer-1"][0].excluded == ("block-1", "outer-1/inner-0")
+    assert own.inner["final"][2].excluded == ("final/inner-2",)
     assert len({fold.excluded for fold in made.folds}) == 2 + 2 * 3 + 3
+
+
+@pytest.mark.parametrize("inner", [None, 4])
+def test_training_and_test_rows_are_unions_of_few_cells(inner):
+    made = plan(table(n=120), FoldsSpec(outer=4, inner=inner), 0)
+    assert made.cells.shape == (120,)
+    assert made.cells.max() + 1 == (4 if inner is None else 16)
+    for fold in made.folds:
+        for rows in (fold.train, fold.test):
+            assert np.isin(made.cells, made.cells[rows]).sum() == len(rows)
 
 
 def test_time_plans_never_look_ahead():
@@ -153,7 +166,12 @@ def test_two_outer_folds_need_a_number_of_inner_folds():
     ("data", "spec", "message"),
     [
         (table(n=6), FoldsSpec(outer=7), "6 rows cannot"),
-        (table(n=8), FoldsSpec(outer=4, inner=7), "inner folds of search outer-0: 6 rows cannot"),
+        (
+            table(n=8),
+            FoldsSpec(outer=4, inner=7),
+            "inner folds of search outer-.: inner-. is empty",
+        ),
+        (table(n=8), FoldsSpec(outer=4, inner=9), "inner folds: 8 rows cannot"),
         (table(time=np.arange(60) // 10), FoldsSpec(outer=3), "inner folds of search outer-0"),
         (
             replace(

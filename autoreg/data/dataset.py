@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Task = Literal["regression", "binary", "multiclass"]
+Task = Literal["regression", "count", "binary", "multiclass"]
 Label = str | int | float | bool
 
 
 @dataclass(frozen=True)
 class Column:
     """One feature column: its name, kind and, if categorical, its sorted levels.
+
+    ``group`` names the feature group that it belongs to; a column without one is its own group.
 
     >>> Column("colour", "categorical", ("blue", "red")).is_categorical
     True
@@ -27,6 +29,7 @@ class Column:
     name: str
     kind: Literal["numeric", "categorical"]
     levels: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def is_categorical(self) -> bool:

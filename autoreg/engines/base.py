@@ -10,13 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
+from autoreg.metrics.base import row_losses
 from autoreg.model import Parameters
 from autoreg.space import Candidate
-from autoreg.spec import Training, seed_for
+from autoreg.spec import LinearSpec, Training, seed_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class Job:
     seed: int
     strengths: tuple[float, ...] = ()
     settings: Training = field(default_factory=Training)
+    linear: LinearSpec = field(default_factory=LinearSpec)
     steps: int | None = None
     keep_model: bool = False
 
@@ -60,24 +64,49 @@ class Job:
         return seed_for(self.seed, "stop", *self.training.excluded)
 
 
+class Predictions(Protocol):
+    """Predictions at each of S strengths, (n_predict, C) each; an array (S, n_predict, C) is one.
+
+    Why not always an array: a path of 100 strengths is scored by sums over rows, and the
+    predictions are looked at for one strength only.
+    """
+
+    def __len__(self) -> int:
+        """The number of strengths."""
+
+    def __getitem__(self, position: int, /) -> Floats:
+        """The predictions (n_predict, C) at one strength."""
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """What an engine gives back for one job.
 
-    ``predictions`` is (S, n_predict, C): one slice per strength (S = 1 where there is no
-    path), C = 1 with the mean for regression, otherwise C class probabilities. ``train_loss``
-    is (S,) in the task's loss. ``steps`` is the best number of optimizer steps (networks, 0
-    otherwise). ``curve`` holds learning curves by name, one number an epoch. ``flags`` are
-    remarks such as ``separable``. ``model`` is kept on request, for S = 1.
+    ``predictions`` holds (n_predict, C) for each of S strengths (S = 1 where there is no path):
+    C = 1 with the mean for regression and counts, otherwise C class probabilities. ``losses``
+    and ``train_loss`` (S,) are the weighted mean of the task's loss on the predicted and on the
+    training rows. ``steps`` is the best number of optimizer steps (networks, 0 otherwise).
+    ``curve`` holds learning curves by name, one number an epoch. ``flags`` are remarks such as
+    ``separable``. ``model`` is kept on request, for S = 1.
+
+    Linear models also tell which raw columns each strength uses (``selected``, (S, p)), the
+    effective degrees of freedom (``freedom``, (S,), the intercept not counted) and, on request,
+    the ``coefficients`` (S, q, C) in the units of the raw columns with their ``intercepts``
+    (S, C).
     """
 
-    predictions: Floats
+    predictions: Predictions
+    losses: Floats
     train_loss: Floats
     steps: int = 0
     curve: dict[str, list[float]] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
     model: Parameters | None = None
+    selected: NDArray[np.bool_] | None = None
+    freedom: Floats | None = None
+    coefficients: Floats | None = None
+    intercepts: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -106,18 +135,28 @@ class Engine(ABC):
         jobs: Sequence[Job],
         table: Dataset,
         *,
+        cells: Rows | None = None,
         workers: int = 1,
         on_done: Callable[[int], None] | None = None,
     ) -> list[Outcome]:
         """Fit all jobs, in any order, and return their outcomes in the order of the jobs.
 
+        ``cells`` (n,) numbers the rows so that every training set and every set of predicted
+        rows is a union of cells; an engine may sum over the rows of a cell once for all of them.
         ``on_done`` is told, while it runs, how many of the jobs are done. The outcomes do not
         depend on ``workers``, the number of processes.
         """
 
 
 def checked(fit: Fit) -> Outcome:
-    """The fit, or a Failure where a prediction or a loss is not a finite number."""
-    if np.isfinite(fit.predictions).all() and np.isfinite(fit.train_loss).all():
+    """The fit, or a Failure where a loss is not a finite number."""
+    if np.isfinite(fit.losses).all() and np.isfinite(fit.train_loss).all():
         return fit
     return Failure("the fit diverged: predictions are not finite", fit.seconds)
+
+
+def mean_losses(table: Dataset, rows: Rows, predictions: Predictions) -> Floats:
+    """The weighted mean of the task's loss on some rows at each strength, shape (S,)."""
+    y, weights = table.y[rows], table.weights[rows]
+    losses = [row_losses(table.task, y, predictions[k]) for k in range(len(predictions))]
+    return np.array([np.average(one, weights=weights) for one in losses])

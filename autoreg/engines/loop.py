@@ -14,7 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from autoreg.data.dataset import Dataset, Task
+from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import Engine, Failure, Job, Outcome
 from autoreg.space import Candidate
 
@@ -69,6 +69,7 @@ class LoopEngine(Engine):
         jobs: Sequence[Job],
         table: Dataset,
         *,
+        cells: Rows | None = None,
         workers: int = 1,
         on_done: Callable[[int], None] | None = None,
     ) -> list[Outcome]:
@@ -111,6 +112,7 @@ def _identity(job: Job) -> tuple[Any, ...]:
         job.seed,
         job.strengths,
         job.settings,
+        job.linear,
         job.steps,
         job.keep_model,
     )

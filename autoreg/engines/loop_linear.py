@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
-from autoreg.data.dataset import Dataset, Floats
-from autoreg.engines.base import Fit, Job, Outcome, checked
+from autoreg.data.dataset import Dataset
+from autoreg.engines.base import Fit, Job, Outcome, checked, mean_losses
 from autoreg.engines.linear import solve
 from autoreg.engines.linear_objective import Sample
-from autoreg.metrics.base import row_losses
 from autoreg.preprocess import Preprocessor
 from autoreg.techniques.base import Penalty, Range
 
@@ -32,9 +29,11 @@ def fit_linear(job: Job, table: Dataset) -> Outcome:
     scaling = Preprocessor.fit(table.X[rows], table.columns, weights)
     sample = Sample.of(scaling.transform(table.X[rows]), table, rows)
     path = solve(sample, combined(job), chosen_strengths(job))
+    predictions = path.predictions(scaling.transform(table.X[job.predict]), sample)
     fit = Fit(
-        predictions=path.predictions(scaling.transform(table.X[job.predict]), sample),
-        train_loss=_train_loss(path.predictions(sample.X, sample), sample, table, job),
+        predictions=predictions,
+        losses=mean_losses(table, job.predict, predictions),
+        train_loss=mean_losses(table, rows, path.predictions(sample.X, sample)),
         flags=path.flags,
         seconds=time.perf_counter() - start,
         model=path.parameters(scaling) if job.keep_model else None,
@@ -64,9 +63,3 @@ def chosen_strengths(job: Job) -> tuple[float, ...]:
         if isinstance(dial, Range) and dial.path
     ]
     return tuple(closed[:1]) or (1.0,)
-
-
-def _train_loss(predictions: Floats, sample: Sample, table: Dataset, job: Job) -> Floats:
-    y = table.y[job.training.rows]
-    losses = [sample.v @ row_losses(table.task, y, one) for one in predictions]
-    return np.array(losses, dtype=np.float64)

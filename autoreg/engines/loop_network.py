@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.engines.base import Failure, Fit, Job, Outcome, checked
+from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
 from autoreg.engines.network import (
     FLOAT,
     Acting,
@@ -71,8 +71,10 @@ def _fit(job: Job, table: Dataset, fit_rows: Rows, watched: Rows) -> Outcome:
     if not trainer.loss(sample) <= DIVERGED:  # NaN is not either
         return Failure("the network diverged; narrow learning_rate to smaller values")
     whole = Eye(scaling, table, job.training.rows)
+    predictions = scaling.predictions(network, scaling.inputs(table.X[job.predict]))[None]
     fit = Fit(
-        predictions=scaling.predictions(network, scaling.inputs(table.X[job.predict]))[None],
+        predictions=predictions,
+        losses=mean_losses(table, job.predict, predictions),
         train_loss=np.array([whole.loss(network)]),
         steps=steps,
         curve=curve,

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 Value = float | int | str
 
-SEAMS = frozenset({"penalty", "batch", "hidden", "loss", "step", "prox", "net", "stop"})
-TASKS = ("regression", "binary", "multiclass")
+SEAMS = frozenset(
+    {"penalty", "prior", "components"}  # linear models
+    | {"batch", "hidden", "loss", "step", "prox", "net", "stop"}  # networks
+)
+TASKS = ("regression", "count", "binary", "multiclass")
 
 
 @dataclass(frozen=True)
@@ -173,23 +176,60 @@ Dial = Range | Choice
 
 @dataclass(frozen=True)
 class Penalty:
-    """What a linear solver reads: ``strength * (l1 * |w|_1 + l2 / 2 * |w|_2^2)``.
+    """What a linear solver reads; the strength s multiplies all of it.
 
-    With an L1 share the strength is a fraction of the smallest strength that sets all
+    ``s * (l1 * sum_j a_j |w_j| + l2 / 2 * |w|_2^2 + group * sum_g sqrt(m_g) |w_g|_2)``, where g
+    runs over the feature groups and m_g is the number of inputs in a group.
+
+    ``concave`` bends the L1 part of each coefficient so that large ones are shrunk less (slope
+    of ``mcp``: ``max(0, s l1 - |w| / gamma)``; of ``scad``: s l1 up to |w| = s l1, then
+    ``max(0, gamma s l1 - |w|) / (gamma - 1)``). ``adapt`` is the exponent gamma of the weights
+    ``a_j = |ridge_j|^-gamma`` that an initial ridge fit gives. With ``relax`` below 1 the inputs
+    that the full penalty keeps are fitted again with its L1 part multiplied by ``relax``.
+
+    With an L1 or group share the strength is a fraction of the smallest strength that sets all
     coefficients to zero on the training set; without one it is a fraction of the largest
     eigenvalue of the training set's Gram matrix. Intercepts are never penalized.
 
-    >>> Penalty(l1=0.5, l2=0.5).is_null
-    False
+    >>> Penalty(l1=0.5, l2=0.5).is_null, Penalty(group=1.0).zeroes
+    (False, True)
     """
 
     l1: float = 0.0
     l2: float = 0.0
+    group: float = 0.0
+    concave: Literal["", "mcp", "scad"] = ""
+    gamma: float = math.inf
+    adapt: float = 0.0
+    relax: float = 1.0
 
     @property
     def is_null(self) -> bool:
         """Whether nothing is penalized at all."""
-        return self.l1 == 0.0 and self.l2 == 0.0
+        return self.l1 == self.l2 == self.group == 0.0
+
+    @property
+    def zeroes(self) -> bool:
+        """Whether a large enough strength sets every coefficient to exactly zero."""
+        return self.l1 > 0.0 or self.group > 0.0
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether the solution at a strength minimizes ONE convex objective."""
+        return not self.concave and self.relax == 1.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A Gaussian prior over the coefficients, whose evidence chooses the strength by itself.
+
+    One precision shared by all coefficients, or one for each of them (``relevance``).
+
+    >>> Prior(relevance=True)
+    Prior(relevance=True)
+    """
+
+    relevance: bool = False
 
 
 @dataclass(frozen=True)
@@ -327,6 +367,14 @@ class Technique:
     def penalty(self) -> Penalty:
         """Linear family: the penalty that a solver walks or solves."""
         return Penalty()
+
+    def prior(self) -> Prior | None:
+        """Linear family: the prior whose evidence is maximized; None where there is none."""
+        return None
+
+    def components(self) -> bool:
+        """Linear family: whether the path is the share of principal components that is kept."""
+        return False
 
     @staticmethod
     def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
