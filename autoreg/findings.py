@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.coefficients import CoefficientPath
 from autoreg.select import Selection
 from autoreg.space import Space
 from autoreg.spec import StudySpec
@@ -24,7 +25,8 @@ class Findings:
     ``digest``, ``rows``, ``columns`` (features), ``numeric``, ``categorical``,
     ``missing_cells``, ``task``, ``target``, ``classes`` (label -> count, or {}), ``roles``
     (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``development_rows``,
-    ``held_out_rows``, ``digest``.
+    ``held_out_rows``, ``digest``. ``coefficients`` are those of the final model along its path,
+    where it is linear.
     """
 
     spec: StudySpec
@@ -37,6 +39,7 @@ class Findings:
     seconds: float = 0.0
     versions: Mapping[str, str] | None = None
     remarks: tuple[str, ...] = ()
+    coefficients: CoefficientPath | None = None
 
     @property
     def final(self) -> Selection:

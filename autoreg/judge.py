@@ -17,7 +17,14 @@ from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
 from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
-from autoreg.search import Bench, featureless, featureless_loss, job_for, metric_parts
+from autoreg.search import (
+    Bench,
+    featureless,
+    featureless_loss,
+    job_for,
+    metric_parts,
+    used_columns,
+)
 from autoreg.select import Contender, Selection
 from autoreg.space import Candidate
 from autoreg.statistics import Interval, nadeau_bengio, ratio_interval
@@ -66,8 +73,10 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
     if isinstance(outcome, Failure):
         predicted = featureless(table, fold.train, len(fold.test))
         flags: tuple[str, ...] = (f"refit failed, scored as featureless: {outcome.reason}",)
+        used: Sequence[str] | None = None
     else:
         predicted, flags = outcome.predictions[0], outcome.flags
+        used = used_columns(bench, candidate, outcome, 0)
     y, weights = table.y[fold.test], table.weights[fold.test]
     return Judgement(
         fold.name,
@@ -83,6 +92,7 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
             fold.test,
         ),
         flags,
+        None if used is None else tuple(used),
     )
 
 
@@ -188,6 +198,7 @@ def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, fold: Fol
         one.baseline_loss,
         len(fold.test),
         one.flags,
+        one.used,
     )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+HIGHEST = 300.0  # the greatest log of a mean count: beyond it sums of squares would overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class Parameters:
     Linear: ``coefficients`` (q, C) and ``intercept`` (C,). Networks: for layer l
     ``weight_l`` (in, out), ``bias_l`` (out,), with batch normalization ``norm_scale_l`` and
     ``norm_shift_l`` (out,) applied before the ReLU, and ``output_weight``, ``output_bias``;
-    ``target_mean`` and ``target_scale`` (1,) bring regression outputs to original units.
+    ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
+    logarithm of the mean).
     """
 
     family: str
@@ -45,7 +47,7 @@ class Parameters:
     info: dict[str, Any] = field(default_factory=dict)
 
     def outputs(self, X: Floats) -> Floats:
-        """Raw outputs (n, C) for raw rows X (n, p): a mean or class scores (logits)."""
+        """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits)."""
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
@@ -61,9 +63,24 @@ class Parameters:
         return out
 
     def predictions(self, X: Floats, task: Task) -> Floats:
-        """Means (n, 1) for regression, otherwise class probabilities (n, C)."""
-        out = self.outputs(X)
-        return out if task == "regression" else softmax(out)
+        """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
+        return linked(self.outputs(X), task)
+
+
+def linked(scores: Floats, task: Task) -> Floats:
+    """What scores (..., C) predict: means as they are, means of counts, or probabilities."""
+    if task == "regression":
+        return scores
+    return mean_counts(scores) if task == "count" else softmax(scores)
+
+
+def mean_counts(scores: Floats) -> Floats:
+    """Means of counts from their logarithms; infinite for a score that ran away (above 300).
+
+    >>> mean_counts(np.array([0.0, 1000.0]))
+    array([ 1., inf])
+    """
+    return np.where(scores > HIGHEST, np.inf, np.exp(np.minimum(scores, HIGHEST)))
 
 
 def softmax(scores: Floats) -> Floats:
@@ -105,15 +122,15 @@ class Model:
         Raises DataError, naming the column, where the table lacks one that was trained on.
         """
         X = encode(frame, self.columns)
-        if self.task == "regression":
-            return self.parameters.outputs(X)[:, 0]
-        best = self.parameters.predictions(X, self.task).argmax(axis=1)
-        return np.asarray(np.array(self.classes)[best])
+        predictions = self.parameters.predictions(X, self.task)
+        if not self.classes:
+            return predictions[:, 0]
+        return np.asarray(np.array(self.classes)[predictions.argmax(axis=1)])
 
     def predict_proba(self, frame: pd.DataFrame) -> Floats:
         """Class probabilities (n, C) in the order of ``classes``."""
-        if self.task == "regression":
-            raise DataError("a regression model predicts means, not class probabilities")
+        if not self.classes:
+            raise DataError(f"a {self.task} model predicts means, not class probabilities")
         return self.parameters.predictions(encode(frame, self.columns), self.task)
 
     def example(self) -> pd.DataFrame:
@@ -168,8 +185,8 @@ class Model:
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']}; this version reads {FORMAT}")
         columns = tuple(
-            Column(column["name"], column["kind"], tuple(column["levels"]))
-            for column in document["columns"]
+            Column(one["name"], one["kind"], tuple(one["levels"]), one.get("group", ""))
+            for one in document["columns"]
         )
         preprocessor = Preprocessor.from_data(
             document["preprocessor"], _with_prefix(arrays, "preprocessor."), columns

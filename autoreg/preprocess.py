@@ -12,7 +12,7 @@ pool every level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ class Preprocessor:
         for position, column in enumerate(columns):
             new = [column.name]
             if column.is_categorical:
-                slots, new = _indicators(X[:, position], column, weights)
+                counts = KindCounts.of(kinds_of(X[:, position]), weights, column)
+                slots, new = slots_of(counts, column)
                 lookups[position] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
             names += new
             groups += [position] * len(new)
@@ -77,6 +78,23 @@ class Preprocessor:
         out = np.zeros_like(centred)
         np.divide(centred, self.scale, out=out, where=varies)
         return out
+
+    def original_units(self, coefficients: Floats, intercepts: Floats) -> tuple[Floats, Floats]:
+        """A linear model of the standardized inputs, as one of the inputs in raw units.
+
+        ``coefficients`` (..., q, C) and ``intercepts`` (..., C) come back in the same shapes. A
+        coefficient is then the change of the score for one unit of a numeric column, or for a
+        cell that sets an indicator; a missing numeric cell counts as the column's ``mean``. An
+        input that was constant in training gets 0, whatever its coefficient was.
+
+        >>> ones = np.ones((1, 1))
+        >>> scaler = Preprocessor.fit(np.array([[0.0], [4.0]]), [Column("a", "numeric")])
+        >>> scaler.original_units(ones, np.array([5.0]))
+        (array([[0.5]]), array([4.]))
+        """
+        per_unit = np.divide(1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0)
+        slopes = coefficients * per_unit[:, None] + 0.0  # no negative zeros
+        return slopes, intercepts - self.mean @ slopes
 
     def to_data(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """What was learned, as JSON-ready data and as arrays."""
@@ -110,16 +128,45 @@ class Preprocessor:
         return cls(tuple(statistics["names"]), groups, lookups, arrays["mean"], arrays["scale"])
 
 
-def _indicators(cells: Floats, column: Column, weights: Floats) -> tuple[Rows, list[str]]:
+@dataclass(frozen=True, eq=False)
+class KindCounts:
+    """How often a categorical column's cells are missing, unseen, or of each level, in order.
+
+    ``rows`` counts rows, ``weights`` sums their weights; both are (2 + levels,).
+    """
+
+    rows: Rows
+    weights: Floats
+
+    @classmethod
+    def of(cls, where: Rows, weights: Floats, column: Column) -> KindCounts:
+        """Count the kinds of cells, given by :func:`kinds_of`."""
+        kinds = len(column.levels) + FIRST_LEVEL
+        rows = np.bincount(where, minlength=kinds)
+        sums = np.bincount(where, weights=weights, minlength=kinds)
+        return cls(rows, np.asarray(sums, dtype=np.float64))
+
+    @classmethod
+    def sum(cls, parts: Iterable[KindCounts]) -> KindCounts:
+        """The counts of several sets of rows together."""
+        rows, weights = zip(*((part.rows, part.weights) for part in parts), strict=True)
+        return cls(np.sum(rows, axis=0), np.sum(weights, axis=0))
+
+    def extremes(self, slots: Rows, width: int) -> tuple[Floats, Floats]:
+        """The lowest and highest value, 0 or 1, of each of ``width`` indicators."""
+        held = slots != NOWHERE
+        set_rows = np.bincount(slots[held], weights=self.rows[held], minlength=width)
+        return (set_rows == self.rows.sum()).astype(float), (set_rows > 0).astype(float)
+
+
+def slots_of(counts: KindCounts, column: Column) -> tuple[Rows, list[str]]:
     """Which indicator each kind of cell sets, and the indicators' names."""
-    kinds = len(column.levels) + FIRST_LEVEL
-    where = _kinds(cells)
-    rows = np.bincount(where, minlength=kinds)
-    counts = np.maximum(rows, np.bincount(where, weights=weights, minlength=kinds))
-    enough = max(FEWEST_ROWS, SMALLEST_SHARE * max(len(cells), float(weights.sum())))
+    kinds, rows = len(counts.rows), counts.rows
+    often = np.maximum(rows, counts.weights)
+    enough = max(FEWEST_ROWS, SMALLEST_SHARE * max(rows.sum(), float(counts.weights.sum())))
     is_level = np.arange(kinds) >= FIRST_LEVEL
-    frequent = np.flatnonzero(is_level & (counts >= enough))
-    rare = np.flatnonzero(is_level & (counts < enough) & (rows > 0))
+    frequent = np.flatnonzero(is_level & (often >= enough))
+    rare = np.flatnonzero(is_level & (often < enough) & (rows > 0))
 
     slots = np.full(kinds, NOWHERE, dtype=np.int64)
     slots[frequent] = np.arange(len(frequent))
@@ -137,7 +184,7 @@ def _indicators(cells: Floats, column: Column, weights: Floats) -> tuple[Rows, l
     return (slots, names) if names else (slots, [column.name])
 
 
-def _kinds(cells: Floats) -> Rows:
+def kinds_of(cells: Floats) -> Rows:
     """Where each cell of a categorical column is looked up."""
     return np.where(np.isnan(cells), MISSING, np.nan_to_num(cells) + FIRST_LEVEL).astype(np.int64)
 
@@ -147,7 +194,7 @@ def _expand(X: Floats, groups: Rows, lookups: Mapping[int, Rows]) -> Floats:
     out = X[:, groups]
     for position, slots in lookups.items():
         out[:, groups == position] = 0.0
-        target = slots[_kinds(X[:, position])]
+        target = slots[kinds_of(X[:, position])]
         rows = np.flatnonzero(target != NOWHERE)
         out[rows, target[rows]] = 1.0
     return np.ascontiguousarray(out)
@@ -168,6 +215,11 @@ def _moments(raw: Floats, weights: Floats) -> tuple[Floats, Floats]:
     mean = np.divide(total, observed, out=np.zeros_like(total), where=observed > 0)
     deviations = np.where(seen, raw - mean, 0.0)
     scale = np.sqrt((share * deviations**2).sum(axis=0))
+    return spread(mean, scale, np.where(observed > 0, low, 0.0), high)
+
+
+def spread(mean: Floats, scale: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Means and scales with constant inputs, told by their lowest and highest value, at scale 0."""
     magnitude = np.maximum(np.abs(low), np.abs(high))
     varies = (high > low) & (scale > ROUNDING * magnitude)
-    return np.where(high > low, mean, np.where(observed > 0, low, 0.0)), np.where(varies, scale, 0)
+    return np.where(high > low, mean, low), np.where(varies, scale, 0.0)

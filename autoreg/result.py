@@ -40,6 +40,18 @@ class StudyResult:
         return pd.DataFrame([trial.row for trial in self.findings.trials])
 
     @property
+    def coefficients(self) -> pd.DataFrame | None:
+        """The final model's coefficients in the units of the columns; None if it is not linear.
+
+        One row for each input and output, intercepts first, then the largest per standard
+        deviation, which is in ``standardized``; with the share of the folds that use the column.
+        """
+        import pandas as pd
+
+        path = self.findings.coefficients
+        return None if path is None else pd.DataFrame(path.rows)
+
+    @property
     def selection(self) -> Selection:
         """What the final search chose."""
         return self.findings.final

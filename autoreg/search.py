@@ -7,10 +7,11 @@ no search ever sees another's losses: the only things that reach a generator are
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -172,7 +173,40 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
         curve=_mean_curves(fits),
         flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
     )
-    return replace(trial, scores=_scores(bench, trial.best, pairs))
+    read = _read(bench, trial, fits)
+    return replace(trial, scores=_scores(bench, trial.best, pairs), **read)
+
+
+def leaves_out(bench: Bench, candidate: Candidate) -> bool:
+    """Whether a linear candidate's fits can have coefficients that are exactly zero."""
+    known = bench.spec.linear
+    constrained = known.at_most is not None or len(known.non_negative) > 0
+    return constrained or any(chosen.penalty().zeroes for chosen in candidate.techniques)
+
+
+def used_columns(bench: Bench, candidate: Candidate, fit: Fit, position: int) -> list[str] | None:
+    """The names of the columns that a fit uses at one strength of its path.
+
+    None where nothing can leave columns out, so that which ones are used says nothing.
+    """
+    if fit.selected is None or not leaves_out(bench, candidate):
+        return None
+    return [bench.table.columns[j].name for j in np.flatnonzero(fit.selected[position])]
+
+
+def _read(bench: Bench, trial: Trial, fits: Sequence[Fit]) -> dict[str, Any]:
+    """What the folds' coefficients tell; empty where they are not those of linear models."""
+    selected = [fit.selected.sum(axis=1) for fit in fits if fit.selected is not None]
+    freedom = [fit.freedom[trial.best] for fit in fits if fit.freedom is not None]
+    if len(selected) < len(fits) or len(freedom) < len(fits):
+        return {}
+    used = [used_columns(bench, trial.candidate, fit, trial.best) or () for fit in fits]
+    counts = Counter(name for names in used for name in names)
+    return {
+        "sparsity": np.mean(selected, axis=0),
+        "freedom": float(np.mean(freedom)),
+        "stability": {name: count / len(fits) for name, count in counts.items()},
+    }
 
 
 def featureless(table: Dataset, train: Rows, n: int) -> Floats:

@@ -11,141 +11,19 @@ Each family has a flat box of its own, which is what the tuner sees:
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Any
 
+from autoreg.candidate import ARCHITECTURE, Candidate, candidate
 from autoreg.errors import SpaceError
-from autoreg.spec import FamilySpec, IncumbentSpec, SpaceSpec
+from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
 from autoreg.techniques import technique
-from autoreg.techniques.base import Dial, Range, Technique, Value
+from autoreg.techniques.base import Dial, Technique, Value
+
+__all__ = ["ARCHITECTURE", "Candidate", "Offer", "Space", "candidate"]
 
 OFF_BELOW = 0.4
-FAMILY_RANK = {"linear": 0, "network": 10}
-ARCHITECTURE: tuple[Range, ...] = (
-    Range("width", 8, 512, 64, log=True, integer=True, structural=True, about="hidden units"),
-    Range("depth", 1, 4, 2, integer=True, structural=True, about="hidden layers"),
-    Range("learning_rate", 1e-4, 1e-1, 3e-3, log=True, about="of AdamW"),
-)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A full setting: family, active techniques, architecture.
-
-    A linear candidate whose path strength is open stands for the whole path; :meth:`at` closes
-    it. Network candidates have no path.
-
-    >>> candidate = Candidate("linear", (technique("lasso")(),))
-    >>> candidate.path.name, candidate.at(0.5).key
-    ('strength', '{"family":"linear","techniques":{"lasso":{"strength":0.5}}}')
-    """
-
-    family: str
-    techniques: tuple[Technique, ...]
-    architecture: tuple[tuple[str, float | int], ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The technique set: sorted keys joined by ``+``."""
-        return "+".join(sorted(chosen.key for chosen in self.techniques)) or "none"
-
-    @property
-    def technique_set(self) -> tuple[str, str]:
-        """Family and label: what two candidates share that differ in strengths only."""
-        return self.family, self.label
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing regularizes this candidate."""
-        return self.label == "none"
-
-    @property
-    def path(self) -> Range | None:
-        """The open strength dial that a solver walks, if there is one."""
-        for chosen in self.techniques:
-            for dial in chosen.dials:
-                if isinstance(dial, Range) and dial.path and dial.name not in chosen.values:
-                    return dial
-        return None
-
-    def at(self, strength: float) -> Candidate:
-        """The candidate at one strength of its path."""
-        dial = self.path
-        if dial is None:
-            return self
-        closed = tuple(
-            type(chosen)(**{dial.name: strength}, **chosen.values)
-            if any(own == dial for own in chosen.dials)
-            else chosen
-            for chosen in self.techniques
-        )
-        return Candidate(self.family, closed, self.architecture)
-
-    @property
-    def strengths(self) -> dict[str, float]:
-        """How strong each technique's first dial is set, in [0, 1]."""
-        return {
-            chosen.key: lead.strength(chosen.values[lead.name])
-            for chosen in self.techniques
-            for lead in chosen.dials[:1]
-            if lead.name in chosen.values
-        }
-
-    @property
-    def lead_strength(self) -> float:
-        """The strength, in [0, 1], of the technique that leads the set; 0 for ``none``."""
-        order = sorted(self.techniques, key=lambda chosen: (chosen.on_by_default, chosen.key))
-        strengths = self.strengths
-        return next((strengths[t.key] for t in order if t.key in strengths), 0.0)
-
-    @property
-    def rank(self) -> int:
-        """How complicated the candidate is: family rank plus the ranks of its techniques."""
-        return FAMILY_RANK[self.family] + sum(chosen.rank for chosen in self.techniques)
-
-    def to_data(self) -> dict[str, Any]:
-        """The candidate as plain data."""
-        data: dict[str, Any] = {
-            "family": self.family,
-            "techniques": {t.key: t.values for t in self.techniques if t.key != "none"},
-        }
-        return data | ({"architecture": dict(self.architecture)} if self.architecture else {})
-
-    @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Candidate:
-        """The inverse of :meth:`to_data`."""
-        chosen = {key: technique(key)(**dials) for key, dials in data["techniques"].items()}
-        return candidate(data["family"], chosen.values(), data.get("architecture", {}))
-
-    @cached_property
-    def key(self) -> str:
-        """One text per candidate, equal exactly for equal candidates; seeds are made from it."""
-        return json.dumps(self.to_data(), separators=(",", ":"), sort_keys=True)
-
-    def describe(self) -> str:
-        """The candidate in words, for people."""
-        parts = [
-            f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
-            if t.values
-            else t.key
-            for t in self.techniques
-        ]
-        shape = ", ".join(f"{name} {_short(value)}" for name, value in self.architecture)
-        return " + ".join(parts) + (f" [{shape}]" if shape else "")
-
-
-def candidate(
-    family: str, techniques: Iterable[Technique], architecture: Mapping[str, float | int]
-) -> Candidate:
-    """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
-    chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]
-    ordered = tuple((d.name, architecture[d.name]) for d in ARCHITECTURE if d.name in architecture)
-    return Candidate(family, tuple(chosen), ordered)
 
 
 @dataclass(frozen=True)
@@ -189,24 +67,28 @@ class Space:
     architecture: tuple[Dial, ...]
     incumbent: tuple[str, str]
     path_points: int
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, spec: SpaceSpec, task: str) -> Space:
+    def build(
+        cls, spec: SpaceSpec, task: str, linear: LinearSpec | None = None, grouped: bool = True
+    ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
-        Techniques that do not apply to the task are left out and named in ``left_out``.
+        Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
+        feature groups where none is ``grouped``, are left out; ``left_out`` says why.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place = f"search space {spec.space}"
         families: dict[str, tuple[Offer, ...]] = {}
-        left_out: list[str] = []
+        left_out: dict[str, str] = {}
         for family, part in spec.families.items():
             offers = [_offer(place, family, key, dials) for key, dials in part.techniques.items()]
             if all(offer.kind.key != "none" for offer in offers):
                 offers.insert(0, Offer(technique("none"), ()))
-            left_out += [one.kind.key for one in offers if task not in one.kind.tasks]
-            families[family] = tuple(one for one in offers if task in one.kind.tasks)
+            reasons = {one: _unfit(one, task, linear or LinearSpec(), grouped) for one in offers}
+            left_out |= {one.kind.key: why for one, why in reasons.items() if why}
+            families[family] = tuple(one for one, why in reasons.items() if not why)
         if sum(part.share for part in spec.families.values()) > 1:
             raise SpaceError(f"{place}: the families' shares add up to more than 1")
         return cls(
@@ -216,7 +98,7 @@ class Space:
             _architecture(place, spec.families.get("network")),
             _incumbent(place, spec.incumbent, families),
             spec.path_points,
-            tuple(left_out),
+            left_out,
         )
 
     # ---- the box ------------------------------------------------------------------------------
@@ -313,7 +195,23 @@ class Space:
         offer = next(o for o in offers if any(o.kind.key == t.key for t in one.techniques))
         narrowed = next(own for own in offer.dials if own.name == dial.name)
         last = self.path_points - 1
-        return tuple(float(narrowed.at(step / last)) for step in range(self.path_points))
+        path = [float(narrowed.at(step / last)) for step in range(self.path_points)]
+        return tuple(sorted(set(path), key=dial.strength))
+
+
+def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool) -> str:
+    """Why a technique cannot be part of a study, in words; empty where it can."""
+    kind = offer.kind
+    if task not in kind.tasks:
+        return f"not for {task} targets"
+    seams = kind.seams()
+    if seams & {"prior", "components"} and not linear.is_free:
+        return "it knows no constraints"
+    if "prior" in seams and linear.loss != "squared":
+        return "its evidence is that of squared error"
+    if not grouped and "penalty" in seams and offer.default().penalty().group > 0:
+        return "no feature group has more than one input"
+    return ""
 
 
 def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:
@@ -325,11 +223,11 @@ def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:
 
 
 def _spread(offer: Offer) -> list[Technique]:
-    """The default, and with one continuous dial beside the path a low and a high one, too."""
-    sampled = offer.sampled
-    if len(sampled) != 1:
+    """The default; where penalties are mixed, a low and a high share of L1, too."""
+    mix = [dial for dial in offer.sampled if dial.name == "mix"]
+    if not mix:
         return [offer.default()]
-    return [offer.default(**{sampled[0].name: sampled[0].at(u)}) for u in (0.1, 0.5, 0.9)]
+    return [offer.default(mix=mix[0].at(u)) for u in (0.1, 0.5, 0.9)]
 
 
 def _offer(
@@ -382,9 +280,3 @@ def _incumbent(
     if spec.family == "linear" and len(wanted) > 1:
         raise SpaceError(f"{name}: a linear model carries one technique; name one of them")
     return spec.family, "+".join(wanted) or "none"
-
-
-def _short(value: Value) -> str:
-    if isinstance(value, str) or math.isinf(value):
-        return str(value)
-    return f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Study and search-space files: strict YAML in, frozen models out; and seeds made from names.
+"""Study and search-space files: documents in, frozen models out; and seeds made from names.
 
 Input is checked in two steps. This room checks the shape: unknown keys, types, bounds, each
 with file and line and a "did you mean". The meaning (does the technique exist, does the range
@@ -10,22 +10,31 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from autoreg.errors import SpecError
+from autoreg.strictyaml import Where, parse
 
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
 MAPPING, LIST = "a mapping of `key: value` lines", "a list such as [a, b]"
 SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": LIST, "list_type": LIST}
-BRANCHES = {"str", "int", "float", "SpaceSpec"}  # how pydantic names the parts of a union
-Where = tuple[str | int, ...]
+# How pydantic names the parts of a union.
+BRANCHES = {
+    "str",
+    "int",
+    "float",
+    "SpaceSpec",
+    "constrained-str",
+    "dict[str,tuple[str, ...]]",
+    "tuple[str, ...]",
+    "literal['all']",
+}
+NAMES = {"str", "constrained-str", "literal['all']"}  # of them, those that are one text
 
 
 def seed_for(*names: str | int) -> int:
@@ -50,6 +59,8 @@ _M = TypeVar("_M", bound=Frozen)
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dials = dict[str, list[Whole | Number | str]]
+Members = Annotated[tuple[str, ...], Field(min_length=1)]
+Separator = Annotated[str, Field(min_length=1)]
 
 
 class DataSpec(Frozen):
@@ -59,14 +70,19 @@ class DataSpec(Frozen):
         None, description="a bundled data set (breast_cancer, ...), or a CSV or Parquet file"
     )
     target: str | None = Field(None, description="the column to predict (files and tables)")
-    task: Literal["regression", "binary", "multiclass"] | None = Field(
-        None, description="inferred from the target if left out"
+    task: Literal["regression", "count", "binary", "multiclass"] | None = Field(
+        None, description="inferred from the target if left out; count never is"
     )
     group: str | None = Field(None, description="rows of one group are never split apart")
     time: str | None = Field(None, description="train on the past, judge on the future")
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
+    feature_groups: dict[str, Members] | Separator | None = Field(
+        None,
+        description="columns that belong together: group -> column names or globs such as gene1_*; "
+        "or a separator such as _, and columns that agree before the last one form a group",
+    )
 
 
 class FoldsSpec(Frozen):
@@ -110,7 +126,7 @@ class LinearSpec(Frozen):
         "squared", description="of regression: huber bounds the pull of outliers in the target"
     )
     non_negative: tuple[str, ...] | Literal["all"] = Field(
-        (), description="numeric columns whose coefficients must not be negative; or all"
+        (), description="numeric columns whose coefficients must not be negative; or all of them"
     )
     unpenalized: tuple[str, ...] = Field((), description="columns that no penalty touches")
     at_most: Whole | None = Field(None, ge=1, description="the most columns that may be used")
@@ -212,14 +228,14 @@ def read_study(name_or_path: str | Path) -> StudySpec:
     'breast_cancer'
     """
     path = _find(name_or_path, "studies")
-    spec = _build(StudySpec, *_parse(path), path)
+    spec = _build(StudySpec, *parse(path), path)
     return resolved(spec, path.parent)
 
 
 def read_space(name_or_path: str | Path, beside: Path | None = None) -> SpaceSpec:
     """A search space by shipped name or from a file (looked up beside the study, too)."""
     path = _find(name_or_path, "search_spaces", beside)
-    return _build(SpaceSpec, *_parse(path), path)
+    return _build(SpaceSpec, *parse(path), path)
 
 
 def study_from(document: dict[str, Any]) -> StudySpec:
@@ -292,78 +308,7 @@ def _find(
     )
 
 
-# ---- strict YAML -----------------------------------------------------------------------------
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 in the points where PyYAML's 1.1 bites: only true/false are booleans, 1e-3 is
-    a number, dates, 1:30 and 017 are text, a repeated key is an error. Tags are refused."""
-
-    def fetch_tag(self) -> None:
-        problem = "tags such as !!int are not supported; write the value alone"
-        raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$|^[-+]?\.(?:inf|nan)$"),
-    list("-+0123456789."),
-)
-
-
-def _parse(path: Path) -> tuple[dict[str, Any], dict[Where, int]]:
-    """The document and the line of every key in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if not isinstance(node, yaml.MappingNode):
-                raise SpecError(f"{path}: the file must be a mapping of `key: value` lines")
-            lines: dict[Where, int] = {}
-            _walk(node, (), lines, path)
-            return loader.construct_document(node), lines
-        finally:
-            loader.dispose()
-    except OSError as error:
-        raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: is not UTF-8 text; save it as UTF-8") from error
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise SpecError(f"{path}:{line}: a control character stands here; delete it") from error
-    except RecursionError as error:
-        raise SpecError(f"{path}: is nested too deeply, or an alias contains itself") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(f"{path}:{line}: not valid YAML: {error.problem}") from error
-
-
-def _walk(node: yaml.Node, where: Where, lines: dict[Where, int], path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*where, str(key.value))
-            if place in lines:
-                raise SpecError(
-                    f"{path}:{key.start_mark.line + 1}: {key.value} is given twice "
-                    f"(first in line {lines[place]}); keep one"
-                )
-            lines[place] = key.start_mark.line + 1
-            _walk(value, place, lines, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for position, item in enumerate(node.value):
-            lines[(*where, position)] = item.start_mark.line + 1
-            _walk(item, (*where, position), lines, path)
+# ---- mistakes in words ------------------------------------------------------------------------
 
 
 def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path | None) -> _M:
@@ -377,7 +322,8 @@ def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path |
 
 def _about_a_name(item: Any) -> bool:
     """Whether it says only that a part given in place, such as a space, is no name."""
-    return item["loc"][-1:] == ("str",) and isinstance(item["input"], dict)
+    branch = item["loc"][-1] in NAMES and item["type"] in {"string_type", "literal_error"}
+    return branch and isinstance(item["input"], dict | list | tuple)
 
 
 def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[Frozen]) -> str:
@@ -399,6 +345,8 @@ def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[
 
 def _keys_at(model: type[Frozen], where: Where) -> list[str]:
     """The known keys of the part of a file that a place names."""
+    if model is StudySpec and where == ("linear",):  # elsewhere a family of a space
+        return list(LinearSpec.model_fields)
     parts: dict[str | int, type[Frozen]] = {
         "data": DataSpec,
         "folds": FoldsSpec,

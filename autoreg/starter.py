@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoreg.data import load
+from autoreg.data.dataset import Dataset
 from autoreg.data.table import describe
 from autoreg.spec import DataSpec, json_schema
 
@@ -63,7 +64,8 @@ def starter_study(
     Raises DataError where the table cannot answer a question about that target.
     """
     roles = {"group": group, "time": time}
-    facts = describe(load(DataSpec(source=str(data), target=target, group=group, time=time)))
+    table = load(DataSpec(source=str(data), target=target, group=group, time=time))
+    facts = describe(table)
     study = name or re.sub(r"[^A-Za-z0-9_-]+", "_", data.name.split(".")[0]).strip("_") or "study"
     path = Path(f"{study}.yaml")
     text = TEMPLATE.format(
@@ -74,7 +76,7 @@ def starter_study(
         target=target,
         target_yaml=_quoted(target),
         roles=_roles(roles),
-        task_line=f"  task: {facts['task']}".ljust(33) + "# inferred; change it if it is wrong",
+        task_line=f"  task: {facts['task']}".ljust(33) + f"# inferred; {_other_task(table)}",
         held_out="none" if facts["rows"] < TINY else 0.2,
         missing=facts["missing_cells"],
         classes=f" of {len(facts['classes'])} classes" if facts["classes"] else "",
@@ -90,6 +92,16 @@ def write_schema(folder: Path) -> None:
         path.write_text(json.dumps(json_schema("study"), indent=1), encoding="utf-8")
 
 
+def _other_task(table: Dataset) -> str:
+    """When the task is another one; counts are never inferred, so they are offered."""
+    labels = table.classes or table.y.tolist()
+    numbers = [one for one in labels if isinstance(one, int | float) and not isinstance(one, bool)]
+    whole = all(one >= 0 and float(one).is_integer() for one in numbers)
+    if whole and len(numbers) == len(labels) > 2:
+        return "count, if it is a number of events"
+    return "change it if it is wrong"
+
+
 def _roles(declared: dict[str, Any]) -> str:
     """The declared roles, and the others as comments that teach."""
     words = {
@@ -102,7 +114,8 @@ def _roles(declared: dict[str, Any]) -> str:
         else f"  # {role}: COLUMN".ljust(33) + f"# {meaning}"
         for role, meaning in words.items()
     ]
-    return "\n".join([*lines, "  # drop: [COLUMN, ...]", ""])
+    groups = "  # feature_groups: _".ljust(33) + "# columns that agree before it are a group"
+    return "\n".join([*lines, "  # drop: [COLUMN, ...]", groups, ""])
 
 
 def _quoted(text: str) -> str:

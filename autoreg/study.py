@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
+from autoreg.coefficients import coefficient_path, final_jobs
 from autoreg.data import load
+from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
-from autoreg.engines.base import Failure, Fit
+from autoreg.engines.base import Failure, Fit, Outcome
 from autoreg.errors import DataError, NoValidTrialError
 from autoreg.findings import Findings
 from autoreg.folds import FINAL, Fold, plan
 from autoreg.home import home_folder, set_aside
 from autoreg.judge import (
-    final_job,
     judge_held_out,
     judgement,
     outer_work,
@@ -43,7 +44,7 @@ from autoreg.report import write_report
 from autoreg.result import StudyResult
 from autoreg.sealed import Openings, Sealed, seal
 from autoreg.search import Bench, run_searches
-from autoreg.select import Selection, select
+from autoreg.select import Contender, Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 from autoreg.tracking import Tracker, open_tracker
@@ -100,10 +101,11 @@ def prepare(
     """
     spec = _read(study)
     table = load(spec.data, data)
+    assert isinstance(spec.space, SpaceSpec)
+    check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed)
-    assert isinstance(spec.space, SpaceSpec)
-    space = Space.build(spec.space, table.task)
+    space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
     metrics = _metrics(spec.metrics, development, folds.outer)
     engine = engine_for(space.design(), table.task)
     cores = workers or len(os.sched_getaffinity(0))
@@ -171,9 +173,12 @@ def _conducted(
     trials = _searched(ready, ledger, tracker, listener)
     selections = {name: _select(ready, trials[name]) for name in bench.searches}
     judgements = _judged(ready, ledger, selections, listener)
-    model = _final_model(ready, selections[FINAL])
+    refits = _refits(ready, selections[FINAL])
+    model = _final_model(ready, selections[FINAL], refits[0])
     held_out = _opened(ready, model, selections[FINAL], openings, reopen)
-    inner = _inner_scores(trials, selections)
+    inner = _trial(trials, selections[FINAL].best).scores
+    judged = verdict(bench, selections, judgements, inner, held_out)
+    chosen = selections[FINAL].chosen
     findings = Findings(
         ready.spec,
         bench.space,
@@ -181,10 +186,11 @@ def _conducted(
         ready.splits,
         tuple(trial for name in bench.searches for trial in trials[name]),
         selections,
-        verdict(bench, selections, judgements, inner, held_out),
+        judged,
         time.monotonic() - started,
         _versions(),
         _early_end(ready, trials, ledger),
+        coefficient_path(bench, chosen, refits, _trial(trials, chosen), judged.folds),
     )
     return findings, model
 
@@ -300,12 +306,15 @@ def _judged(
     return known
 
 
-def _final_model(ready: Prepared, selection: Selection) -> Model:
-    """The selected candidate, refitted on all development rows."""
+def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
+    """The selected candidate, refitted on all development rows; and along its path."""
+    bench = ready.bench
+    jobs = final_jobs(bench, selection.chosen)
+    return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)
+
+
+def _final_model(ready: Prepared, selection: Selection, outcome: Outcome) -> Model:
     table = ready.bench.table
-    (outcome,) = ready.bench.engine.run(
-        [final_job(ready.bench, selection.chosen)], table, cells=ready.bench.plan.cells
-    )
     if isinstance(outcome, Failure):
         raise NoValidTrialError(
             f"the final refit of {selection.chosen.candidate.describe()} on all development "
@@ -339,18 +348,16 @@ def _opened(
     return judge_held_out(ready.bench, predicted, opening.rows, opening.kind)
 
 
-def _inner_scores(
-    trials: Mapping[str, Sequence[Trial]], selections: Mapping[str, Selection]
-) -> Mapping[str, float]:
-    best = selections[FINAL].best.trial
-    return next(trial.scores for trial in trials[FINAL] if trial.number == best)
+def _trial(trials: Mapping[str, Sequence[Trial]], contender: Contender) -> Trial:
+    """The trial of the final search that a contender comes from."""
+    return next(trial for trial in trials[FINAL] if trial.number == contender.trial)
 
 
 def _early_end(
     ready: Prepared, trials: Mapping[str, Sequence[Trial]], ledger: Ledger
 ) -> tuple[str, ...]:
     left_out = ready.bench.space.left_out
-    remarks = [f"{key} was left out: not for {ready.facts['task']}" for key in left_out]
+    remarks = [f"{key} was left out: {why}" for key, why in left_out.items()]
     if ledger.of("stop"):
         remarks.append(f"the time budget of {ready.spec.minutes:g} minutes ended the search")
     elif any(len(one) < ready.spec.trials for one in trials.values()):

@@ -20,8 +20,13 @@ class Trial:
     ``losses`` and ``train_losses`` are (S, F): strengths of the path (S = 1 where there is no
     path) by inner folds; ``weights`` (F,) are the folds' sums of row weights. ``scores`` are
     metrics by name at the best strength. ``steps`` are the folds' best optimizer steps.
-    ``baseline`` is the featureless model's mean validation loss. ``failure`` is the reason why
-    the trial is not eligible, or None.
+    ``baseline`` is the featureless model's mean validation loss. Linear models tell the
+    ``sparsity`` (S,), the number of columns that they use at each strength, and the effective
+    degrees of ``freedom`` at the best one (along the whole path they would take longer to count
+    than to fit), both means over the folds; ``stability`` is the share of the folds that use a
+    column at the best strength, by its name, where the technique can leave columns out and some
+    fold uses it; they are empty, or None, otherwise. ``failure`` is the reason why the trial is
+    not eligible, or None.
     """
 
     search: str
@@ -39,6 +44,9 @@ class Trial:
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
     failure: str | None = None
+    sparsity: Floats = field(default_factory=lambda: np.empty(0))
+    freedom: float | None = None
+    stability: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def means(self) -> Floats:
@@ -66,6 +74,11 @@ class Trial:
     def told(self) -> float:
         """The value that the tuner learns from: a failed trial counts like the baseline."""
         return self.baseline if self.failure else self.loss
+
+    @property
+    def n_columns(self) -> float | None:
+        """The mean number of columns used at the best strength; None where nobody counts them."""
+        return float(self.sparsity[self.best]) if len(self.sparsity) else None
 
     @property
     def best_candidate(self) -> Candidate:
@@ -97,6 +110,8 @@ class Trial:
             "train_loss": self.train_loss,
             "gap": self.loss - self.train_loss,
             **self.scores,
+            "n_columns": self.n_columns,
+            "freedom": self.freedom,
             "fit_seconds": self.seconds,
             "flags": ", ".join(self.flags),
             "failure": self.failure,
@@ -118,6 +133,9 @@ class Trial:
             "steps": list(self.steps),
             "curve": {name: list(values) for name, values in self.curve.items()},
             "flags": list(self.flags),
+            "sparsity": self.sparsity.tolist(),
+            "freedom": self.freedom,
+            "stability": dict(self.stability),
             "seconds": round(self.seconds, 4),
             "failure": self.failure,
         }
@@ -126,8 +144,8 @@ class Trial:
     def from_data(cls, data: Mapping[str, Any]) -> Trial:
         """The inverse of :meth:`to_data`."""
         arrays = {
-            name: np.array(data[name], dtype=np.float64)
-            for name in ("losses", "weights", "train_losses")
+            name: np.array(data.get(name, ()), dtype=np.float64)
+            for name in ("losses", "weights", "train_losses", "sparsity")
         }
         return cls(
             search=data["search"],
@@ -142,6 +160,8 @@ class Trial:
             flags=tuple(data["flags"]),
             seconds=data["seconds"],
             failure=data["failure"],
+            freedom=data.get("freedom"),
+            stability=data.get("stability", {}),
             **arrays,
         )
 

@@ -18,6 +18,7 @@ class Judgement:
 
     ``parts`` are the numerators and denominators of the metrics, ``baseline_parts`` those of
     the featureless model. A failed refit is scored as the featureless model and flagged.
+    ``used`` names the columns that the refit uses; None where it could leave none out.
     """
 
     fold: str
@@ -27,6 +28,7 @@ class Judgement:
     parts: Parts
     baseline_parts: Parts
     flags: tuple[str, ...] = ()
+    used: tuple[str, ...] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """The judgement as plain data."""
@@ -43,12 +45,16 @@ class Judgement:
             _pairs(data["parts"]),
             _pairs(data["baseline_parts"]),
             tuple(data["flags"]),
+            None if data.get("used") is None else tuple(data["used"]),
         )
 
 
 @dataclass(frozen=True)
 class FoldVerdict:
-    """One outer fold: what its search chose and how that did on the fold's rows."""
+    """One outer fold: what its search chose and how that did on the fold's rows.
+
+    ``used`` names the columns that the choice uses; None where it could leave none out.
+    """
 
     fold: str
     chosen: Candidate
@@ -58,6 +64,7 @@ class FoldVerdict:
     baseline_loss: float
     rows: int
     flags: tuple[str, ...] = ()
+    used: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from autoreg.coefficients import CoefficientPath
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
 from autoreg.select import select
@@ -71,7 +72,7 @@ def sample(
         versions={"autoreg": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "optuna": "5.0.0"},
         remarks=("2 pairs of rows are equal in all columns.",),
     )
-    return replace(found, **changes)
+    return replace(found, **{"coefficients": _coefficients(found, task)} | changes)
 
 
 def _spec(task, networks, held_out, seed):
@@ -158,8 +159,20 @@ def _trial(search, number, one, origin, space, task, winner, draws, failed):
         curve=_learning(best, FEATURELESS[task] * _unit(task), draws) if is_network else {},
         flags=("separable",) if one.label == "none" and not is_network else (),
         seconds=float(draws.uniform(0.05, 1.6)),
+        **({} if is_network else _read(one, len(means), int(losses.mean(axis=1).argmin()), task)),
         **common,
     )
+
+
+def _read(one, strengths, best, task):
+    """What folds tell of their coefficients: fewer columns and less freedom the stronger."""
+    p = len(_names(task))
+    weak = np.linspace(1, 0, strengths) if strengths > 1 else np.ones(1)
+    zeroes = any(t.penalty().zeroes for t in one.techniques)
+    used = np.ceil(p * weak) if zeroes else np.full(strengths, float(p))
+    kept = _names(task)[: int(used[best])] if zeroes else ()
+    shares = {name: 1.0 - 0.2 * (k % 4) for k, name in enumerate(kept)}
+    return {"sparsity": used, "freedom": float(p * weak[best] ** 1.5), "stability": shares}
 
 
 def _curves(one, strengths, task, winner, draws):
@@ -302,6 +315,40 @@ def _held_out(loss, name, base, task):
     return HeldOut(114, "first", _scores(loss, task)[name], loss, base)
 
 
+# ---- coefficients ------------------------------------------------------------------------------
+
+
+def _names(task):
+    return tuple(f"measure {k}" for k in range(30 if task == "binary" else 10))
+
+
+def _coefficients(found, task):
+    """Soft-thresholded coefficients along the path of a linear choice."""
+    chosen = found.final.chosen
+    if chosen.candidate.family != "linear":
+        return None
+    trial = next(t for t in found.trials if (t.search, t.number) == (FINAL, chosen.trial))
+    names, strengths = _names(task), trial.strengths or (1.0,)
+    full = np.linspace(2, -1.5, len(names))
+    shrink = 2.2 * np.linspace(0, 1, len(strengths))[:, None]
+    standardized = np.sign(full) * np.maximum(np.abs(full) - shrink, 0)
+    scales = np.geomspace(1e-2, 1e3, len(names))
+    return CoefficientPath(
+        names=names,
+        groups=names,
+        strengths=trial.strengths,
+        coefficients=(standardized / scales)[:, :, None],
+        intercepts=np.full((len(strengths), 1), -7.25),
+        chosen=trial.best,
+        outputs=("benign",) if task == "binary" else ("target",),
+        scales=scales,
+        freedom=trial.freedom,
+        inner=trial.stability or None,
+        outer={names[0]: 1.0, names[1]: 0.6},
+        outer_folds=5,
+    )
+
+
 # ---- facts -----------------------------------------------------------------------------------
 
 
@@ -315,6 +362,7 @@ def _data(task):
         "columns": 30 if binary else 10,
         "numeric": 30 if binary else 10,
         "categorical": 0,
+        "feature_groups": 0,
         "missing_cells": 0,
         "task": task,
         "target": "target",

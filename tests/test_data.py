@@ -10,10 +10,12 @@ import pytest
 from sklearn import datasets
 
 from autoreg.data import bundled, describe, encode, files, load
+from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Column
+from autoreg.data.groups import grouped
 from autoreg.data.table import Table, moments
-from autoreg.errors import DataError
-from autoreg.spec import DataSpec
+from autoreg.errors import DataError, SpecError
+from autoreg.spec import DataSpec, LinearSpec, read_space
 
 CSV = """\
 age,city,smoker,dose,outcome
@@ -180,6 +182,11 @@ def test_the_task_is_inferred(target, task, classes):
     ("target", "task", "message"),
     [
         (["no", "yes"] * 12, "regression", r"row 1: task regression needs a numeric target, not"),
+        (["no", "yes"] * 12, "count", r"row 1: task count needs a numeric target, not 'no'"),
+        (cells_of(-2), "count", r"'y', row 3: -2 is no count, .*\(1 such .*task to regression"),
+        (cells_of(2.5), "count", r"column 'y', row 3: 2.5 is no count, which is 0, 1, 2"),
+        (cells_of(np.nan), "count", r"column 'y', row 3: the target is missing"),
+        (cells_of(np.inf), "count", r"column 'y', row 3: inf is infinite"),
         (np.arange(24) % 3, "binary", "binary needs two values, the target 'y' has 3"),
         (np.arange(24) % 2, "multiclass", "two values; set data: task to binary"),
         (np.arange(24) / 7, "multiclass", "24 classes in 24 rows.*task to regression"),
@@ -199,6 +206,18 @@ def test_a_declared_task_is_taken():
     assert load(DataSpec(target="b", task="multiclass"), frame()).task == "multiclass"
     text = load(DataSpec(target="y", task="regression"), frame(y=[f"{k}.5" for k in range(24)]))
     assert text.y.tolist() == [k + 0.5 for k in range(24)]
+
+
+@pytest.mark.parametrize("values", [np.arange(24) % 3, [f"{k}" for k in range(24)], cells_of(0.0)])
+def test_counts_are_read_where_they_are_asked_for(values):
+    data = load(DataSpec(target="y", task="count"), frame(y=values))
+    assert (data.task, data.classes, data.y.dtype) == ("count", (), np.float64)
+    assert data.y.tolist() == [float(one) for one in values]
+
+
+@pytest.mark.parametrize("values", [np.arange(24) % 3, np.arange(24), cells_of(0.0)])
+def test_counts_are_never_inferred(values):
+    assert load(DataSpec(target="y"), frame(y=values)).task in ("regression", "multiclass")
 
 
 # ---- roles -----------------------------------------------------------------------------------
@@ -465,6 +484,114 @@ def test_levels_keep_their_zeros_in_files_to_predict(tmp_path):
     assert encode(files.read_table(new), data.columns)[:, 0].tolist() == [-1, -1]
 
 
+# ---- feature groups --------------------------------------------------------------------------
+
+GENES = ("gene1_a", "gene1_b", "gene2_a", "gene2_b_x", "gene2_b_y", "age")
+
+
+def groups_of(wanted, names=GENES, **spec):
+    table = frame(**{name: np.arange(24.0) for name in names}).drop(columns=["a", "b"])
+    data = load(DataSpec(target="y", feature_groups=wanted, **spec), table)
+    assert [column.name for column in data.columns] == [
+        name for name in names if name not in spec.values()
+    ]
+    return [column.group for column in data.columns], describe(data)["feature_groups"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "groups"),
+    [
+        (None, ["", "", "", "", "", ""]),
+        ("_", ["gene1", "gene1", "", "gene2_b", "gene2_b", ""]),
+        ({"g": ["gene1_*"]}, ["g", "g", "", "", "", ""]),
+        ({"g": ["gene1_a", "gene1_*"], "h": ["age"]}, ["g", "g", "", "", "", "h"]),
+        ({"g": ["*_a"], "h": ["gene?_b*"]}, ["g", "h", "g", "h", "h", ""]),
+    ],
+)
+def test_groups_are_listed_or_read_off_the_names(wanted, groups):
+    assert groups_of(wanted) == (groups, len(set(groups) - {""}))
+
+
+def test_a_name_goes_before_the_glob_that_it_would_be():
+    names = ("x[1]", "x1", "x2")
+    assert groups_of({"g": ["x[1]"]}, names)[0] == ["g", "", ""]
+    assert groups_of({"g": ["x[12]"]}, names)[0] == ["", "g", "g"]
+    assert groups_of({"g": ["X*", "x1"]}, ("X1", "x1", "x2"))[0] == ["g", "g", ""]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"g": ["gene1_c"]}, "no feature column 'gene1_c' .*groups: g.; did you mean 'gene1_.'"),
+        ({"g": ["gne1_*"]}, "no feature column matches 'gne1_.' .*did you mean 'gene1_.'"),
+        ({"g": ["zzz"]}, "no feature column 'zzz' .*the features are gene1_a, .*, age"),
+        ({"g": ["y"]}, "no feature column 'y'"),
+        ({"g": ["gene1_*"], "h": ["*_a"]}, "column 'gene1_a' is in the feature groups 'g' and 'h'"),
+        ("-", "no two feature columns agree before the last '-'"),
+        ("gene", "no two feature columns agree before the last 'gene'"),
+    ],
+)
+def test_groups_that_cannot_be_meant_are_refused(wanted, message):
+    with pytest.raises(DataError, match=message):
+        groups_of(wanted)
+
+
+def test_groups_hold_features_only():
+    with pytest.raises(DataError, match="no feature column 'age'"):
+        groups_of({"g": ["age"]}, weight="age")
+
+
+def test_groups_change_the_digest_and_a_table_without_keeps_its_own():
+    columns = (Column("a_1", "numeric"), Column("a_2", "categorical", ("u",)))
+    assert repr(columns[0]) == "Column(name='a_1', kind='numeric', levels=())"
+    assert repr(grouped(columns, "_", "here")) != repr(columns)
+    assert grouped(columns, None, "here") == columns
+
+
+# ---- constraints of linear models ------------------------------------------------------------
+
+
+def check_constraints(space="linear", target="y", columns=(), **linear):
+    table = frame(city=["Rome", "Oslo"] * 12, rich=[True, False] * 12)
+    if columns:
+        table = table[[*columns, "y"]]
+    check_linear(LinearSpec(**linear), read_space(space), load(DataSpec(target=target), table))
+
+
+def test_constraints_that_can_hold_are_accepted():
+    for linear in (
+        {},
+        {"loss": "huber"},
+        {"non_negative": "all"},
+        {"non_negative": ("a",), "unpenalized": ("city", "a"), "at_most": 2},
+        {"at_most": 4},
+    ):
+        check_constraints(**linear)
+    check_constraints("linear_and_network", at_most=1)
+    check_constraints("network")
+    assert LinearSpec().is_free
+
+
+@pytest.mark.parametrize(
+    ("linear", "kind", "message"),
+    [
+        ({"unpenalized": ("ctiy",)}, DataError, "unpenalized.; did you mean 'city'"),
+        ({"non_negative": ("zzz",)}, DataError, "non_negative.; the features are a,"),
+        ({"unpenalized": ("y",)}, DataError, "no feature column 'y'"),
+        ({"non_negative": ("a", "city")}, DataError, "'city' is categorical, .*take it out"),
+        ({"at_most": 5}, DataError, "at_most is 5, and the table has 4 feature"),
+        ({"at_most": 1, "unpenalized": ("a", "b")}, SpecError, "2 columns .* at_most is 1"),
+        ({"loss": "huber", "target": "rich"}, SpecError, "huber is for regression, .* is binary"),
+        ({"loss": "huber", "space": "network"}, SpecError, "network has no linear family"),
+        ({"at_most": 2, "space": "network"}, SpecError, "network has no linear family"),
+        ({"non_negative": "all", "columns": ("city",)}, DataError, "no column is numeric"),
+    ],
+)
+def test_constraints_that_cannot_hold_are_refused(linear, kind, message):
+    with pytest.raises(kind, match=message):
+        check_constraints(**linear)
+
+
 # ---- facts -----------------------------------------------------------------------------------
 
 
@@ -480,6 +607,7 @@ def test_the_facts_are_plain():
         "columns": 2,
         "numeric": 1,
         "categorical": 1,
+        "feature_groups": 0,
         "missing_cells": 8,
         "task": "binary",
         "target": "y",
@@ -497,8 +625,9 @@ def test_the_digest_tells_every_cell_and_role():
         replace(data, y=1 - data.y),
         replace(data, group=np.zeros(150, np.int64)),
         replace(data, columns=data.columns[::-1]),
+        replace(data, columns=(replace(data.columns[0], group="petal"), *data.columns[1:])),
     ]
-    assert len({data.digest, *(other.digest for other in others)}) == 5
+    assert len({data.digest, *(other.digest for other in others)}) == 6
     assert data.digest == load(DataSpec(source="iris")).digest
 
 

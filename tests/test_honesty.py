@@ -203,23 +203,15 @@ def test_an_engine_that_fits_on_all_rows_is_caught(wine_bench):
     assert own
 
 
-def test_a_scaler_that_sees_all_rows_is_caught(wine_bench, monkeypatch):
-    from autoreg.engines import loop_linear
-    from autoreg.preprocess import Preprocessor
+def test_sums_over_all_rows_are_caught(wine_bench, monkeypatch):
+    from autoreg.engines.path.cells import Cells
 
     bench = replace(wine_bench, spec=wine_bench.spec.model_copy(update={"trials": 2}))
-
-    def run(which):
-        class SeesAll:
-            @staticmethod
-            def fit(X, columns, weights=None):
-                return Preprocessor.fit(which.table.X, columns)
-
-        monkeypatch.setattr(loop_linear, "Preprocessor", SeesAll)
-        return searched(which)[0]["outer-1"]
-
+    honest = Cells.preprocessor
+    monkeypatch.setattr(Cells, "preprocessor", lambda self, cells: honest(self, self.cells))
     rows = bench.plan.outer[1].test
-    assert run(bench) != run(replace(bench, table=garble(bench.table, rows, "huge")))
+    garbled = replace(bench, table=garble(bench.table, rows, "huge"))
+    assert searched(bench)[0]["outer-1"] != searched(garbled)[0]["outer-1"]
 
 
 def test_a_candidate_passed_between_searches_is_caught(wine_bench, monkeypatch):

@@ -17,7 +17,8 @@ import autoreg
 from autoreg.engines import engine_for
 from autoreg.errors import SpaceError, SpecError
 from autoreg.space import ARCHITECTURE, Candidate, Space, candidate
-from autoreg.spec import _parse, json_schema, read_space, read_study, shipped, study_from
+from autoreg.spec import json_schema, read_space, read_study, shipped, study_from
+from autoreg.strictyaml import parse
 from autoreg.study import prepare
 from autoreg.techniques import catalogue
 from autoreg.techniques.base import TASKS, Choice, Range, Technique
@@ -206,9 +207,13 @@ def test_a_shipped_space_is_built_and_its_design_encodes_to_itself(name, task):
     assert all(task not in catalogue()[key].tasks for key in space.left_out)
 
 
-def test_the_default_space_offers_the_whole_catalogue():
-    space = Space.build(read_space("linear_and_network"), "binary")
-    offered = {offer.kind.key for offers in space.families.values() for offer in offers}
+def test_the_shipped_spaces_offer_the_whole_catalogue():
+    offered = set()
+    for name in ("linear", "network"):
+        parts = Space.build(read_space(name), "regression"), Space.build(read_space(name), "binary")
+        offered |= {
+            one.kind.key for part in parts for offers in part.families.values() for one in offers
+        }
     assert offered == set(catalogue())
 
 
@@ -222,11 +227,15 @@ def test_a_shipped_study_asks_a_question_and_is_ready_to_run(name):
 
 
 SCHEMAS = {kind: Draft202012Validator(json_schema(kind)) for kind in ("study", "space")}
-SHIPPED = [("study", path.name, _parse(path)[0]) for path in shipped("studies").values()] + [
-    ("space", path.name, _parse(path)[0]) for path in shipped("search_spaces").values()
+SHIPPED = [("study", path.name, parse(path)[0]) for path in shipped("studies").values()] + [
+    ("space", path.name, parse(path)[0]) for path in shipped("search_spaces").values()
 ]
 SPELLINGS = [
     ("study", "no held-out rows", {"study": "s", "held_out": "none"}),
+    ("study", "counts", {"study": "s", "data": {"task": "count"}}),
+    ("study", "a separator", {"study": "s", "data": {"feature_groups": "_"}}),
+    ("study", "groups", {"study": "s", "data": {"feature_groups": {"a": ["x", "y*"]}}}),
+    ("study", "constraints", {"study": "s", "linear": {"non_negative": "all", "at_most": 2}}),
     ("study", "a space in place", {"study": "s", "space": SHIPPED[-1][2]}),
 ]
 
@@ -251,6 +260,9 @@ def test_editors_accept_what_autoreg_accepts(kind, name, document):
         {"study": "s", "space": {"space": "x", "families": {}}},
         {"study": "a b"},
         {"study": "s", "data": {"drop": "a"}},
+        {"study": "s", "data": {"feature_groups": {"a": "x"}}},
+        {"study": "s", "data": {"task": "counts"}},
+        {"study": "s", "linear": {"loss": "absolute"}},
     ],
 )
 def test_editors_refuse_what_autoreg_refuses(document):

@@ -13,9 +13,9 @@ from autoreg.metrics import (
     row_losses,
     undefined,
 )
-from autoreg.metrics.base import Metric
+from autoreg.metrics.base import CLIP, Metric
 
-TASKS = {"regression": 1, "binary": 2, "multiclass": 4}
+TASKS = {"regression": 1, "count": 1, "binary": 2, "multiclass": 4}
 CASES = [
     pytest.param(one, task, id=f"{one.name}-{task}")
     for one in metrics().values()
@@ -32,6 +32,9 @@ def sample(task, n=60, seed=0):
         y = rng.normal(size=n)
         predictions = (y + rng.normal(size=n))[:, None]
         return y, predictions, weights, np.full((n, 1), 0.3)
+    if task == "count":
+        means = rng.gamma(2.0, 2.0, size=n)
+        return rng.poisson(means).astype(float), means[:, None], weights, np.full((n, 1), 4.1)
     y = rng.integers(0, classes, n)
     y[:classes] = np.arange(classes)
     scores = np.eye(classes)[y] + rng.gumbel(size=(n, classes)).round(1)
@@ -58,6 +61,7 @@ def by_scikit_learn(name, y, p, w):
         "mse": lambda: reference.mean_squared_error(y, p[:, 0], sample_weight=w),
         "rmse": lambda: reference.root_mean_squared_error(y, p[:, 0], sample_weight=w),
         "mae": lambda: reference.mean_absolute_error(y, p[:, 0], sample_weight=w),
+        "poisson_deviance": lambda: reference.mean_poisson_deviance(y, p[:, 0], sample_weight=w),
         "r2": lambda: reference.r2_score(y, p[:, 0], sample_weight=w),
     }[name]()
 
@@ -95,12 +99,16 @@ class TestEveryMetric:
 
     def test_truth_beats_the_model_and_the_model_beats_nonsense(self, one, task):
         y, p, w, base = sample(task)
-        truth = y[:, None] if task == "regression" else np.eye(TASKS[task])[y]
-        nonsense = -p if task == "regression" else np.roll(truth, 1, axis=1)
+        truth = y[:, None] if TASKS[task] == 1 else np.eye(TASKS[task])[y]
+        nonsense = {"regression": lambda: -p, "count": lambda: p + 30.0}.get(
+            task, lambda: np.roll(truth, 1, axis=1)
+        )()
         sign = 1 if one.greater_is_better else -1
         best, real, worst = (sign * one.score(y, each, w, base) for each in (truth, p, nonsense))
         assert best > real > worst
-        assert best == pytest.approx(1.0 if one.greater_is_better else 0.0, abs=1e-12)
+        # A mean of 0 counts as 1e-7, where a count of 0 has a deviance of twice that.
+        off = 2 * CLIP if one.name == "poisson_deviance" else 1e-12
+        assert best == pytest.approx(1.0 if one.greater_is_better else 0.0, abs=off)
 
     def test_folds_are_pooled_by_adding_parts(self, one, task):
         first, second = sample(task), sample(task, n=40, seed=2)
@@ -173,7 +181,9 @@ def test_a_metric_takes_its_name_from_its_file():
 def test_row_losses_are_clipped_and_average_to_the_loss_metrics():
     sure_and_wrong = row_losses("binary", np.array([1]), np.array([[1.0, 0.0]]))
     assert sure_and_wrong == pytest.approx(-np.log(1e-7))
-    for task, name in [("regression", "mse"), ("binary", "log_loss"), ("multiclass", "log_loss")]:
+    named = {"regression": "mse", "count": "poisson_deviance"}
+    for task in TASKS:
+        name = named.get(task, "log_loss")
         y, p, w, base = sample(task)
         mean = np.average(row_losses(task, y, p), weights=w)
         assert metric(name).score(y, p, w, base) == pytest.approx(mean)
@@ -189,7 +199,7 @@ def test_the_baseline_is_the_best_constant():
 
         nudge = np.zeros(base.shape)
         nudge[:, 0] = 0.01
-        if task != "regression":
+        if TASKS[task] > 1:
             nudge[:, 1] = -0.01
         assert loss(base) < min(loss(base + nudge), loss(base - nudge))
 
@@ -197,3 +207,26 @@ def test_the_baseline_is_the_best_constant():
 def test_a_class_without_training_rows_has_share_zero():
     base = baseline_predictions("multiclass", np.array([0, 0, 1]), np.ones(3), 3, 2)
     assert base == pytest.approx(np.array([[2 / 3, 1 / 3, 0.0]] * 2))
+
+
+def test_the_deviance_is_twice_the_log_likelihood_that_is_lost():
+    from scipy.stats import poisson
+
+    y, p, _, _ = sample("count")
+    lost = poisson.logpmf(y, np.maximum(y, 1e-300)) - poisson.logpmf(y, p[:, 0])
+    np.testing.assert_allclose(row_losses("count", y, p), 2 * lost, atol=1e-10)
+
+
+def test_means_of_counts_that_are_no_numbers_cost_everything_and_warn_nobody():
+    y = np.array([0.0, 3.0, 0.0, 3.0, 3.0])
+    p = np.array([np.inf, np.inf, 0.0, 0.0, np.nan])[:, None]
+    losses = row_losses("count", y, p)
+    assert np.isinf(losses[[0, 1, 4]]).all()
+    assert losses[2] == pytest.approx(2 * CLIP)
+    assert losses[3] == pytest.approx(2 * (3 * np.log(3 / CLIP) - 3))
+
+
+def test_the_search_of_counts_minimizes_the_first_default_metric():
+    assert default_metrics("count")[0] == "poisson_deviance"
+    with pytest.raises(SpecError, match="poisson_deviance is not for regression targets"):
+        metric("poisson_deviance", "regression")

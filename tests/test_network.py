@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.metrics import mean_poisson_deviance
 
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
 from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import batches, fit_network
-from autoreg.engines.network import generator, initial_network
+from autoreg.engines.network import generator, initial_network, poisson_loss
 from autoreg.errors import DataError
 from autoreg.space import candidate
 from autoreg.spec import Training
@@ -36,9 +37,11 @@ def table(task="binary", n=90, p=4, seed=0, **roles):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, p)) * np.linspace(1, 40, p) + 3
     noisy = X[:, 0] * 5 + rng.normal(size=n)
-    classes = {"regression": 0, "binary": 2, "multiclass": 3}[task]
+    classes = {"binary": 2, "multiclass": 3}.get(task, 0)
     cuts = np.quantile(noisy, np.arange(1, classes) / classes) if classes else []
     y = np.searchsorted(cuts, noisy) if classes else 100 + 20 * noisy
+    if task == "count":
+        y = rng.poisson(np.exp(1 + (noisy - noisy.mean()) / noisy.std())).astype(float)
     columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
     return Dataset("some", columns, X, y, task, "y", tuple(range(classes)), **roles)
 
@@ -102,8 +105,10 @@ def textbook(one, data):
     mean = np.average(data.X[rows], axis=0, weights=weights)
     scale = np.sqrt(np.average((data.X[rows] - mean) ** 2, axis=0, weights=weights))
     y_mean, y_scale = 0.0, 1.0
-    if not classes:
-        y_mean = np.average(data.y[rows], weights=weights)
+    counts = data.task == "count"
+    average = np.average(data.y[rows], weights=weights)
+    if not classes and not counts:
+        y_mean = average
         y_scale = np.sqrt(np.average((data.y[rows] - y_mean) ** 2, weights=weights))
     inputs = torch.tensor((data.X - mean) / scale, dtype=torch.float32)
     targets = torch.tensor((data.y - y_mean) / y_scale) if not classes else torch.tensor(data.y)
@@ -122,6 +127,11 @@ def textbook(one, data):
                 losses = torch.nn.functional.cross_entropy(
                     outputs, targets[batch], reduction="none"
                 )
+            elif counts:  # the network says by what a row's mean differs from the average
+                losses = torch.nn.functional.poisson_nll_loss(
+                    outputs[:, 0] + np.log(average), targets[batch].float(), reduction="none"
+                )
+                losses = losses / average
             else:
                 losses = (outputs[:, 0] - targets[batch].float()) ** 2
             optimizer.zero_grad()
@@ -129,7 +139,9 @@ def textbook(one, data):
             optimizer.step()
             with torch.no_grad():
                 out = net(inputs[one.predict])
-            yield (out.softmax(dim=1) if classes else out).double().numpy() * y_scale + y_mean
+                out = out.double() + np.log(average) if counts else out
+            out = out.softmax(dim=1) if classes else out.exp() if counts else out
+            yield out.double().numpy() * y_scale + y_mean
 
 
 def _sizes(one, data):
@@ -172,6 +184,20 @@ def test_the_textbook_comparison_is_not_blind():
     assert np.abs(other - first).max() > 1e-3
 
 
+def test_the_loss_of_counts_is_exact_up_to_its_limit_and_straight_beyond():
+    outputs = torch.linspace(-3, 12, 31, dtype=torch.float64)[None, :, None].requires_grad_()
+    for count, bound in [(0.0, 5.0), (20.0, 5.0), (1000.0, float(np.log(1000) + 1))]:
+        targets = torch.full_like(outputs, count)
+        losses = poisson_loss(outputs, targets, 5.0)
+        (slopes,) = torch.autograd.grad(losses.sum(), outputs)
+        o = outputs.detach()
+        height, slope = torch.exp(torch.tensor(bound)), torch.exp(o.clamp(max=bound)) - count
+        exact = torch.exp(o) - count * o
+        straight = height * (1 + o - bound) - count * o
+        assert torch.allclose(losses, torch.where(o <= bound, exact, straight))
+        assert torch.allclose(slopes, slope)
+
+
 def test_initial_weights_have_the_variance_of_the_paper():
     network = initial_network((200, Architecture(2, 300), 100), 5)
     for weights, variance in zip(network.weights, (2 / 200, 2 / 300, 1 / 300), strict=True):
@@ -187,7 +213,8 @@ def garbled(data, rows, seed=0):
     rng = np.random.default_rng(seed)
     X, y, weight = data.X.copy(), data.y.copy(), data.weights.copy()
     X[rows] = rng.normal(size=X[rows].shape) * 1e6
-    y[rows] = rng.permutation(y[rows])[::-1] if data.classes else rng.normal(size=len(rows)) * 1e9
+    real = data.task == "regression"
+    y[rows] = rng.normal(size=len(rows)) * 1e9 if real else rng.permutation(y[rows])[::-1]
     weight[rows] = rng.uniform(0.1, 9.0, len(rows))
     return replace(data, X=X, y=y, weight=weight)
 
@@ -385,6 +412,8 @@ def loss_on(rows, outcome, data):
     """The weighted mean loss of some training rows, from the predictions of all of them."""
     predictions = outcome.predictions[0, np.searchsorted(TRAIN, rows)]
     y, weights = data.y[rows], data.weights[rows]
+    if data.task == "count":
+        return mean_poisson_deviance(y, predictions[:, 0], sample_weight=weights)
     if not data.classes:
         return (weights * (y - predictions[:, 0]) ** 2).sum() / weights.sum()
     return -(weights * np.log(predictions[np.arange(len(rows)), y])).sum() / weights.sum()
@@ -435,6 +464,14 @@ def test_a_constant_target_is_predicted():
     assert fitted(job(epochs=60), data).predictions == pytest.approx(5.0, abs=0.5)
 
 
+@pytest.mark.parametrize("mean", [0.0, 3.0, 5e4])
+def test_counts_start_at_their_mean(mean):
+    """A network that answers 0 predicts the training mean, so large counts need no long way."""
+    data = replace(table("count"), y=np.full(90, mean))
+    predicted = fitted(job(epochs=60), data).predictions
+    assert predicted == pytest.approx(mean, rel=0.1, abs=0.2)
+
+
 # ---- divergence ------------------------------------------------------------------------------
 
 
@@ -451,8 +488,12 @@ def test_a_network_that_runs_away_is_a_failure(key, rate):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_largest_network_at_the_highest_rate_comes_back(task):
-    """It starts wildly; trained in full it is no runaway."""
-    shape = {"width": 512, "depth": 4, "learning_rate": 1e-1}
+    """It starts wildly; trained in full it is no runaway.
+
+    The slope of counts grows with their mean, so theirs is a network of half the depth.
+    """
+    depth = 2 if task == "count" else 4
+    shape = {"width": 512, "depth": depth, "learning_rate": 1e-1}
     assert np.isfinite(fitted(job(shape=shape, epochs=60), table(task)).predictions).all()
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from findings_sample import sample as build
 
-from autoreg.report import curves, markdown, summary_html, summary_lines, write_report
-from autoreg.report.words import clean, fixed, places_for
+from autoreg.report import curves, markdown, path_chart, summary_html, summary_lines, write_report
+from autoreg.report.coefficients import coefficient_rows, coefficients_sentence
+from autoreg.report.words import brief, clean, fixed, places_for
 from autoreg.statistics import Interval
 from autoreg.verdict import HeldOut
 
@@ -118,6 +119,8 @@ def test_every_kind_of_study_has_a_whole_page(case, tmp_path):
                     "Run it again"):  # fmt: skip
         assert heading in page.text
     assert ("Learning curves" in page.text) == case.get("networks", True)
+    assert ("degrees of freedom" in page.text) == (findings.coefficients is not None)
+    assert (findings.coefficients is None) == (case.get("winner") == "network")
     assert not re.search(r"\bnan\b|None<", html)
 
 
@@ -280,6 +283,12 @@ def hostile(text):
         verdict=replace(findings.verdict, statement=(text,)),
         versions={text: text},
         remarks=(text,),
+        coefficients=replace(
+            findings.coefficients,
+            names=tuple(f"{k} {text}" for k in range(30)),
+            outputs=(text,),
+            remark=text,
+        ),
     )
 
 
@@ -372,10 +381,10 @@ def test_the_same_findings_give_the_same_bytes(tmp_path):
 def test_every_chart_has_an_alternative_text_and_a_caption(binary):
     html, page = binary
     charts = page.all("svg")
-    assert len(charts) == len(page.all("figcaption")) == 8
+    assert len(charts) == len(page.all("figcaption")) == 9
     assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 30 for attrs, _ in charts)
     assert all(text.strip().endswith(".") for _, text in page.all("figcaption"))
-    assert len({attrs["aria-label"] for attrs, _ in charts}) == 8
+    assert len({attrs["aria-label"] for attrs, _ in charts}) == 9
 
 
 def test_ids_are_unique_and_links_lead_somewhere(binary):
@@ -454,3 +463,179 @@ def test_learning_curves_show_the_chosen_network_else_the_best():
     ]  # fmt: skip
     assert curves._network(other).loss == min(t.loss for t in networks)
     assert curves._network(sample(networks=False)) is None
+
+
+# ---- coefficients --------------------------------------------------------------------------------
+
+
+def with_classes(count, **changes):
+    """A linear choice over several classes, each with the sample's coefficients, weaker or not."""
+    path = sample().coefficients
+    factors = np.linspace(1, -0.5, count)
+    return replace(
+        sample(),
+        data=sample().data | {"task": "multiclass"},
+        coefficients=replace(
+            path,
+            outputs=tuple(f"class {c}" for c in range(count)),
+            coefficients=path.coefficients * factors,
+            intercepts=path.intercepts * factors,
+            **changes,
+        ),
+    )
+
+
+def rows_of(page):
+    """The table of coefficients: its rows as lists of texts."""
+    section = page[page.index('<section id="coefficients">') :]
+    body = section[: section.index("</table>")]
+    cells = re.findall(r"<tr[^>]*>(.*?)</tr>", body, re.S)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", one, re.S) for one in cells]
+
+
+def test_the_table_shows_the_largest_coefficients_with_the_folds_that_use_them(binary):
+    path = sample().coefficients
+    head, intercept, *rows = rows_of(binary[0])
+    assert len(head) == 5
+    assert intercept[:2] == ["Intercept", "−7.25"]
+    assert len(rows) == len(path.used) < len(path.names)
+    for row, k in zip(rows, path.used, strict=True):
+        value = float(path.coefficients[path.chosen, k, 0])
+        per_deviation = brief(value * float(path.scales[k])).replace("-", "−", 1)
+        inner = f"{100 * path.inner.get(path.names[k], 0):.0f}%"
+        outer = f"{100 * path.outer.get(path.names[k], 0):.0f}%"
+        assert row[0] == path.names[k]
+        assert row[2:] == [per_deviation, inner, outer]
+    zero = len(path.names) - len(rows)
+    assert f"Not shown: {zero} inputs with a coefficient of exactly zero." in binary[1].text
+    assert f"{len(rows)} of 30 columns used" in binary[1].text
+    assert "log odds of benign" in binary[1].text
+
+
+def test_a_long_table_is_cut_and_says_how_much_is_missing(tmp_path):
+    findings = replace(sample(), coefficients=replace(sample().coefficients, chosen=0))
+    html, page = page_of(findings, tmp_path)
+    assert len(rows_of(html)) == 2 + 25
+    assert "Not shown: 5 smaller coefficients left out of this table." in page.text
+
+
+def test_a_choice_that_leaves_nothing_out_has_no_shares(tmp_path):
+    bare = replace(sample().coefficients, inner=None, outer=None, outer_folds=0)
+    html, page = page_of(replace(sample(), coefficients=bare), tmp_path)
+    assert len(rows_of(html)[0]) == 3
+    assert "folds that use it" not in page.text
+
+
+@pytest.mark.parametrize(("count", "charts", "heads"), [(3, 3, 6), (4, 4, 7), (7, 1, 6)])
+def test_classes_get_a_panel_each_or_one_norm(count, charts, heads, tmp_path):
+    findings = with_classes(count)
+    html, page = page_of(findings, tmp_path)
+    drawn = [a["aria-label"] for a, _ in page.all("svg") if "per standard dev" in a["aria-label"]]
+    assert len(drawn) == len(set(drawn)) == charts
+    head, intercept, first, *_ = rows_of(html)
+    assert len(head) == len(intercept) == len(first) == heads
+    if charts == 1:
+        assert "norm over 7 classes" in drawn[0]
+        assert first[1] == "class 0"  # the factors are the largest there
+    else:
+        limits = path_chart._limits(path_chart._panels(findings.coefficients))
+        assert limits[0] < findings.coefficients.standardized.min() < 0 < limits[1]
+
+
+def test_without_a_path_there_is_a_table_and_no_chart(tmp_path):
+    whole = sample().coefficients
+    alone = replace(
+        whole, strengths=(), chosen=0, coefficients=whole.coefficients[:1],
+        intercepts=whole.intercepts[:1], remark="it broke",
+    )  # fmt: skip
+    findings = replace(sample(), coefficients=alone)
+    assert path_chart.path_charts(findings) == []
+    html, page = page_of(findings, tmp_path)
+    assert len(rows_of(html)) > 2
+    assert "it broke" in page.text
+
+
+def test_the_weak_end_is_at_the_left_whichever_way_the_dial_runs():
+    whole = sample().coefficients
+    turned = replace(whole, strengths=whole.strengths[::-1], dial="components")
+    own, other = (
+        path_chart.path_charts(replace(sample(), coefficients=one))[0] for one in (whole, turned)
+    )
+    assert "the chosen components" in other.caption
+    assert "components, as a fraction" in other.svg
+    lines = [re.findall(r'd="(M [^"]+)"', one.svg) for one in (own, other)]
+    assert len(lines[0]) == len(lines[1])
+
+
+def test_the_null_model_has_an_intercept_and_a_whole_page(tmp_path):
+    whole = sample().coefficients
+    last = len(whole.strengths) - 1
+    findings = replace(sample(), coefficients=replace(whole, chosen=last, freedom=0.0))
+    html, page = page_of(findings, tmp_path)
+    assert len(rows_of(html)) == 2
+    assert "0 of 30 columns used" in page.text
+    assert (
+        coefficients_sentence(findings) == "0 of 30 columns used, 0.0 effective degrees of freedom"
+    )
+    nothing = replace(whole, coefficients=0 * whole.coefficients)
+    assert path_chart.path_charts(replace(findings, coefficients=nothing))
+
+
+def test_lines_are_few_labelled_and_the_page_stays_small_with_thousands_of_columns(tmp_path):
+    draws = np.random.default_rng(0)
+    q, steps = 3000, 25
+    wide = replace(
+        sample().coefficients,
+        names=tuple(f"gene {k}" for k in range(q)), groups=tuple(f"gene {k}" for k in range(q)),
+        coefficients=draws.normal(size=(steps, q, 1)) * np.linspace(1, 0, steps)[:, None, None],
+        scales=np.ones(q),
+    )  # fmt: skip
+    findings = replace(sample(), coefficients=wide)
+    path = write_report(findings, tmp_path)
+    assert path.stat().st_size < 1_000_000
+    (panel,) = path_chart._panels(wide)
+    assert len(panel.labelled) == 8
+    assert len(panel.faint) == path_chart.GREY
+    largest = np.argsort(-np.abs(wide.coefficients[wide.chosen, :, 0]))[:8]
+    assert set(panel.labelled) == set(largest)
+    (chart,) = path_chart.path_charts(findings)
+    assert "2,952 smaller lines not drawn" in chart.caption
+    assert chart.svg.count("gene ") >= 8
+
+
+def test_strengths_whose_coefficients_explode_are_left_out_and_named():
+    whole = sample().coefficients
+    values = whole.coefficients.copy()
+    values[:4] *= 1000
+    findings = replace(sample(), coefficients=replace(whole, coefficients=values))
+    (panel,) = path_chart._panels(findings.coefficients)
+    assert panel.first == 4
+    (chart,) = path_chart.path_charts(findings)
+    assert "more than 4 times the largest of the chosen model" in chart.caption
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_keep_their_distance_and_their_order(seed):
+    draws = np.random.default_rng(seed)
+    wanted = sorted(draws.uniform(0, 1, 8).tolist(), reverse=True)
+    places = path_chart.apart(wanted, 0.1, 0.0, 1.0)
+    assert all(high - low >= 0.1 - 1e-12 for high, low in zip(places, places[1:], strict=False))
+    assert max(places) <= 1 + 1e-12
+    assert min(places) >= -1e-12
+
+
+def test_the_sentence_names_five_coefficients_in_the_units_of_the_columns():
+    findings = sample()
+    path = findings.coefficients
+    sentence = coefficients_sentence(findings)
+    (line,) = [line for line in summary_lines(findings) if line.startswith("coefficients")]
+    assert line.endswith(sentence)
+    assert "largest, per unit of the column" in sentence
+    assert sentence.count("measure") == 5
+    first = path.used[0]
+    value = brief(float(path.coefficients[path.chosen, first, 0]))
+    assert f"{path.names[first]} {value}" in sentence
+    assert "**coefficients**" in markdown(findings)
+    assert coefficients_sentence(sample(winner="network")) == ""
+    assert coefficient_rows(sample(winner="network")) is None
+    assert "(class 0)" in coefficients_sentence(with_classes(3))

@@ -17,6 +17,7 @@ from autoreg.spec import (
     shipped,
     study_from,
 )
+from autoreg.strictyaml import parse
 
 STUDY = "study: s\ndata:\n  source: wine\nspace: quick\n"
 SPACE = """\
@@ -76,9 +77,7 @@ def check_refused(folder, text, *words):
     ],
 )
 def test_scalars_mean_what_they_look_like(tmp_path, text, value):
-    from autoreg.spec import _parse
-
-    document, _ = _parse(write(tmp_path, f"key: {text}\n"))
+    document, _ = parse(write(tmp_path, f"key: {text}\n"))
     assert document == {"key": value}
     assert type(document["key"]) is type(value)
 
@@ -113,6 +112,11 @@ def test_a_column_called_no_or_off_stays_a_name(tmp_path):
         (STUDY + "held_out: .nan\n", ["s.yaml:5", "held_out", "finite"]),
         (STUDY + "held_out: off\n", ["s.yaml:5", "held_out", "number", "'off'"]),
         (STUDY + "folds: 3\n", ["s.yaml:5", "folds", "`key: value`"]),
+        (STUDY + "linear: {lss: huber}\n", ["s.yaml:5", "linear.lss", "did you mean loss?"]),
+        (STUDY + "linear: {loss: hube}\n", ["s.yaml:5", "linear.loss", "'huber'"]),
+        (STUDY + "linear: {at_most: 0}\n", ["s.yaml:5", "linear.at_most", "equal to 1"]),
+        (STUDY + "linear: {non_negative: al}\n", ["s.yaml:5", "linear.non_negative:", "'all'"]),
+        (STUDY + "linear:\n  non_negative:\n  - a\n  - 3\n", ["s.yaml:8", "non_negative.1:"]),
         (STUDY + "metrics: auc\n", ["s.yaml:5", "metrics", "[a, b]"]),
         (STUDY + "question: a\x07b\n", ["s.yaml:5", "control character"]),
         (STUDY + "question: &a [*a]\n", ["contains itself"]),
@@ -125,6 +129,31 @@ def test_a_column_called_no_or_off_stays_a_name(tmp_path):
 )
 def test_mistakes_are_named_with_place_and_remedy(tmp_path, text, words):
     check_refused(tmp_path, text, *words)
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ("{a: 3}", ["data.feature_groups.a: write a list such as [a, b], not 3"]),
+        ("{a: [x, 3]}", ["data.feature_groups.a.1: ", "valid string", "not 3"]),
+        ("{a: []}", ["data.feature_groups.a: ", "at least 1 item"]),
+        ("[a, b]", ["data.feature_groups: write a mapping of `key: value` lines"]),
+        ("''", ["data.feature_groups: ", "at least 1 character"]),
+    ],
+)
+def test_feature_groups_are_a_mapping_or_a_separator(tmp_path, groups, words):
+    text = STUDY.replace("source: wine", f"source: wine\n  feature_groups: {groups}")
+    check_refused(tmp_path, text, "s.yaml:4", *words)
+    if not groups.startswith("'"):  # text stands for a separator, so both readings are told
+        with pytest.raises(SpecError) as caught:
+            read_study(tmp_path / "s.yaml")
+        assert len(str(caught.value).splitlines()) == 1
+
+
+def test_feature_groups_are_read(tmp_path):
+    for text, value in {"_": "_", "{a: [x, y_*]}": {"a": ("x", "y_*")}, "null": None}.items():
+        study = STUDY.replace("source: wine", f"source: wine\n  feature_groups: {text}")
+        assert read_study(write(tmp_path, study)).data.feature_groups == value
 
 
 def test_a_missing_file_and_an_unknown_name_say_what_there_is():
@@ -219,8 +248,14 @@ def test_a_dictionary_is_checked_like_a_file():
 
 
 # What a value of each kind can be changed to; texts with few options by their key.
-OPTIONS = {"rule": "one_se", "guard": "strict", "sampler": "gp", "task": "binary"}
-NUMBERS = {"minutes": 3, "inner": 3}
+OPTIONS = {
+    "rule": "one_se",
+    "guard": "strict",
+    "sampler": "gp",
+    "task": "binary",
+    "loss": "huber",
+}
+NUMBERS = {"minutes": 3, "inner": 3, "at_most": 3}
 
 
 def changed(key, value):

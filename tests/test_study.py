@@ -13,6 +13,7 @@ import pytest
 from impatient import Impatient
 
 import autoreg
+from autoreg.engines import engines
 from autoreg.engines.base import Failure
 from autoreg.engines.loop import LoopEngine
 from autoreg.errors import AutoregError, DataError, NoValidTrialError, StudyError
@@ -139,16 +140,19 @@ def test_a_study_cut_off_after_any_record_continues_to_the_same_result(finished,
 
 def test_a_finished_study_runs_again_without_a_single_search_fit(finished, monkeypatch):
     jobs = []
-    honest = LoopEngine.run
 
-    def counted(self, batch, *args, **options):
-        jobs.extend(batch)
-        return honest(self, batch, *args, **options)
+    def counted(honest):
+        def run(self, batch, *args, **options):
+            jobs.extend(batch)
+            return honest(self, batch, *args, **options)
 
-    monkeypatch.setattr(LoopEngine, "run", counted)
+        return run
+
+    for engine in map(type, engines()):
+        monkeypatch.setattr(engine, "run", counted(engine.run))
     again = run(finished.folder.parents[1])
     assert essence(again) == essence(finished)
-    assert len(jobs) == 1  # the final model
+    assert len(jobs) == 2  # the final model, and its path
 
 
 def test_a_killed_process_leaves_a_study_that_continues(finished, tmp_path):

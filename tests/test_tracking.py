@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from findings_sample import sample
 from impatient import Impatient
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.utils.validation import MAX_ENTITIES_PER_BATCH
 
 import autoreg
 from autoreg.model import Model
@@ -27,6 +29,7 @@ from autoreg.study import prepare
 from autoreg.tracking import open_tracker, server_command
 from autoreg.tracking.layout import note, trial_entry, verdict_entry
 from autoreg.tracking.store import Store
+from autoreg.tracking.writer import Writer
 
 STUDY = {
     "study": "tracked",
@@ -117,10 +120,26 @@ def test_no_outer_or_held_out_number_is_on_a_trial(tracked, runs):
 def test_curves_are_metrics_with_steps(tracked, runs):
     client = MlflowClient(tracking_uri=tracked[2])
     ridge = next(one for one in by_role(runs, "trial") if one.data.params["technique"] == "ridge")
-    path = client.get_metric_history(ridge.info.run_id, "path_val_loss")
-    assert [point.step for point in path] == [0, 1, 2, 3, 4]
+    for name in ("strength", "val_loss", "train_loss", "n_columns"):
+        path = client.get_metric_history(ridge.info.run_id, f"path_{name}")
+        assert [point.step for point in path] == [0, 1, 2, 3, 4]
+    assert {"n_columns", "freedom"} <= set(ridge.data.metrics)
     network = next(o for o in by_role(runs, "trial") if o.data.params["family"] == "network")
     assert client.get_metric_history(network.info.run_id, "curve_train")
+    assert not {"n_columns", "freedom"} & set(network.data.metrics)
+
+
+def test_a_linear_choice_leaves_its_coefficients_with_the_parent(tmp_path):
+    space = STUDY["space"] | {"families": {"linear": {"techniques": ["lasso"]}}}
+    space |= {"incumbent": {"family": "linear", "techniques": ["lasso"]}}
+    result = autoreg.run_study(STUDY | {"space": space, "trials": 2}, home=tmp_path, workers=1)
+    assert result.tracking_problem is None
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    stored = pd.read_csv(client.download_artifacts(result.mlflow_run, "coefficients.csv"))
+    mine = result.coefficients
+    assert stored.columns.tolist() == mine.columns.tolist()
+    assert stored["input"].tolist() == mine["input"].tolist()
+    np.testing.assert_array_equal(stored["coefficient"], mine["coefficient"])
 
 
 def test_the_experiment_leads_to_its_studies_with_a_filter_that_finds_them(tracked, runs):
@@ -467,6 +486,41 @@ def test_a_failed_trial_has_its_reason_and_no_loss():
     entry = trial_entry(failed)
     assert entry.tags["autoreg.failure"] == failed.failure
     assert set(entry.metrics) == {"fit_seconds"}
+
+
+def test_a_trial_holds_its_whole_path_and_what_it_was_at_its_best_strength():
+    trial = next(t for t in sample().trials if t.candidate.label == "lasso" and not t.failure)
+    entry = trial_entry(trial)
+    assert entry.curves["path_strength"] == list(trial.strengths)
+    assert entry.curves["path_val_loss"] == trial.means.tolist()
+    train = [float(np.average(row, weights=trial.weights)) for row in trial.train_losses]
+    assert entry.curves["path_train_loss"] == pytest.approx(train)
+    assert entry.curves["path_n_columns"] == trial.sparsity.tolist()
+    assert entry.metrics["n_columns"] == trial.sparsity[trial.best]
+    assert entry.metrics["freedom"] == trial.freedom
+
+
+@pytest.mark.parametrize("metrics", [1000, 2500])
+def test_no_batch_is_larger_than_a_server_takes(tmp_path, monkeypatch, metrics):
+    sizes, log = [], MlflowClient.log_batch
+
+    def measured(self, run, *parts, **options):
+        sizes.append(sum(map(len, parts)))
+        return log(self, run, *parts, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", measured)
+    found = sample()
+    trial = next(t for t in found.trials if len(t.strengths) > 1 and not t.failure)
+    writer = Writer(Store.of(tmp_path, {}))
+    writer.begin(found.spec, "study:1", found.data, found.splits)
+    entry = trial_entry(replace(trial, curve={}))
+    others = len(entry.metrics) + sum(map(len, entry.curves.values()))
+    long = np.linspace(0, 1, metrics - others).tolist()
+    writer.trial(replace(trial, curve={"long": long}))
+    (run,) = by_role(runs_of(writer.store.uri)[1], "trial")
+    assert max(sizes) <= MAX_ENTITIES_PER_BATCH
+    history = writer.client.get_metric_history(run.info.run_id, "curve_long")
+    assert sorted(point.step for point in history) == list(range(len(long)))
 
 
 def test_the_note_fits_into_a_tag_and_the_verdict_names_the_inner_score_optimistic():

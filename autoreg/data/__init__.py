@@ -15,6 +15,7 @@ import pandas as pd
 
 from autoreg.data import bundled, files
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.data.groups import grouped
 from autoreg.data.table import (
     Table,
     describe,
@@ -56,7 +57,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     columns, X = features(table, names, spec.categorical)
     return Dataset(
         name=Path(table.place).name.split(".")[0] if data is None else name,
-        columns=columns,
+        columns=grouped(columns, spec.feature_groups, table.place),
         X=X,
         y=y,
         task=task,

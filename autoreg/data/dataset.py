@@ -24,6 +24,8 @@ class Column:
 
     >>> Column("colour", "categorical", ("blue", "red")).is_categorical
     True
+    >>> Column("gene1_a", "numeric", group="gene1")
+    Column(name='gene1_a', kind='numeric', levels=(), group='gene1')
     """
 
     name: str
@@ -36,13 +38,19 @@ class Column:
         """Whether cells are positions in ``levels`` and not measurements."""
         return self.kind == "categorical"
 
+    def __repr__(self) -> str:
+        """The fields; a group only where there is one, so that digests of tables last."""
+        group = f", group={self.group!r}" if self.group else ""
+        return f"Column(name={self.name!r}, kind={self.kind!r}, levels={self.levels!r}{group})"
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Rows to learn from.
 
     ``X`` is (n, p) float64; NaN is a missing cell; a categorical cell is the position of its
-    level. ``y`` is (n,): float64 for regression, int64 positions in ``classes`` otherwise.
+    level. ``y`` is (n,): float64 for regression and counts, int64 positions in ``classes``
+    otherwise.
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
     ``roles`` names the column that each of them came from.
 
@@ -75,6 +83,11 @@ class Dataset:
     def weights(self) -> Floats:
         """The row weights, ones where none are declared; shape (n,)."""
         return np.ones(self.n) if self.weight is None else self.weight
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether some feature group, declared or a categorical column's, has several inputs."""
+        return any(column.group or len(column.levels) > 2 for column in self.columns)
 
     def rows(self, ids: Rows) -> Dataset:
         """A copy of some rows; it holds no reference to the others."""

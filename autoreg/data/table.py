@@ -121,6 +121,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "columns": len(dataset.columns),
         "numeric": len(dataset.columns) - categorical,
         "categorical": categorical,
+        "feature_groups": len({column.group for column in dataset.columns if column.group}),
         "missing_cells": int(np.isnan(dataset.X).sum()),
         "task": dataset.task,
         "target": dataset.target,

@@ -37,8 +37,9 @@ def read_target(
             f"nothing to learn; choose another target"
         )
     task = asked or infer_task(table, name)
-    if task == "regression":
-        return _regression(table, name), task, ()
+    if task in ("regression", "count"):
+        y = _measured(table, name, task)
+        return (_counted(table, name, y) if task == "count" else y), task, ()
     _check_classes(table, name, task, distinct)
     codes, classes = _classes(labels)
     return codes, task, classes
@@ -48,7 +49,7 @@ def infer_task(table: Table, name: str) -> Task:
     """The task that a target suggests.
 
     Two values: binary. Text, booleans, pandas categories, and integers of at most 20 values
-    with 3 rows each on average: multiclass. Other numbers: regression.
+    with 3 rows each on average: multiclass. Other numbers: regression. Counts are never inferred.
 
     >>> infer_task(Table.build(pd.DataFrame({"y": [0.5, 1.5, 2.0]}), "here"), "y")
     'regression'
@@ -81,16 +82,28 @@ def _refuse_numbers_as_text(table: Table, name: str, distinct: int) -> None:
     )
 
 
-def _regression(table: Table, name: str) -> Floats:
+def _measured(table: Table, name: str, task: Task) -> Floats:
     labels = table.frame[name]
     bad = not_numbers(labels)
     if bad.any():
         first = int(bad.argmax())
         raise DataError(
-            f"{table.cell(name, first)}: task regression needs a numeric target, not "
+            f"{table.cell(name, first)}: task {task} needs a numeric target, not "
             f"{labels.iloc[first]!r}; correct the cell, or set data: task to binary or multiclass"
         )
     return numbers(table, name)
+
+
+def _counted(table: Table, name: str, y: Floats) -> Floats:
+    """The target as it is, where every cell is 0, 1, 2, ..."""
+    bad = (y < 0) | (y != np.floor(y))
+    if bad.any():
+        first = int(bad.argmax())
+        raise DataError(
+            f"{table.cell(name, first)}: {y[first]:g} is no count, which is 0, 1, 2, ... "
+            f"({bad.sum()} such row(s)); correct the cell, or set data: task to regression"
+        )
+    return y
 
 
 def _check_classes(table: Table, name: str, task: Task, distinct: int) -> None:

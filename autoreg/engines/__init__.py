@@ -1,12 +1,13 @@
-"""Engines: the fastest that accepts all candidates of a study fits them."""
+"""Engines: for each family of a study the fastest that accepts all its candidates fits them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from autoreg.data.dataset import Task
-from autoreg.engines.base import Engine
+from autoreg.data.dataset import Dataset, Rows, Task
+from autoreg.engines.base import Engine, Job, Outcome
 from autoreg.engines.loop import LoopEngine
+from autoreg.engines.path import PathEngine
 from autoreg.errors import SpaceError
 from autoreg.space import Candidate
 
@@ -15,34 +16,89 @@ __all__ = ["engine_for", "engines", "refusals"]
 
 def engines() -> list[Engine]:
     """All engines, the fastest first."""
-    return [LoopEngine()]
+    return [PathEngine(), LoopEngine()]
 
 
 def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
-    """The first engine that accepts all candidates; asked before the first trial.
+    """The engine of a study; asked before the first trial.
 
-    Raises SpaceError with each engine's reason where there is none.
+    Raises SpaceError with each engine's reason where no engine accepts a family's candidates.
 
     >>> from autoreg.space import candidate
     >>> engine_for([candidate("linear", [], {})], "binary").name
-    'loop'
+    'path'
     """
-    wanted = list(candidates)
-    reasons = {engine: _refusal(engine, wanted, task) for engine in engines()}
-    for engine, reason in reasons.items():
-        if reason is None:
-            return engine
-    told = "; ".join(f"{engine.name}: {reason}" for engine, reason in reasons.items())
-    raise SpaceError(f"no engine fits all candidates of this search space ({told})")
+    families: dict[str, list[Candidate]] = {}
+    for one in candidates:
+        families.setdefault(one.family, []).append(one)
+    known = engines()
+    chosen = {family: _first(known, wanted, task) for family, wanted in families.items()}
+    different = list({id(engine): engine for engine in chosen.values()}.values())
+    return different[0] if len(different) == 1 else Crew(chosen)
 
 
 def refusals(candidates: Iterable[Candidate], task: Task) -> str | None:
-    """Why no engine accepts all candidates, in words; None where one does."""
+    """Why some family's candidates find no engine, in words; None where all do."""
     try:
         engine_for(candidates, task)
     except SpaceError as error:
         return str(error)
     return None
+
+
+class Crew(Engine):
+    """Several engines as one: each family's jobs go to the engine chosen for it."""
+
+    def __init__(self, members: Mapping[str, Engine]) -> None:
+        self._members = members
+        self.name = "+".join(sorted({engine.name for engine in members.values()}))
+
+    def refuses(self, candidate: Candidate, task: Task) -> str | None:
+        """What the family's engine says."""
+        if candidate.family not in self._members:
+            return f"no engine was chosen for {candidate.family} models"
+        return self._members[candidate.family].refuses(candidate, task)
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        table: Dataset,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Outcome]:
+        """Hand each engine its jobs, one engine after the other."""
+        outcomes: dict[int, Outcome] = {}
+        for engine in dict.fromkeys(self._members.values()):
+            mine = [
+                k for k, job in enumerate(jobs) if self._members[job.candidate.family] is engine
+            ]
+            before = len(outcomes)
+            found = engine.run(
+                [jobs[k] for k in mine],
+                table,
+                cells=cells,
+                workers=workers,
+                on_done=_counting_from(before, on_done),
+            )
+            outcomes |= dict(zip(mine, found, strict=True))
+        return [outcomes[k] for k in range(len(jobs))]
+
+
+def _counting_from(
+    before: int, on_done: Callable[[int], None] | None
+) -> Callable[[int], None] | None:
+    return None if on_done is None else lambda done: on_done(before + done)
+
+
+def _first(known: Sequence[Engine], wanted: Sequence[Candidate], task: Task) -> Engine:
+    reasons = {engine: _refusal(engine, wanted, task) for engine in known}
+    for engine, reason in reasons.items():
+        if reason is None:
+            return engine
+    told = "; ".join(f"{engine.name}: {reason}" for engine, reason in reasons.items())
+    raise SpaceError(f"no engine fits all candidates of this search space ({told})")
 
 
 def _refusal(engine: Engine, candidates: Iterable[Candidate], task: Task) -> str | None:

@@ -54,6 +54,20 @@ class Job:
     keep_model: bool = False
 
     @property
+    def walked(self) -> tuple[float, ...]:
+        """The strengths of a linear fit: the path, or the one that the candidate has chosen.
+
+        A candidate without a path dial is fitted at 1, the strength that its penalty states.
+        Raises ValueError where the candidate's path is open and the job gives no strengths.
+        """
+        if self.candidate.path is None:
+            return self.candidate.chosen_strengths or (1.0,)
+        if not self.strengths:
+            label = self.candidate.label
+            raise ValueError(f"the strength of {label} is open, and no path is given")
+        return self.strengths
+
+    @property
     def fit_seed(self) -> int:
         """The seed of everything random inside this fit."""
         return seed_for(self.seed, "fit", self.candidate.key, *self.training.excluded)
@@ -76,6 +90,16 @@ class Predictions(Protocol):
 
     def __getitem__(self, position: int, /) -> Floats:
         """The predictions (n_predict, C) at one strength."""
+
+
+class Freedom(Protocol):
+    """Effective degrees of freedom at each of S strengths; an array (S,) is one.
+
+    Why not always an array: counting them can cost more than the path itself.
+    """
+
+    def __getitem__(self, position: int, /) -> float:
+        """The effective degrees of freedom at one strength."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +128,7 @@ class Fit:
     seconds: float = 0.0
     model: Parameters | None = None
     selected: NDArray[np.bool_] | None = None
-    freedom: Floats | None = None
+    freedom: Freedom | None = None
     coefficients: Floats | None = None
     intercepts: Floats | None = None
 

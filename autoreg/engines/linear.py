@@ -1,8 +1,8 @@
 """Plain solvers for linear models: from a sample and a penalty to solutions along a path.
 
 Why these solvers: ridge has a closed form; for squared error with L1 scikit-learn's coordinate
-descent is exact and quick; two classes with L1 are a handful of such least squares problems
-(proximal Newton); every other likelihood is smooth, or becomes smooth under bounds when W is
+descent is exact and quick; two classes or counts with L1 are a handful of such least squares
+problems (proximal Newton); every other loss is smooth, or becomes smooth under bounds when W is
 split into its positive and negative part, and that is what L-BFGS-B is made for.
 """
 
@@ -14,20 +14,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 
 from autoreg.data.dataset import Floats
 from autoreg.engines.linear_objective import Objective, Sample, State
-from autoreg.model import Parameters, softmax
+from autoreg.engines.separable import is_separable
+from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
 from autoreg.techniques.base import Penalty
 
 GAP = 1e-10  # duality gap of coordinate descent, relative to the null model's squared error
 SWEEPS = 5000  # of coordinate descent, at one strength
 NEWTON_STEPS = 50  # quadratic models at one strength
-FLATTEST = 1e-6  # no row's curvature counts as less, where its probability is sure
 CAP = 5000  # iterations of L-BFGS at one strength
 CAP_NONE = 500  # without a penalty there may be no optimum to find
 RESTARTS = 5  # of L-BFGS that stops early; each uses up its share of the iterations
@@ -45,8 +44,7 @@ class Path:
 
     def predictions(self, X: Floats, sample: Sample) -> Floats:
         """Predictions (S, n, C) for preprocessed inputs (n, q)."""
-        scores = X @ self.coefficients + self.intercepts[:, None, :]
-        return scores if sample.kind == "regression" else softmax(scores)
+        return linked(X @ self.coefficients + self.intercepts[:, None, :], sample.task)
 
     def parameters(self, scaling: Preprocessor) -> Parameters:
         """The only solution as the arrays of a model."""
@@ -122,30 +120,26 @@ Solver = Callable[[Objective, State], State]
 def _likelihood_alone(sample: Sample, count: int) -> Path:
     """No penalty: L-BFGS, capped; flagged where no finite optimum exists or none was found."""
     objective = Objective(sample, Penalty(), 0.0)
-    W, b = _lbfgs(objective, sample.null, cap=CAP_NONE)
+    W, b = _lbfgs(objective, _unpenalized_start(sample), cap=CAP_NONE)
     flags: tuple[str, ...] = ()
-    if _separates(sample, sample.X @ W + b):
+    if is_separable(sample, sample.X @ W + b):
         flags = ("separable",)
     elif objective.residual((W, b)) > objective.accepted:
         flags = ("not converged",)
     return Path(np.repeat(W[None], count, axis=0), np.repeat(b[None], count, axis=0), flags)
 
 
-def _separates(sample: Sample, scores: Floats) -> bool:
-    """Whether the scores put every row strictly on the side of its class.
-
-    Then larger coefficients are always better (Albert & Anderson 1984, Biometrika 71(1)).
-    """
-    if sample.kind == "binary":
-        return bool(((2 * sample.Y - 1) * scores > 0).all())
-    own = (sample.Y * scores).sum(axis=1)
-    others = np.where(sample.Y == 1, -np.inf, scores).max(axis=1)
-    return bool((own > others).all())
+def _unpenalized_start(sample: Sample) -> State:
+    """The featureless model; for Huber's loss least squares, which is optimal where it is exact."""
+    if sample.kind != "huber":
+        return sample.null
+    squared = _closed_form(sample, Penalty(), np.ones(1))
+    return squared.coefficients[0], squared.intercepts[0]
 
 
 def _walk(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:
     """Solutions from the strongest to the weakest, each starting where the last one ended."""
-    greatest = _zeroing(sample, penalty) if penalty.l1 > 0 else _largest_eigenvalue(sample)
+    greatest = strength_max(sample, penalty)
     state, solver, solved = sample.null, _solver(sample, penalty), True
     solutions: dict[float, State] = {}
     for strength in sorted(set(strengths), reverse=True):
@@ -154,6 +148,11 @@ def _walk(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:
         solved = solved and objective.residual(state) <= objective.accepted
     W, b = (np.stack(part) for part in zip(*(solutions[s] for s in strengths), strict=True))
     return Path(W, b, () if solved else ("not converged",))
+
+
+def strength_max(sample: Sample, penalty: Penalty) -> float:
+    """The absolute strength that a strength of 1 stands for on a training set."""
+    return _zeroing(sample, penalty) if penalty.l1 > 0 else _largest_eigenvalue(sample)
 
 
 def _zeroing(sample: Sample, penalty: Penalty) -> float:
@@ -175,7 +174,7 @@ def _positive(strength: float) -> float:
 
 
 def _solver(sample: Sample, penalty: Penalty) -> Solver:
-    if penalty.l1 == 0 or sample.kind == "multiclass":
+    if penalty.l1 == 0 or sample.kind in ("multiclass", "huber"):
         return _lbfgs
     return _least_squares if sample.kind == "regression" else _proximal_newton
 
@@ -240,7 +239,7 @@ def _coordinate_descent(A: Floats, b: Floats, objective: Objective, start: Float
 
 
 def _proximal_newton(objective: Objective, state: State) -> State:
-    """Two classes with L1: penalized least squares on the log loss's quadratic model, repeated.
+    """Two classes or counts with L1: penalized least squares on quadratic models, repeated.
 
     Source: Friedman, Hastie & Tibshirani 2010, Journal of Statistical Software 33(1), section 3;
     the step is halved until the objective falls (Lee, Sun & Saunders 2014, SIAM J. Optim. 24(3)).
@@ -265,9 +264,8 @@ def _newton_step(objective: Objective, state: State) -> State:
     """The way to the minimum of the quadratic model around a state."""
     (W, b), sample = state, objective.sample
     scores = sample.X @ W + b
-    chance = expit(scores[:, 0])
-    h = sample.v * np.maximum(chance * (1 - chance), FLATTEST)
-    working = scores[:, 0] + sample.v * (sample.Y[:, 0] - chance) / h
+    h = sample.curvature(scores)
+    working = scores[:, 0] - sample.loss(scores)[1][:, 0] / h
     A, t, means, mean = sample.centred(h, working)
     new = _coordinate_descent(A, t, objective, W[:, 0])[:, None]
     return new - W, (mean - means @ new) - b

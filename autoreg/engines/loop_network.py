@@ -11,12 +11,13 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
 from autoreg.engines.network import (
     FLOAT,
@@ -27,11 +28,12 @@ from autoreg.engines.network import (
     generator,
     initial_network,
     one_thread,
+    poisson_loss,
     squared_error,
 )
 from autoreg.errors import DataError
 from autoreg.metrics import row_losses
-from autoreg.model import Parameters
+from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
 from autoreg.space import ARCHITECTURE
 from autoreg.splitters import stop_rows
@@ -42,6 +44,9 @@ CURVE_POINTS = 100
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
 # this much worse on its own rows ran away, even where float32 still holds its numbers.
 DIVERGED = 1e3
+# Up to where the loss of counts is exact, whatever a row's own count: means of exp(5) = 148 times
+# the training mean, and of 20 events.
+FARTHEST, MANY = 5.0, 20.0
 
 
 def fit_network(job: Job, table: Dataset) -> Outcome:
@@ -205,27 +210,36 @@ def _trainer(job: Job, network: Network, sample: Sample, criterion: Criterion) -
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """The border between raw rows and tensors; statistics of the fit rows only."""
+    """The border between raw rows and tensors; statistics of the fit rows only.
+
+    Outputs times ``scale`` plus ``mean`` are means for regression, and logarithms of means for
+    counts: a network that answers 0 predicts the training mean.
+    """
 
     preprocessor: Preprocessor
+    task: Task
     classes: int
     mean: float = 0.0
     scale: float = 1.0
 
     @classmethod
     def fit(cls, table: Dataset, rows: Rows) -> Scaling:
-        """Learn the preprocessing and, for regression, the target's mean and spread."""
+        """Learn the preprocessing and, for regression and counts, the target's mean and spread."""
         weights = table.weights[rows]
         scaler = Preprocessor.fit(table.X[rows], table.columns, weights)
-        if table.task != "regression":
-            return cls(scaler, len(table.classes))
+        if table.classes:
+            return cls(scaler, table.task, len(table.classes))
         mean = float(np.average(table.y[rows], weights=weights))
+        if table.task == "count":
+            return cls(scaler, table.task, 0, math.log(mean or 1.0))
         variance = float(np.average((table.y[rows] - mean) ** 2, weights=weights))
-        return cls(scaler, 0, mean, math.sqrt(variance) or 1.0)
+        return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0)
 
     @property
     def criterion(self) -> Criterion:
         """The row loss that is minimized."""
+        if self.task == "count":
+            return partial(poisson_loss, limit=max(FARTHEST, math.log(MANY) - self.mean))
         return cross_entropy if self.classes else squared_error
 
     def inputs(self, X: Floats) -> Tensor:
@@ -237,6 +251,8 @@ class Scaling:
         y, weights = torch.from_numpy(table.y[rows]), table.weights[rows]
         if self.classes:
             targets = torch.nn.functional.one_hot(y.long(), self.classes).to(FLOAT)
+        elif self.task == "count":
+            targets = (y / math.exp(self.mean)).to(FLOAT)[:, None]
         else:
             targets = ((y - self.mean) / self.scale).to(FLOAT)[:, None]
         relative = torch.from_numpy(weights / weights.mean()).to(FLOAT, copy=True)
@@ -247,7 +263,7 @@ class Scaling:
         outputs = network.predicting(inputs)[0].double()
         if self.classes:
             return np.asarray(outputs.softmax(dim=-1).numpy())
-        return np.asarray((outputs * self.scale + self.mean).numpy())
+        return linked((outputs * self.scale + self.mean).numpy(), self.task)
 
 
 class Eye:

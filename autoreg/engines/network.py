@@ -205,6 +205,18 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
 
 
+def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
+    """Row losses (M, B, 1) of logarithms of means against counts, both (M, B, C).
+
+    ``exp(o) - t o`` in units of the training mean. Where o is above ``limit``, and above 1 more
+    than its own best value, the loss goes on along its tangent: a wild first step of training has
+    a slope that leads back then, and not one that throws it out for good.
+    """
+    bound = (targets.log() + 1).clamp(min=limit)
+    means = torch.minimum(outputs, bound).exp() * (1 + (outputs - bound).relu())
+    return (means - targets * outputs).sum(dim=-1, keepdim=True)
+
+
 class Adam:
     """Adam; decay of weights is a technique of its own and none of its business.
 

@@ -60,6 +60,8 @@ def default_metrics(task: str) -> tuple[str, ...]:
     """
     if task == "regression":
         return "r2", "rmse", "mae"
+    if task == "count":
+        return "poisson_deviance", "r2", "mae"
     return "accuracy", "log_loss", "brier"
 
 

@@ -22,22 +22,32 @@ Floats = NDArray[np.float64]
 Target = NDArray[np.float64] | NDArray[np.int64]
 Parts = tuple[float, float]
 
+# No probability and no mean count is taken for smaller. A count's unit is one event, so a mean of
+# 1e-7 where one happened says as much as a probability of 1e-7, and is as little a proof of it.
 CLIP = 1e-7
 CLASSIFICATION = ("binary", "multiclass")
-REGRESSION = ("regression",)
+NUMERIC = ("regression", "count")
+COUNT = ("count",)
 
 
 def row_losses(task: str, y: Target, predictions: Floats) -> Floats:
-    """The loss of each row: squared error, or log loss of probabilities of at least 1e-7.
+    """The loss of each row: squared error, Poisson deviance, or log loss.
 
-    ``predictions`` is (n, C): the mean (C = 1) for regression, otherwise class probabilities;
-    ``y`` is (n,), positions of classes for classification. Shape of the result (n,).
+    Probabilities, and means of counts, count as at least 1e-7.
+
+    ``predictions`` is (n, C): the mean (C = 1) for regression and counts, otherwise class
+    probabilities; ``y`` is (n,), positions of classes for classification. Shape of the result
+    (n,); infinite where the mean of a count is no finite number.
 
     >>> row_losses("regression", np.array([1.0, 2.0]), np.array([[1.0], [0.0]]))
     array([0., 4.])
+    >>> row_losses("count", np.array([0.0, 2.0]), np.array([[1.5], [2.0]]))
+    array([3., 0.])
     """
     if task == "regression":
         return np.asarray((y - predictions[:, 0]) ** 2)
+    if task == "count":
+        return _deviances(y, predictions[:, 0])
     return -np.log(np.clip(chances(y, predictions), CLIP, 1.0))
 
 
@@ -46,15 +56,25 @@ def baseline_predictions(
 ) -> Floats:
     """What the featureless model predicts for n rows: the training mean or the class shares.
 
-    ``classes`` is the number of classes (not read for regression); shape of the result (n, C).
+    ``classes`` is the number of classes (not read where there are none); the result is (n, C).
 
     >>> baseline_predictions("binary", np.array([0, 1]), np.array([3.0, 1.0]), 2, 1)
     array([[0.75, 0.25]])
     """
-    if task == "regression":
+    if task in NUMERIC:
         return np.full((n, 1), np.average(y_train, weights=weights))
     shares = np.bincount(y_train.astype(np.int64), weights=weights, minlength=classes)
     return np.tile(shares / weights.sum(), (n, 1))
+
+
+def _deviances(y: Target, means: Floats) -> Floats:
+    """Unit deviances 2 (y log(y / m) - (y - m)) of counts y from means m, both (n,).
+
+    Source: McCullagh & Nelder 1989, Generalized Linear Models, table 2.1.
+    """
+    known = np.isfinite(means)
+    m = np.where(known, np.maximum(means, CLIP), 1.0)
+    return np.where(known, 2 * (y * np.log(np.where(y > 0, y, 1.0) / m) - (y - m)), np.inf)
 
 
 def chances(y: Target, predictions: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""How surprised the model is by the true classes; the loss that searches minimize."""
+"""How surprised the model is by the true classes; what searches of classes minimize."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from autoreg.metrics.base import CLASSIFICATION, Floats, Metric, Parts, Target, 
 
 
 class LogLoss(Metric):
-    """How surprised the model is by the true classes; the loss that searches minimize."""
+    """How surprised the model is by the true classes; what searches of classes minimize."""
 
     title = "log loss"
     tasks = CLASSIFICATION

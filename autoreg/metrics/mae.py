@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoreg.metrics.base import REGRESSION, Floats, Metric, Parts, Target, sums
+from autoreg.metrics.base import NUMERIC, Floats, Metric, Parts, Target, sums
 
 
 class Mae(Metric):
     """The mean absolute error, in the units of the target."""
 
     title = "mean absolute error"
-    tasks = REGRESSION
+    tasks = NUMERIC
     greater_is_better = False
     references = ("Hyndman & Koehler 2006, International Journal of Forecasting 22(4)",)
 

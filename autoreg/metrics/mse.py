@@ -1,15 +1,15 @@
-"""The mean squared error; the loss that searches minimize."""
+"""The mean squared error; the loss that searches of regression minimize."""
 
 from __future__ import annotations
 
-from autoreg.metrics.base import REGRESSION, Floats, Metric, Parts, Target, row_losses, sums
+from autoreg.metrics.base import NUMERIC, Floats, Metric, Parts, Target, row_losses, sums
 
 
 class Mse(Metric):
-    """The mean squared error; the loss that searches minimize."""
+    """The mean squared error; the loss that searches of regression minimize."""
 
     title = "mean squared error"
-    tasks = REGRESSION
+    tasks = NUMERIC
     greater_is_better = False
     references = (
         "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 7.2",

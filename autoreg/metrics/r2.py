@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from autoreg.metrics.base import REGRESSION, Floats, Metric, Parts, Target, row_losses
+from autoreg.metrics.base import NUMERIC, Floats, Metric, Parts, Target, row_losses
 
 
 class R2(Metric):
     """The share of the target's variation that the model explains, against the training mean."""
 
     title = "R2"
-    tasks = REGRESSION
+    tasks = NUMERIC
     greater_is_better = True
     references = ("Campbell & Thompson 2008, Review of Financial Studies 21(4), equation (1)",)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from autoreg.metrics.base import REGRESSION, Floats, Metric, Parts, Target, row_losses, sums
+from autoreg.metrics.base import NUMERIC, Floats, Metric, Parts, Target, row_losses, sums
 
 
 class Rmse(Metric):
     """The root of the mean squared error, in the units of the target."""
 
     title = "root mean squared error"
-    tasks = REGRESSION
+    tasks = NUMERIC
     greater_is_better = False
     references = ("Hyndman & Koehler 2006, International Journal of Forecasting 22(4)",)
 

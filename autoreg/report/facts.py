@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoreg.findings import Findings
+from autoreg.report.coefficients import coefficients_sentence
 from autoreg.report.words import (
     clean,
     count,
@@ -45,6 +46,7 @@ def facts(findings: Findings) -> list[Fact]:
     found = [
         Fact("chosen", chosen(findings)),
         Fact("how strong", how_strong(findings)),
+        Fact("coefficients", coefficients_sentence(findings)),
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
         Fact("inner best", inner_best(findings)),

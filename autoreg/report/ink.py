@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -90,7 +91,9 @@ def picture(
     ``key`` is unique on the page and goes in front of all ids of the SVG. Equal input gives
     equal bytes.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Only widths are measured here; the letters themselves come from the reader's own font.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         paint(figure.add_subplot())
         buffer = io.StringIO()

@@ -44,7 +44,7 @@ def space_rows(findings: Findings) -> Cells:
             for name, offers in space.families.items()
         ],
         "architecture": [_dial(dial) for dial in space.architecture] if networks else [],
-        "left_out": [name_of(key) for key in space.left_out],
+        "left_out": [f"{name_of(key)} ({why})" for key, why in space.left_out.items()],
         "incumbent": f"{set_name(label)} ({family_name(family)})",
         "settings": _settings(findings),
     }
@@ -101,6 +101,7 @@ def data_rows(findings: Findings) -> list[tuple[str, str]]:
     columns = (
         f"{data['columns']:,} ({data['numeric']:,} numeric, {data['categorical']:,} categorical)"
     )
+    groups = data["feature_groups"]
     roles = "; ".join(f"{role}: {clean(column)}" for role, column in data["roles"].items())
     return [
         ("Name", clean(data["name"])),
@@ -109,6 +110,7 @@ def data_rows(findings: Findings) -> list[tuple[str, str]]:
         ("Target", clean(data["target"])),
         ("Rows", f"{data['rows']:,}"),
         ("Feature columns", columns),
+        *([("Feature groups", f"{groups:,}")] if groups else []),
         ("Missing cells", f"{data['missing_cells']:,}"),
         ("Roles of columns", roles or "none declared"),
         ("Digest", clean(data["digest"])),

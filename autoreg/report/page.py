@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from autoreg.findings import Findings
 from autoreg.report import curves, figures
 from autoreg.report import facts as say
+from autoreg.report.coefficients import coefficient_rows
 from autoreg.report.inventory import (
     classes_rows,
     data_rows,
@@ -21,6 +22,7 @@ from autoreg.report.inventory import (
     space_rows,
     splits_rows,
 )
+from autoreg.report.path_chart import path_charts
 from autoreg.report.words import (
     NOTHING,
     about,
@@ -48,8 +50,8 @@ from autoreg.verdict import FoldVerdict, Standing
 SHOWN_FAILURES = 40
 BY_FOLD = "lowest to highest fold"
 ON_CARD = frozenset(
-    {"chosen", "how strong", "nested", "held-out", "agreement"}
-)  # said above the sentences
+    {"chosen", "how strong", "coefficients", "nested", "held-out", "agreement"}
+)  # said above the sentences, or in a section of its own
 Cells = Mapping[str, Any]
 
 
@@ -94,6 +96,8 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "other_metrics": _other_metrics(findings),
         "number_charts": [figures.score_chart(findings), figures.loss_chart(findings)],
         "strength_charts": curves.strength_charts(findings),
+        "coefficients": coefficient_rows(findings),
+        "path_charts": path_charts(findings),
         "standing_chart": figures.standing_chart(findings),
         "standings": _standings(findings),
         "folds": [_fold(fold, findings) for fold in findings.verdict.folds],

@@ -154,7 +154,8 @@ def loss_name(task: str) -> str:
     >>> loss_name("binary")
     'log loss'
     """
-    return "mean squared error" if task == "regression" else "log loss"
+    losses = {"regression": "mean squared error", "count": "mean Poisson deviance"}
+    return losses.get(task, "log loss")
 
 
 def about(kind: type[Technique]) -> str:

@@ -75,6 +75,10 @@ def trial_entry(trial: Trial) -> Entry:
         "n_techniques": float(_techniques(best)),
         **trial.scores,
     }
+    if trial.n_columns is not None:
+        metrics["n_columns"] = trial.n_columns
+    if trial.freedom is not None:
+        metrics["freedom"] = trial.freedom
     for fold, loss in enumerate(trial.losses[trial.best]):
         metrics[f"fold_{fold}_val_loss"] = float(loss)
     return Entry(params, metrics, tags, _curves(trial))
@@ -194,7 +198,15 @@ def _techniques(candidate: Candidate) -> int:
 
 
 def _curves(trial: Trial) -> dict[str, list[float]]:
+    """Learning curves by epoch, and what changes along a path by position, weakest first."""
     curves = {f"curve_{name}": list(values) for name, values in trial.curve.items()}
     if trial.strengths:
-        curves["path_val_loss"] = trial.means.tolist()
+        shares = trial.weights / trial.weights.sum()
+        path = {
+            "strength": trial.strengths,
+            "val_loss": trial.means,
+            "train_loss": trial.train_losses @ shares,
+            "n_columns": trial.sparsity,
+        }
+        curves |= {f"path_{name}": list(map(float, values)) for name, values in path.items()}
     return curves

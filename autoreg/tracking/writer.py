@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DONE = frozenset({"FINISHED", "FAILED", "KILLED"})
-BATCH = 1000
+BATCH = 800  # metrics; MLflow takes 1000 things at once, params and tags included
 
 NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.pyfunc")
 
@@ -224,7 +224,7 @@ class Writer:
         )
 
     def files(self, findings: Findings, report: Path) -> None:
-        """Upload the report, the verdict as data, and all trials as one table."""
+        """Upload the report, the verdict as data, all trials and the coefficients as tables."""
         import pandas as pd
 
         verdict = json.dumps(findings.verdict.to_data(), indent=2)
@@ -232,6 +232,9 @@ class Writer:
         self.client.log_artifact(self.parent, str(report))
         self.client.log_text(self.parent, verdict, "verdict.json")
         self.client.log_text(self.parent, table.to_csv(index=False), "trials.csv")
+        if findings.coefficients is not None:
+            read = pd.DataFrame(findings.coefficients.rows)
+            self.client.log_text(self.parent, read.to_csv(index=False), "coefficients.csv")
 
     def model(self, findings: Findings, folder: Path, example: pd.DataFrame) -> None:
         """Store the final model, once for each selection, loadable as ``models:/<id>``."""

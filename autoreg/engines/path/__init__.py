@@ -1,0 +1,224 @@
+"""The path engine: linear models of all techniques, whole strength paths at a time.
+
+All jobs on one training set share a design: for squared error the Gram matrix of its inputs,
+added up from the moments of cells of rows, so the rows are read once for the whole nested
+scheme. Designs are solved on several threads; compiled solvers hold no lock.
+
+What is remembered between calls are sums over cells of a table, which depend on the table and
+the cells alone; so a fit's bits depend neither on its company nor on the calls before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from autoreg.data.dataset import Dataset, Floats, Rows, Task
+from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, checked
+from autoreg.engines.reading import selected_columns
+from autoreg.model import Parameters, linked
+from autoreg.preprocess import Preprocessor
+from autoreg.space import Candidate
+
+if TYPE_CHECKING:
+    from autoreg.engines.path.cells import Cells
+    from autoreg.engines.path.design import Design, Solutions
+
+SEAMS = frozenset({"penalty", "prior", "components"})
+WIDEST = 1500  # columns, beyond which Gram matrices are larger than what they save
+FEW_ROWS = 3  # rows in a cell on average, below which sums save nothing
+LENIENT = 100  # times the tolerance: rounding may stop a solver before; beyond, it is flagged
+
+
+class PathEngine(Engine):
+    """Fits linear models; refuses networks.
+
+    >>> from autoreg.space import candidate
+    >>> PathEngine().refuses(candidate("network", [], {}), "binary")
+    'the path engine fits linear models, not network'
+    """
+
+    name = "path"
+
+    def __init__(self) -> None:
+        self._remembered: WeakKeyDictionary[Dataset, _Sums] = WeakKeyDictionary()
+
+    def refuses(self, candidate: Candidate, task: Task) -> str | None:
+        """Name the technique that does not fit, and why; None where all do."""
+        if candidate.family != "linear":
+            return f"the path engine fits linear models, not {candidate.family}"
+        if len(candidate.techniques) != 1:
+            return "the path engine fits one technique at a time"
+        (chosen,) = candidate.techniques
+        if candidate.family not in chosen.families:
+            return f"{chosen.key} is for {' and '.join(chosen.families)} models, not linear"
+        if task not in chosen.tasks:
+            return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
+        if missing := sorted(chosen.seams() - SEAMS):
+            return (
+                f"{chosen.key} acts through {', '.join(missing)}, which the path engine does not "
+                f"open"
+            )
+        return None
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        table: Dataset,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Outcome]:
+        """Fit the jobs, those of one training set together, on ``workers`` threads."""
+        sets: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
+        for position, job in enumerate(jobs):
+            key = (job.training.excluded, job.training.rows.tobytes())
+            sets.setdefault(key, []).append(position)
+        sums = self._sums(table, cells)
+        sums.prepare(table)
+        outcomes: dict[int, Outcome] = {}
+        lock = Lock()
+
+        def solve_set(positions: list[int]) -> None:
+            made: Design | None = None
+            for position in positions:
+                if made is None:
+                    made = sums.design(table, jobs[position].training.rows)
+                one = fit(jobs[position], made)
+                with lock:
+                    outcomes[position] = one
+                    if on_done:
+                        on_done(len(outcomes))
+
+        with threadpool_limits(limits=1), np.errstate(all="ignore"):
+            if workers <= 1 or len(sets) <= 1:
+                for positions in sets.values():
+                    solve_set(positions)
+            else:
+                with ThreadPoolExecutor(min(workers, len(sets))) as pool:
+                    list(pool.map(solve_set, sets.values()))
+        return [outcomes[position] for position in range(len(jobs))]
+
+    def _sums(self, table: Dataset, cells: Rows | None) -> _Sums:
+        known = self._remembered.get(table)
+        if known is None or known.numbers is not cells:
+            known = self._remembered[table] = _Sums(table, cells)
+        return known
+
+
+class _Sums:
+    """What is remembered of a table: sums over its cells, where they are worth it.
+
+    Whether they are depends on the schema and the plan only, never on values.
+    """
+
+    def __init__(self, table: Dataset, numbers: Rows | None) -> None:
+        self.numbers = numbers
+        cells = table.n if numbers is None else int(numbers.max()) + 1
+        self._worth = len(table.columns) <= WIDEST and cells * FEW_ROWS <= table.n
+        self._cells: Cells | None = None
+
+    def prepare(self, table: Dataset) -> None:
+        """Read the rows, once."""
+        if self._worth and self._cells is None:
+            from autoreg.engines.path.cells import Cells
+
+            assert self.numbers is not None, "without numbers each row is a cell"
+            self._cells = Cells(table, self.numbers)
+
+    def design(self, table: Dataset, rows: Rows) -> Design:
+        """The design of a training set."""
+        from autoreg.engines.path.cells import Cells
+        from autoreg.engines.path.design import Design
+
+        cells = self._cells
+        if cells is None and len(table.columns) <= WIDEST:
+            # No cells are known: the training rows are one, and the others, if any, another.
+            inside = np.ones(table.n, dtype=np.int64)
+            inside[rows] = 0
+            cells = Cells(table, inside)
+        return Design(table, rows, cells)
+
+
+class _Lazy:
+    """Predictions (n, C) of a path, made for the strength that is asked for."""
+
+    def __init__(
+        self, scaling: Preprocessor, X: Floats, coefficients: Floats, intercepts: Floats, task: Task
+    ) -> None:
+        self._scaling, self._X, self._task = scaling, X, task
+        self._coefficients, self._intercepts = coefficients, intercepts
+
+    def __len__(self) -> int:
+        return len(self._coefficients)
+
+    def __getitem__(self, position: int) -> Floats:
+        inputs = self._scaling.transform(self._X)
+        W, b = self._coefficients[position], self._intercepts[position]
+        return linked(inputs @ W + b, self._task)
+
+
+class _Freedom:
+    """Effective degrees of freedom, counted for the strength that is asked for."""
+
+    def __init__(self, design: Design, solutions: Solutions) -> None:
+        self._design, self._solutions = design, solutions
+
+    def __len__(self) -> int:
+        return len(self._solutions.coefficients)
+
+    def __getitem__(self, position: int) -> float:
+        found = self._solutions
+        if found.freedom is not None:
+            return float(found.freedom[position])
+        return self._design.freedom(found.coefficients[position], float(found.l2[position]))
+
+
+def fit(job: Job, design: Design) -> Outcome:
+    """One fit; what goes wrong in it becomes a Failure that says what."""
+    from autoreg.engines.path.walk import solve
+
+    start = time.perf_counter()
+    try:
+        solutions = solve(design, job.candidate, job.walked, job.linear)
+        return checked(_read(job, design, solutions, start))
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
+        return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
+
+
+def _read(job: Job, design: Design, solutions: Solutions, start: float) -> Fit:
+    table, scaling = design.table, design.preprocessor
+    coefficients, intercepts = design.original(solutions)
+    lazy = _Lazy(scaling, table.X[job.predict], coefficients, intercepts, table.task)
+    flags = solutions.flags
+    if (solutions.left > LENIENT * solutions.allowed).any() and "separable" not in flags:
+        flags = (*flags, "not converged")
+    fit = Fit(
+        predictions=lazy,
+        losses=design.losses(job.predict, coefficients, intercepts),
+        train_loss=design.losses(design.rows, coefficients, intercepts),
+        flags=flags,
+        seconds=time.perf_counter() - start,
+        selected=selected_columns(coefficients, scaling.groups, len(table.columns)),
+        freedom=_Freedom(design, solutions),
+    )
+    return _kept(fit, scaling, coefficients, intercepts) if job.keep_model else fit
+
+
+def _kept(fit: Fit, scaling: Preprocessor, coefficients: Floats, intercepts: Floats) -> Fit:
+    """The fit with its coefficients, and with its model where it has one strength."""
+    W, b = scaling.original_units(coefficients, intercepts)
+    model = None
+    if len(coefficients) == 1:
+        arrays = {"coefficients": coefficients[0], "intercept": intercepts[0]}
+        model = Parameters("linear", arrays, scaling, {})
+    return replace(fit, model=model, coefficients=W, intercepts=b)

@@ -1,0 +1,240 @@
+"""Moments of cells of rows, from which every training set of a study is added up.
+
+A cell's rows are always in the same training sets, so its sums are taken once. What a training
+set needs follows from them exactly: which indicators exist, means and scales, the Gram matrix of
+the standardized inputs, and the products with the target.
+
+Why added and never subtracted: taking a block off a total would leave its rounding behind, and
+with it a trace of rows that a fit must not see. Each cell is centred on its own means before
+products are formed; cells are merged in the order of their numbers.
+
+Missing cells: a cell fills them with its own mean of the column and keeps an indicator beside
+it. The mean of the training set is known only later; adding its difference times the indicator
+turns one filling into the other.
+
+Source: Chan, Golub & LeVeque 1983, The American Statistician 37(3) (merging moments).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.preprocess import NOWHERE, KindCounts, Preprocessor, kinds_of, slots_of, spread
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sum of weights, weighted means (a,), and weighted cross-products about them (a, a)."""
+
+    weight: float
+    mean: Floats
+    cross: Floats
+
+    @classmethod
+    def of(cls, Z: Floats, weights: Floats) -> Moments:
+        """The moments of the columns of Z (n, a)."""
+        total = float(weights.sum())
+        mean = weights @ Z / total
+        centred = (Z - mean) * np.sqrt(weights)[:, None]
+        return cls(total, mean, centred.T @ centred)
+
+    def mapped(self, T: Floats) -> Moments:
+        """The moments of Z T' for a matrix T (b, a)."""
+        return Moments(self.weight, T @ self.mean, T @ self.cross @ T.T)
+
+
+def merged(parts: Sequence[Moments]) -> Moments:
+    """The moments of all rows together, by Chan's formula, in the order of the parts."""
+    weight = sum(part.weight for part in parts)
+    mean = sum((part.weight / weight * part.mean for part in parts), np.zeros_like(parts[0].mean))
+    cross = np.zeros_like(parts[0].cross)
+    for part in parts:
+        away = part.mean - mean
+        cross += part.cross
+        cross += part.weight * np.outer(away, away)
+    return Moments(weight, mean, cross)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What is known of the rows of one cell.
+
+    ``moments`` are of its atoms: every numeric column, filled; an indicator for each column in
+    ``absent`` (positions of numeric columns with missing cells here); one for each (column,
+    kind) pair of ``levels``; then the target, or one 0/1 column for each class. ``low`` and
+    ``high``, ``fill`` and ``observed`` (sum of weights of cells that are there) are (p,), read
+    for numeric columns only; ``kinds`` counts the kinds of cells of each categorical column.
+    """
+
+    rows: int
+    moments: Moments
+    low: Floats
+    high: Floats
+    fill: Floats
+    observed: Floats
+    absent: tuple[int, ...]
+    levels: tuple[tuple[int, int], ...]
+    kinds: dict[int, KindCounts]
+
+    @classmethod
+    def of(cls, X: Floats, columns: Sequence[Column], weights: Floats, targets: Floats) -> Cell:
+        """Sum over rows X (n, p) with targets (n, t)."""
+        numeric = [j for j, column in enumerate(columns) if not column.is_categorical]
+        seen = ~np.isnan(X)
+        gaps = not seen.all()
+        low, high, fill, observed = _numeric_summary(X, seen, weights, gaps)
+        filled = np.where(seen, X, fill) if gaps else X
+        absent = tuple(j for j in numeric if gaps and not seen[:, j].all())
+        kinds, levels, indicators = _level_atoms(X, columns, weights)
+        blocks = [filled[:, numeric], ~seen[:, list(absent)], *indicators, targets]
+        atoms = np.column_stack(blocks).astype(np.float64, copy=False)
+        moments = Moments.of(atoms, weights)
+        return cls(len(X), moments, low, high, fill, observed, absent, levels, kinds)
+
+
+def _numeric_summary(
+    X: Floats, seen: Floats, weights: Floats, gaps: bool
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Lowest, highest, weighted mean and observed weight of each column, gaps aside."""
+    if not gaps:
+        total = np.full(X.shape[1], weights.sum())
+        return X.min(axis=0), X.max(axis=0), weights @ X / weights.sum(), total
+    low = np.where(seen, X, np.inf).min(axis=0)
+    high = np.where(seen, X, -np.inf).max(axis=0)
+    observed = weights @ seen
+    total = weights @ np.where(seen, X, 0.0)
+    fill = np.divide(total, observed, out=np.zeros_like(total), where=observed > 0)
+    return low, high, fill, observed
+
+
+def _level_atoms(
+    X: Floats, columns: Sequence[Column], weights: Floats
+) -> tuple[dict[int, KindCounts], tuple[tuple[int, int], ...], list[Floats]]:
+    kinds: dict[int, KindCounts] = {}
+    levels: list[tuple[int, int]] = []
+    indicators: list[Floats] = []
+    for j, column in enumerate(columns):
+        if column.is_categorical:
+            where = kinds_of(X[:, j])
+            kinds[j] = KindCounts.of(where, weights, column)
+            present = np.flatnonzero(kinds[j].rows)
+            levels += [(j, int(kind)) for kind in present]
+            indicators.append((where[:, None] == present).astype(np.float64))
+    return kinds, tuple(levels), indicators
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the atoms of any cell become the inputs of one training set.
+
+    ``lookups`` as in :class:`autoreg.preprocess.Preprocessor`; ``means`` (p,) fill the gaps of
+    numeric columns; ``starts`` (p,) is the first input of each column, ``q`` the number of all.
+    """
+
+    lookups: dict[int, Rows]
+    means: Floats
+    starts: Rows
+    q: int
+    targets: int
+
+    def matrix(self, cell: Cell, columns: Sequence[Column]) -> Floats | None:
+        """The map (q + t, a) from a cell's atoms; None where it is the identity."""
+        if not cell.absent and not cell.levels:
+            return None
+        numeric = [j for j, column in enumerate(columns) if not column.is_categorical]
+        a = len(cell.moments.mean)
+        T = np.zeros((self.q + self.targets, a))
+        T[self.starts[numeric], np.arange(len(numeric))] = 1.0
+        for position, j in enumerate(cell.absent, start=len(numeric)):
+            T[self.starts[j], position] = self.means[j] - cell.fill[j]
+        first = len(numeric) + len(cell.absent)
+        for position, (j, kind) in enumerate(cell.levels, start=first):
+            slot = self.lookups[j][kind]
+            if slot != NOWHERE:
+                T[slot, position] = 1.0
+        T[np.arange(self.q, self.q + self.targets), np.arange(a - self.targets, a)] = 1.0
+        return T
+
+
+class Cells:
+    """The cells of a table, and what training sets made of them need."""
+
+    def __init__(self, table: Dataset, numbers: Rows) -> None:
+        self.columns = table.columns
+        self.task = table.task
+        self.classes = len(table.classes)
+        order = np.argsort(numbers, kind="stable")
+        bounds = np.flatnonzero(np.diff(numbers[order])) + 1
+        self.numbers = numbers
+        self.cells = [
+            Cell.of(table.X[rows], self.columns, table.weights[rows], targets_of(table, rows))
+            for rows in np.split(order, bounds)
+        ]
+
+    def of(self, rows: Rows) -> list[Cell] | None:
+        """The cells that the rows are made of; None where they are no union of cells."""
+        found = [self.cells[number] for number in np.unique(self.numbers[rows])]
+        return found if sum(cell.rows for cell in found) == len(rows) else None
+
+    def layout(self, cells: Sequence[Cell]) -> tuple[Layout, tuple[str, ...], Rows]:
+        """The inputs of a training set made of some cells; their names and raw columns."""
+        p = len(self.columns)
+        observed = sum((cell.observed for cell in cells), np.zeros(p))
+        total = sum((cell.observed * cell.fill for cell in cells), np.zeros(p))
+        means = np.divide(total, observed, out=np.zeros(p), where=observed > 0)
+        names: list[str] = []
+        groups: list[int] = []
+        lookups: dict[int, Rows] = {}
+        starts = np.empty(p, dtype=np.int64)
+        for j, column in enumerate(self.columns):
+            starts[j] = len(names)
+            new = [column.name]
+            if column.is_categorical:
+                slots, new = slots_of(KindCounts.sum(cell.kinds[j] for cell in cells), column)
+                lookups[j] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
+            names += new
+            groups += [j] * len(new)
+        targets = max(self.classes, 1) if self.task == "multiclass" else 1
+        layout = Layout(lookups, means, starts, len(names), targets)
+        return layout, tuple(names), np.array(groups, dtype=np.int64)
+
+    def moments(self, cells: Iterable[Cell], layout: Layout) -> Moments:
+        """The moments of inputs and targets, in the layout of a training set."""
+        parts = []
+        for cell in cells:
+            T = layout.matrix(cell, self.columns)
+            parts.append(cell.moments if T is None else cell.moments.mapped(T))
+        return merged(parts)
+
+    def preprocessor(self, cells: Sequence[Cell]) -> tuple[Preprocessor, Layout, Moments]:
+        """What :meth:`Preprocessor.fit` learns from the rows of some cells, from sums alone."""
+        layout, names, groups = self.layout(cells)
+        moments = self.moments(cells, layout)
+        mean = moments.mean[: layout.q]
+        scale = np.sqrt(np.diag(moments.cross)[: layout.q] / moments.weight)
+        low, high = (side[groups] for side in extremes(cells))
+        for j, lookup in layout.lookups.items():
+            mine = groups == j
+            slots = np.where(lookup == NOWHERE, NOWHERE, lookup - layout.starts[j])
+            counts = KindCounts.sum(cell.kinds[j] for cell in cells)
+            low[mine], high[mine] = counts.extremes(slots, int(mine.sum()))
+        mean, scale = spread(mean, scale, low, high)
+        return Preprocessor(names, groups, layout.lookups, mean, scale), layout, moments
+
+
+def extremes(cells: Iterable[Cell]) -> tuple[Floats, Floats]:
+    """The lowest and highest value of each column over some cells."""
+    lows, highs = zip(*((cell.low, cell.high) for cell in cells), strict=True)
+    low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+    return np.where(low > high, 0.0, low), np.where(low > high, 0.0, high)  # nothing observed
+
+
+def targets_of(table: Dataset, rows: Rows) -> Floats:
+    """The target (n, 1), or one 0/1 column for each of more than two classes."""
+    if table.task == "multiclass":
+        return np.asarray(np.eye(len(table.classes))[table.y[rows].astype(np.int64)])
+    return np.asarray(table.y[rows], dtype=np.float64)[:, None]

@@ -1,0 +1,70 @@
+"""Solutions in closed form, from the spectrum of the Gram matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autoreg.data.dataset import Floats, Rows
+from autoreg.engines.path.design import Design, Solutions
+from autoreg.engines.path.newton import components_path
+
+COLLINEAR = 1e-12  # directions below this share of the largest eigenvalue carry nothing
+PRECISION = 1e-6  # the violation that an unpenalized likelihood may leave
+
+
+def closed(W: Floats, freedom: Floats) -> Solutions:
+    """Solutions (S, q) of squared error that are exact; the target is centred."""
+    nothing = np.zeros(len(W))
+    return Solutions(W[:, :, None], np.zeros((len(W), 1)), nothing, nothing, nothing, (), freedom)
+
+
+def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
+    """Ridge at all strengths from one decomposition (Hoerl & Kennard 1970)."""
+    values, vectors = design.spectrum
+    penalties = l2 * design.largest_eigenvalue * np.array(strengths)
+    projected = vectors.T @ design.slope[:, 0]
+    shrunk = values[:, None] + penalties
+    W = vectors @ (projected[:, None] / shrunk)
+    return closed(W.T, (values[:, None] / shrunk).sum(axis=0))
+
+
+def least_squares(design: Design) -> Solutions:
+    """The minimum-norm solution without a penalty."""
+    values, vectors, rank = leading(design)
+    W = vectors[:, :rank] @ (vectors[:, :rank].T @ design.slope[:, 0] / values[:rank])
+    return closed(W[None], np.array([float(rank)]))
+
+
+def leading(design: Design) -> tuple[Floats, Floats, int]:
+    """Eigenvalues, largest first, eigenvectors in columns, and the number that is not zero."""
+    values, vectors = (part[..., ::-1] for part in design.spectrum)
+    return values, vectors, int((values > COLLINEAR * values[0]).sum()) if values[0] > 0 else 0
+
+
+def components(design: Design, kind: str, shares: Sequence[float]) -> Solutions:
+    """Fits on the leading principal components: a share of them, at least one."""
+    values, vectors, rank = leading(design)
+    counts = np.maximum(1, np.ceil(np.array(shares) * rank - 1e-9)).astype(np.int64)
+    counts = np.minimum(counts, rank)
+    if kind == "regression":
+        one_by_one = vectors[:, :rank] * (vectors[:, :rank].T @ design.slope[:, 0] / values[:rank])
+        sums = np.concatenate([np.zeros((design.q, 1)), np.cumsum(one_by_one, axis=1)], axis=1)
+        return closed(sums[:, counts].T, counts.astype(np.float64))
+    unit = vectors[:, :rank] / np.sqrt(values[:rank])
+    return rotated(design, kind, unit, counts)
+
+
+def rotated(design: Design, kind: str, axes: Floats, counts: Rows) -> Solutions:
+    """Likelihoods on the first few of some axes (q, m) of the inputs, for each count."""
+    K, distinct = design.columns, np.unique(counts)
+    sample = design.sample(kind, design.inputs @ axes)
+    W = np.empty((len(distinct), (axes.shape[1] + 1) * K))
+    left, losses = np.empty(len(distinct)), np.empty(len(distinct))
+    components_path(sample, K, distinct, PRECISION, W, left, losses)
+    W = W.reshape(len(distinct), -1, K)[np.searchsorted(distinct, counts)]
+    allowed = np.full(len(counts), PRECISION)
+    left = left[np.searchsorted(distinct, counts)]
+    nothing, freedom = np.zeros(len(counts)), counts.astype(np.float64) * max(1, K - 1)
+    return Solutions(axes @ W[:, :-1], W[:, -1], left, allowed, nothing, (), freedom)

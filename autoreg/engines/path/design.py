@@ -1,0 +1,221 @@
+"""One training set as solvers see it: standardized inputs and target, as sums or as rows.
+
+Solutions live in standardized units: inputs by the training rows' means and deviations, the
+target of a regression likewise (see ``autoreg.engines.linear_objective`` for why). A design
+knows how to score solutions on any rows; for squared error sums over those rows are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.engines.path.cells import Cell, Cells, Layout, Moments, targets_of
+from autoreg.engines.path.likelihood import KINDS
+from autoreg.engines.path.state import Sample
+from autoreg.engines.reading import freedom, spectrum_of
+from autoreg.metrics.base import row_losses
+from autoreg.model import linked
+from autoreg.preprocess import Preprocessor
+
+SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be divided by
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """Coefficients (S, q, K) and intercepts (S, K) in standardized units.
+
+    ``left`` (S,) are the violations of the optimality conditions and ``allowed`` (S,) what may
+    be left. ``l2`` (S,) is the absolute strength of half the sum of squares; ``freedom`` (S,) are
+    the effective degrees of freedom where a solver knows them.
+    """
+
+    coefficients: Floats
+    intercepts: Floats
+    left: Floats
+    allowed: Floats
+    l2: Floats
+    flags: tuple[str, ...] = ()
+    freedom: Floats | None = None
+
+
+class Design:
+    """The training rows of one fit; everything that is costly is made on first use.
+
+    ``cells`` is None where sums would be larger than the rows (wide tables).
+    """
+
+    def __init__(self, table: Dataset, rows: Rows, cells: Cells | None) -> None:
+        self.table, self.rows, self.cells = table, rows, cells
+        self.weights = table.weights[rows]
+        self.layout: Layout | None = None
+        self.moments: Moments | None = None
+        parts = cells.of(rows) if cells else None
+        if cells is None or parts is None:
+            self.cells = None
+            self.preprocessor = Preprocessor.fit(table.X[rows], table.columns, self.weights)
+        else:
+            self.preprocessor, self.layout, self.moments = cells.preprocessor(parts)
+
+    @property
+    def q(self) -> int:
+        """The number of inputs."""
+        return len(self.preprocessor.names)
+
+    @property
+    def columns(self) -> int:
+        """K, the number of columns of scores."""
+        return len(self.table.classes) if self.table.task == "multiclass" else 1
+
+    @cached_property
+    def v(self) -> Floats:
+        """Row weights (n,) that sum to one."""
+        return np.asarray(self.weights / self.weights.sum())
+
+    @cached_property
+    def target(self) -> tuple[float, float]:
+        """What is taken off the target and what it is divided by: 0 and 1 but for regression."""
+        if self.table.task != "regression":
+            return 0.0, 1.0
+        if self.moments is not None:
+            variance = float(self.moments.cross[-1, -1] / self.moments.weight)
+            return float(self.moments.mean[-1]), float(np.sqrt(variance)) or 1.0
+        y = self.table.y[self.rows]
+        shift = float(self.v @ y)
+        return shift, float(np.sqrt(self.v @ (y - shift) ** 2)) or 1.0
+
+    @cached_property
+    def y(self) -> Floats:
+        """The standardized target (n,), or positions of classes."""
+        shift, scale = self.target
+        return (self.table.y[self.rows].astype(np.float64) - shift) / scale
+
+    @cached_property
+    def inputs(self) -> Floats:
+        """Standardized inputs (n, q)."""
+        return self.preprocessor.transform(self.table.X[self.rows])
+
+    @cached_property
+    def rooted(self) -> Floats:
+        """Standardized inputs times the roots of the row weights, (n, q)."""
+        return self.inputs * np.sqrt(self.v)[:, None]
+
+    @property
+    def knee(self) -> float:
+        """Where Huber's loss turns from a parabola into a line."""
+        from autoreg.engines.linear_objective import huber_threshold
+
+        return huber_threshold(self.y, self.v)
+
+    def sample(self, kind: str, inputs: Floats | None = None) -> Sample:
+        """The rows for the proximal Newton solver; ``inputs`` stand in for the design's own."""
+        X = self.inputs if inputs is None else inputs
+        rows = np.ones((X.shape[1] + 1, len(X)))
+        rows[:-1] = X.T
+        knee = self.knee if kind == "huber" else 1.0
+        return Sample(KINDS[kind], knee, rows, self.y, self.v)
+
+    @cached_property
+    def _divisors(self) -> Floats:
+        scale = self.preprocessor.scale
+        return np.where(scale > 0, scale, np.inf)
+
+    @cached_property
+    def gram(self) -> Floats:
+        """The weighted Gram matrix of the standardized inputs, (q, q)."""
+        if self.moments is None:
+            return self.rooted.T @ self.rooted
+        return self._standardized(self.moments)[: self.q, : self.q]
+
+    @cached_property
+    def slope(self) -> Floats:
+        """Weighted products of inputs and the centred target, (q, t)."""
+        if self.moments is None:
+            Y = targets_of(self.table, self.rows)
+            Y = (Y - self.v @ Y) / self.target[1]
+            return self.inputs.T @ (self.v[:, None] * Y)
+        return self._standardized(self.moments)[: self.q, self.q :]
+
+    def _standardized(self, moments: Moments) -> Floats:
+        targets = np.full(len(moments.mean) - self.q, self.target[1])
+        scale = np.concatenate([self._divisors, targets])
+        return np.ascontiguousarray(moments.cross / moments.weight / scale / scale[:, None])
+
+    @cached_property
+    def spectrum(self) -> tuple[Floats, Floats]:
+        """Eigenvalues of the Gram matrix, ascending, and eigenvectors (q, m); m = min(n, q)."""
+        if self.q <= len(self.rows) or self.moments is not None:
+            values, vectors = np.linalg.eigh(self.gram)
+            return np.maximum(values, 0.0), vectors
+        values, left = np.linalg.eigh(self.rooted @ self.rooted.T)
+        values = np.maximum(values, 0.0)
+        lengths = np.sqrt(np.where(values > SMALLEST, values, np.inf))
+        return values, self.rooted.T @ left / lengths
+
+    @property
+    def largest_eigenvalue(self) -> float:
+        """Of the Gram matrix; the scale of strengths without an L1 part."""
+        return max(float(self.spectrum[0][-1]), SMALLEST)
+
+    @cached_property
+    def curvature(self) -> Floats:
+        """The mean second derivative (K, K) of the loss in the scores, at the null model."""
+        task = self.table.task
+        if task == "multiclass":
+            shares = np.bincount(self.y.astype(np.int64), self.v, minlength=self.columns)
+            return np.asarray(np.diag(shares) - np.outer(shares, shares), dtype=np.float64)
+        mean = float(self.v @ self.y)
+        return np.array([[{"binary": mean * (1 - mean), "count": mean}.get(task, 1.0)]])
+
+    def freedom(self, W: Floats, l2: float) -> float:
+        """The effective degrees of freedom of coefficients (q, K)."""
+        varies = self.preprocessor.scale > 0
+        gram = self.gram[np.ix_(varies, varies)] if self.cells else None
+
+        def spectrum(used: NDArray[np.bool_]) -> Floats:
+            if gram is not None:
+                return np.asarray(np.maximum(np.linalg.eigvalsh(gram[np.ix_(used, used)]), 0.0))
+            return spectrum_of(self.rooted[:, varies])(used)
+
+        return float(freedom(spectrum, W[None, varies], np.array([l2]), self.curvature)[0])
+
+    # ---- scoring ------------------------------------------------------------------------------
+
+    def original(self, solutions: Solutions) -> tuple[Floats, Floats]:
+        """Coefficients and intercepts for standardized inputs and the target in its own units."""
+        shift, scale = self.target
+        return solutions.coefficients * scale, solutions.intercepts * scale + shift
+
+    def losses(self, rows: Rows, coefficients: Floats, intercepts: Floats) -> Floats:
+        """The mean of the task's loss on some rows, (S,); parameters in the target's units."""
+        parts = self.cells.of(rows) if self.cells and self.table.task == "regression" else None
+        if parts is not None:
+            return self._losses_by_sums(parts, coefficients[:, :, 0], intercepts[:, 0])
+        weights, y = self.table.weights[rows], self.table.y[rows]
+        same = rows is self.rows
+        X = self.inputs if same else self.preprocessor.transform(self.table.X[rows])
+        share = weights / weights.sum()
+        return np.array(
+            [
+                share @ row_losses(self.table.task, y, linked(X @ W + b, self.table.task))
+                for W, b in zip(coefficients, intercepts, strict=True)
+            ]
+        )
+
+    def _losses_by_sums(self, parts: Sequence[Cell], W: Floats, b: Floats) -> Floats:
+        """Mean squared errors from the moments of some cells."""
+        assert self.cells is not None, "there are sums to add"
+        assert self.layout is not None, "and a layout with them"
+        moments = self.cells.moments(parts, self.layout)
+        scaled = W / self._divisors
+        mean = moments.mean[: self.q] - self.preprocessor.mean
+        away = moments.mean[-1] - b - scaled @ mean
+        cross = moments.cross / moments.weight
+        inner = np.einsum("sq,sq->s", scaled @ cross[: self.q, : self.q], scaled)
+        spread = cross[-1, -1] - 2 * scaled @ cross[: self.q, -1] + inner
+        return np.asarray(np.maximum(spread, 0.0) + away**2)

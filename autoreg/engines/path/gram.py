@@ -1,0 +1,183 @@
+"""Whole paths for squared error, from the Gram matrix alone: no row is looked at.
+
+Minimized is ``w'Gw / 2 - c'w + s * penalty(w)``. Strengths fall; each solution starts where the
+last one ended, on the inputs that the sequential strong rule keeps, and is accepted when the
+optimality conditions of ALL inputs hold to the tolerance.
+
+Source: Tibshirani, Bien, Friedman, Hastie, Simon, Taylor & Tibshirani 2012, JRSS B 74(2)
+(strong rules, which may err and are therefore checked).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from autoreg.engines.path.quadratic import (
+    JIT,
+    bent,
+    descend,
+    descend_groups,
+    groups_within,
+    make_whole,
+    soft,
+    violations,
+)
+
+ROUNDS = 200  # of widening the working set, or of bending a concave penalty, at one strength
+HALVINGS = 100
+NULL = 1e-12  # the violation that the null model may leave
+
+
+@njit(**JIT)
+def group_top(g, k, terms):
+    """The smallest strength that zeroes one group whose slope is g."""
+    high = 0.0
+    first, last = terms.starts[k], terms.starts[k + 1]
+    height = terms.group * terms.heights[k]
+    for j in range(first, last):
+        high += max(g[j], 0.0 if terms.lowest[j] == 0.0 else -g[j]) ** 2
+    high = np.sqrt(high) / height
+    if terms.l1 == 0.0:
+        return high
+    low = 0.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        reach = 0.0
+        for j in range(first, last):
+            z = soft(g[j], middle * terms.l1 * terms.bend[j])
+            reach += max(z, terms.lowest[j]) ** 2
+        if np.sqrt(reach) > middle * height:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@njit(**JIT)
+def zeroing(g, terms):
+    """The smallest strength that zeroes every penalized coefficient, from the null slope."""
+    top = 0.0
+    if terms.group > 0.0:
+        for k in range(len(terms.heights)):
+            if terms.heights[k] > 0.0:
+                top = max(top, group_top(g, k, terms))
+    elif terms.l1 > 0.0:
+        for j in range(len(g)):
+            size = g[j] if terms.lowest[j] == 0.0 else abs(g[j])
+            if terms.bend[j] > 0.0:
+                top = max(top, size / (terms.l1 * terms.bend[j]))
+    return top
+
+
+@njit(**JIT)
+def free_inputs(terms):
+    """Which inputs no penalty touches."""
+    q = len(terms.bend)
+    free = np.empty(q, np.bool_)
+    for j in range(q):
+        free[j] = terms.l1 * terms.bend[j] == 0.0 and terms.l2 * terms.shrink[j] == 0.0
+    for k in range(len(terms.heights)):
+        if terms.group * terms.heights[k] > 0.0:
+            free[terms.starts[k] : terms.starts[k + 1]] = False
+    return free
+
+
+@njit(**JIT)
+def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
+    """Minimize over the members only; g and w are brought up to date for all inputs."""
+    A = np.flatnonzero(members)
+    H = np.empty((len(A), len(A)))
+    for a in range(len(A)):
+        for b in range(len(A)):
+            H[a, b] = G[A[a], A[b]]
+    inner, slope = w[A], g[A]
+    level = np.empty(len(A))
+    for a in range(len(A)):
+        level[a] = bent(terms, base[A[a]], inner[a])
+    if len(height):
+        starts, own = groups_within(A, terms.starts, height)
+        descend_groups(H, slope, inner, level, shrink[A], terms.lowest[A], starts, own, tolerance)
+    else:
+        descend(H, slope, inner, level, shrink[A], terms.lowest[A], tolerance)
+    w[A] = inner
+    g[:] = c
+    for a in range(len(A)):
+        if inner[a] != 0.0:
+            for i in range(len(g)):
+                g[i] -= inner[a] * G[A[a], i]
+
+
+@njit(**JIT)
+def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance):
+    """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
+    broken = np.zeros(len(w))
+    level = np.empty(len(w))
+    worst = 0.0
+    for _ in range(ROUNDS):
+        solve_on(G, c, g, w, members, terms, base, shrink, height, 0.5 * tolerance)
+        for j in range(len(w)):
+            level[j] = bent(terms, base[j], w[j])
+        violations(g, w, level, shrink, terms.lowest, terms.starts, height, broken)
+        worst = 0.0
+        for j in range(len(w)):
+            if allowed[j]:
+                worst = max(worst, broken[j])
+                members[j] = members[j] or broken[j] > tolerance
+        if worst <= tolerance:
+            return worst
+    return worst
+
+
+@njit(**JIT)
+def gram_path(G, c, strengths, tolerances, top, terms, W, left):
+    """Fill W (S, q) with solutions and ``left`` (S,) with their violations; the strength scale.
+
+    ``strengths`` fall and are relative to ``top``; where that is 0 it is the smallest strength
+    that zeroes all coefficients. ``tolerances`` belong to the strengths.
+    """
+    q = len(c)
+    w, g = np.zeros(q), c.copy()
+    everything = np.ones(q, np.bool_)
+    free = free_inputs(terms)
+    nothing, heights = np.zeros(q), terms.group * terms.heights
+    bound = np.empty(q)
+    if free.any():
+        # The null model holds the inputs that no penalty touches.
+        solve_on(G, c, g, w, free, terms, nothing, nothing, nothing[:0], NULL)
+    if top == 0.0:
+        top = zeroing(g, terms)
+    last = top
+    for k in range(len(strengths)):
+        s = strengths[k] * top
+        base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
+        for j in range(q):
+            bound[j] = base[j] - (last - s) * terms.l1 * terms.bend[j]
+        members = free | (w != 0.0)
+        if len(heights):
+            make_whole(members, terms.starts)
+        else:
+            members = members | (np.abs(g) >= bound)
+        left[k] = settle(
+            G, c, g, w, members, everything, terms, base, shrink, s * heights, tolerances[k]
+        )
+        W[k] = w
+        if terms.relax < 1.0:
+            support = w != 0.0
+            again, slope = w.copy(), g.copy()
+            left[k] = settle(
+                G,
+                c,
+                slope,
+                again,
+                support.copy(),
+                support,
+                terms,
+                terms.relax * base,
+                shrink,
+                s * heights,
+                tolerances[k] * terms.relax,
+            )
+            W[k] = again
+        last = s
+    return top

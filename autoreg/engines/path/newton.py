@@ -1,0 +1,253 @@
+"""Whole paths for likelihoods and for wide tables: proximal Newton steps with a lazy Hessian.
+
+A step minimizes a penalized quadratic on a small working set: the exact slope at the current
+scores, and a weighted Gram matrix that is kept from step to step, and from strength to strength,
+until steps with it gain too little. Only the certificate, taken at the current scores, says
+when to stop; so an old Hessian costs steps and never exactness.
+
+Source: Lee, Sun & Saunders 2014, SIAM Journal on Optimization 24(3) (proximal Newton).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from autoreg.engines.path.gram import free_inputs, zeroing
+from autoreg.engines.path.likelihood import look
+from autoreg.engines.path.quadratic import (
+    JIT,
+    Terms,
+    bent,
+    descend,
+    descend_groups,
+    groups_within,
+    make_whole,
+)
+from autoreg.engines.path.state import (
+    FEWEST,
+    State,
+    begin,
+    check,
+    enter,
+    forget,
+    grown,
+    join,
+    keep_only,
+    rebuild,
+    renew,
+)
+
+STEPS = 500  # Newton steps on one scope
+HALVINGS = 30
+PROGRESS = 0.2  # a step that leaves more of the violation than this asks for a new Hessian
+INEXACT = 0.1  # the share of the violation that a step's own problem may leave
+NULL = 1e-10  # the violation that the null model may leave
+
+
+@njit(**JIT)
+def size_of(w, level, shrink, starts, height):
+    """The penalty, for fixed L1 levels."""
+    total = 0.0
+    for j in range(len(w)):
+        total += level[j] * abs(w[j]) + shrink[j] * w[j] ** 2 / 2.0
+    for g in range(len(height)):
+        total += height[g] * np.sqrt(np.sum(w[starts[g] : starts[g + 1]] ** 2))
+    return total
+
+
+@njit(**JIT)
+def proposal(state, A, H, terms, level, shrink, height, tolerance):
+    """The minimum of the quadratic model on the working set A."""
+    new, slope = state.w[A], state.slopes[A]
+    inner = np.empty((len(A), len(A)))
+    for a in range(len(A)):
+        for b in range(len(A)):
+            inner[a, b] = H[state.place[A[a]], state.place[A[b]]]
+    if len(height):
+        starts, own = groups_within(A, terms.starts, height)
+        descend_groups(inner, slope, new, level, shrink[A], terms.lowest[A], starts, own, tolerance)
+    else:
+        descend(inner, slope, new, level, shrink[A], terms.lowest[A], tolerance)
+    return new
+
+
+@njit(**JIT)
+def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
+    """One proximal Newton step; whether anything moved, and the loss behind it."""
+    A = np.sort(state.members[: state.size[0]])
+    classes, n = state.scores.shape
+    old = state.w[A]
+    level = np.empty(len(A))
+    for a in range(len(A)):
+        level[a] = bent(terms, base[A[a]], old[a])
+    new = proposal(state, A, H, terms, level, shrink, height, tolerance)
+    move = np.zeros((classes, n))
+    for a in range(len(A)):
+        change = new[a] - old[a]
+        if change != 0.0:
+            x, along = sample.X[A[a] // classes], move[A[a] % classes]
+            for i in range(n):
+                along[i] += change * x[i]
+    starts, own = groups_within(A, terms.starts, height)
+    before = loss + size_of(old, level, shrink[A], starts, own)
+    share, taken = 1.0, 0.0
+    for _ in range(HALVINGS):
+        state.scores[:] += (share - taken) * move
+        taken = share
+        loss = look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
+        trial = new if share == 1.0 else old + share * (new - old)
+        after = loss + size_of(trial, level, shrink[A], starts, own)
+        if after <= before + 1e-14 * abs(before):
+            state.w[A] = trial
+            return np.any(trial != old), loss
+        share /= 2.0
+    state.scores[:] -= taken * move
+    return False, look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
+
+
+@njit(**JIT)
+def settle(sample, state, H, scope, terms, base, shrink, height, tolerance):
+    """Step until no condition in the scope is broken; the Hessian, and the violation left."""
+    broken = np.zeros(len(state.w))
+    before, fresh = np.inf, False
+    loss = look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
+    worst = np.inf
+    for _ in range(STEPS):
+        renew(sample, state)
+        worst = check(sample, state, scope, terms, base, shrink, height, broken)
+        if worst <= tolerance:
+            break
+        joining = (broken > tolerance) & (state.place < 0)
+        if len(height):
+            make_whole(joining, terms.starts)
+            joining = joining & (state.place < 0)
+        new = np.flatnonzero(joining)
+        size = state.size[0]
+        H = grown(H, size + len(new))
+        slow = worst > PROGRESS * before and not fresh
+        fresh = slow or 4 * len(new) >= size
+        for j in new:
+            if fresh:
+                enter(state, j)
+            else:
+                join(sample, state, j, H)
+        if fresh:
+            rebuild(sample, state, H)
+        before = worst
+        inner = max(0.3 * tolerance, INEXACT * worst)
+        moved, loss = step(sample, state, H, terms, base, shrink, height, inner, loss)
+        if not moved and fresh:
+            break  # rounding stops it; the violation tells how near it came
+        if not moved:
+            before = 0.0  # the old Hessian is at fault
+    return H, worst
+
+
+@njit(**JIT)
+def solve_at(sample, state, H, allowed, scope, terms, base, shrink, height, tolerance):
+    """Solve in the scope, widen it by what breaks its condition, repeat; the violation left."""
+    broken = np.zeros(len(state.w))
+    while True:
+        H, worst = settle(sample, state, H, scope, terms, base, shrink, height, tolerance)
+        check(sample, state, allowed & ~scope, terms, base, shrink, height, broken)
+        if not np.any(broken > tolerance):
+            return H, worst
+        scope = scope | (broken > tolerance)
+
+
+@njit(**JIT)
+def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
+    """Fit the inputs in use again with another L1 part, beside the path.
+
+    Gives coefficients, violation and loss.
+    """
+    aside = State(
+        state.w.copy(),
+        state.slopes.copy(),
+        state.seen.copy(),
+        state.members.copy(),
+        state.place.copy(),
+        state.size.copy(),
+        state.travel.copy(),
+        state.scores.copy(),
+        state.residuals.copy(),
+        state.spare.copy(),
+        state.pulls.copy(),
+        state.known.copy(),
+    )
+    scope = state.w != 0.0
+    scope[len(scope) - len(state.travel) :] = True
+    inner = H.copy()
+    keep_only(aside, scope, inner)
+    _, worst = settle(sample, aside, inner, scope, terms, base, shrink, height, tolerance)
+    loss = look(sample.kind, sample.knee, aside.scores, sample.y, sample.v, aside.spare)
+    return aside.w, worst, loss
+
+
+@njit(**JIT)
+def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, losses):
+    """Fill W (S, q * K), the violations ``left`` and the mean ``losses`` (S,); the scale.
+
+    As :func:`autoreg.engines.path.gram.gram_path`; the last input is the intercept.
+    """
+    state = begin(sample, classes)
+    many = len(state.w)
+    H = np.zeros((min(many, FEWEST), min(many, FEWEST)))
+    free = free_inputs(terms)
+    everything, broken = np.ones(many, np.bool_), np.empty(many)
+    nothing, heights = np.zeros(many), terms.group * terms.heights
+    H, _ = settle(sample, state, H, free, terms, nothing, nothing, nothing[:0], NULL)
+    check(sample, state, everything, terms, nothing, nothing, nothing[:0], broken)
+    if top == 0.0:
+        top = zeroing(state.slopes, terms)
+    last = top
+    for position in range(len(strengths)):
+        s, tolerance = strengths[position] * top, tolerances[position]
+        base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
+        forget(state, free, terms, H)
+        bound = base - (last - s) * terms.l1 * terms.bend
+        scope = free | (state.w != 0.0) | (state.place >= 0) | (np.abs(state.slopes) >= bound)
+        scope = scope | (len(heights) > 0)
+        H, left[position] = solve_at(
+            sample, state, H, everything, scope, terms, base, shrink, s * heights, tolerance
+        )
+        W[position] = state.w
+        losses[position] = look(
+            sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare
+        )
+        if terms.relax < 1.0:
+            W[position], left[position], losses[position] = relaxed(
+                sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerance
+            )
+        last = s
+    return top
+
+
+@njit(**JIT)
+def components_path(sample, classes, counts, tolerance, W, left, losses):
+    """Fill W (S, q * K) with unpenalized fits on the first ``counts`` inputs, which rise."""
+    state = begin(sample, classes)
+    many = len(state.w)
+    H = np.zeros((min(many, FEWEST), min(many, FEWEST)))
+    nothing = np.zeros(many)
+    unpenalized = no_terms(many)
+    scope = np.zeros(many, np.bool_)
+    scope[many - classes :] = True
+    for position in range(len(counts)):
+        scope[: counts[position] * classes] = True
+        H, left[position] = settle(
+            sample, state, H, scope, unpenalized, nothing, nothing, nothing[:0], tolerance
+        )
+        W[position] = state.w
+        losses[position] = look(
+            sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare
+        )
+
+
+@njit(**JIT)
+def no_terms(many):
+    """A penalty that touches nothing."""
+    zeros = np.zeros(many)
+    none = np.zeros(1, np.int64)
+    return Terms(0.0, 0.0, 0.0, zeros, zeros, zeros - np.inf, none, zeros[:0], 0, 1.0, 1.0)

@@ -1,0 +1,27 @@
+"""Drop whole groups of inputs, and single inputs inside the groups that stay."""
+
+from autoreg.techniques.base import Penalty, Range, Technique
+
+
+class SparseGroupLasso(Technique):
+    """Drop whole groups of inputs, and single inputs inside the groups that stay."""
+
+    families = ("linear",)
+    dials = (
+        Range(
+            "strength",
+            1e-4,
+            1.0,
+            default=1e-1,
+            log=True,
+            path=True,
+            about="fraction of the smallest strength that sets every coefficient to zero",
+        ),
+        Range("mix", 0.05, 0.95, default=0.5, about="share of L1; the rest is on the groups"),
+    )
+    rank = 5
+    references = ("Simon, Friedman, Hastie & Tibshirani 2013, JCGS 22(2)",)
+
+    def penalty(self) -> Penalty:
+        mix = float(self["mix"])
+        return Penalty(l1=mix, group=1.0 - mix)
