@@ -127,7 +127,7 @@ def verdict(
         nested=scale.score(parts),
         nested_loss=scale.loss(losses),
         folds=tuple(
-            _fold_verdict(scale, selections[fold.name], one, fold)
+            _fold_verdict(scale, selections[fold.name], one, bench.table.size_of(fold.test))
             for fold, one in zip(folds, chosen, strict=True)
         ),
         standings=standings,
@@ -155,7 +155,7 @@ def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: str) ->
         return float(np.average(losses, weights=rows.weights))
 
     score = shown.score(rows.y, predicted, rows.weights, baseline)
-    return HeldOut(rows.n, opening, score, loss(predicted), loss(baseline))
+    return HeldOut(rows.size, opening, score, loss(predicted), loss(baseline))
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,15 +188,15 @@ class _Scale:
         return nadeau_bengio(values, self.share, weights=self.weights)
 
 
-def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, fold: Fold) -> FoldVerdict:
+def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, rows: int) -> FoldVerdict:
     return FoldVerdict(
-        fold.name,
+        one.fold,
         one.candidate,
         one.loss,
         scale.fold_score(one),
         selection.chosen.loss,
         one.baseline_loss,
-        len(fold.test),
+        rows,
         one.flags,
         one.used,
     )

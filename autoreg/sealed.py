@@ -32,7 +32,7 @@ class Sealed:
 
     def __init__(self, rows: Dataset) -> None:
         self.__rows = rows
-        self.n = rows.n
+        self.n = rows.size
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("held-out rows cannot be pickled: no worker may ever receive them")

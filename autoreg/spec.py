@@ -78,6 +78,9 @@ class DataSpec(Frozen):
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
+    stream: bool = Field(
+        False, description="sum a Parquet file of numbers up in one pass, never holding its rows"
+    )
     feature_groups: dict[str, Members] | Separator | None = Field(
         None,
         description="columns that belong together: group -> column names or globs such as gene1_*; "

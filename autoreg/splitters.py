@@ -61,6 +61,10 @@ def splitter_name(data: Dataset) -> str:
     >>> splitter_name(load(DataSpec(source="wine")))
     'stratified k-fold'
     """
+    if data.block is not None:
+        return "blocks cut while streaming" + (
+            ", groups kept apart" if data.roles.get("group") else ""
+        )
     if data.time is not None:
         apart = ", groups kept apart" if data.group is not None else ""
         return f"expanding window over time{apart}"
@@ -83,6 +87,9 @@ def split(data: Dataset, k: int, seed: int) -> list[Split]:
     >>> [len(test) for train, test in split(data, 3, seed=0)]
     [2, 2, 2]
     """
+    if data.block is not None:
+        cuts = [data.block == i for i in range(k)]
+        return [(np.flatnonzero(~inside), np.flatnonzero(inside)) for inside in cuts]
     roles = _Roles.of(data)
     if roles.n < k:
         raise DataError(f"{roles.n} rows cannot be cut into {k} folds; ask for fewer folds")
@@ -102,6 +109,8 @@ def holdout(data: Dataset, share: float, seed: int) -> Split:
     the groups among them are in neither part. Each class keeps a row in the rest if it can.
     Raises DataError where nothing can be cut.
     """
+    if data.block is not None:
+        return np.flatnonzero(data.block >= 0), np.flatnonzero(data.block < 0)
     return _cut(_Roles.of(data), share, seed)
 
 

@@ -22,6 +22,7 @@ from autoreg.coefficients import coefficient_path, final_jobs
 from autoreg.data import load
 from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
+from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.base import Failure, Fit, Outcome
@@ -72,7 +73,8 @@ class Prepared:
     def splits(self) -> dict[str, Any]:
         """Plain facts about the splits."""
         held_out = self.held_out.n if self.held_out else 0
-        return {**self.bench.plan.describe(), "held_out_rows": held_out}
+        rows = {"development_rows": self.bench.table.size, "held_out_rows": held_out}
+        return {**self.bench.plan.describe(), **rows}
 
     @property
     def header(self) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def prepare(
     Sealed(114 rows)
     """
     spec = _read(study)
-    table = load(spec.data, data)
+    table = stream(spec) if spec.data.stream else load(spec.data, data)
     assert isinstance(spec.space, SpaceSpec)
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
@@ -209,7 +211,7 @@ def _listener(progress: Progress | bool) -> Progress:
 
 def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:
     """The metrics of a study; one that a fold cannot define is an error before the search."""
-    names = tuple(named) or default_metrics(table.task)
+    names = tuple(named) or default_metrics(table.task, streamed=table.streamed is not None)
     for name in names:
         targets = (table.y[fold.test] for fold in folds)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):

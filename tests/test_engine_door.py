@@ -14,7 +14,7 @@ from autoreg.engines.base import Failure, Fit, Job, TrainingSet
 from autoreg.engines.loop import LoopEngine
 from autoreg.errors import DataError, SpaceError
 from autoreg.space import Space, candidate
-from autoreg.spec import Training, read_space, shipped
+from autoreg.spec import LinearSpec, Training, read_space, shipped
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import TASKS, Architecture, Technique
 
@@ -24,6 +24,7 @@ SHAPE = {"width": 8, "depth": 1, "learning_rate": 1e-2}
 def data(task="binary"):
     source = load_breast_cancer if task == "binary" else load_diabetes
     X, y = (part[::4] for part in source(return_X_y=True))
+    y = np.floor(y / 50) if task == "count" else y
     columns = tuple(Column(f"x{i}", "numeric") for i in range(X.shape[1]))
     return Dataset("some", columns, X, y, task, "y", (0, 1) if task == "binary" else ())
 
@@ -161,6 +162,44 @@ def test_predictions_that_are_not_finite_are_a_failure():
     y[2] = -1e308
     (outcome,) = LoopEngine().run([job(linear("none"))], replace(table, y=y))
     assert isinstance(outcome, Failure)
+
+
+@pytest.mark.parametrize("task", ["regression", "count"])
+def test_workers_change_no_bit_of_counts_and_of_hubers_loss(task):
+    huber = {"linear": LinearSpec(loss="huber")} if task == "regression" else {}
+    jobs = [
+        replace(one, **(huber if one.candidate.family == "linear" else {})) for one in mixed_jobs()
+    ]
+    table = data(task)
+    table.y[::9] += 900  # outliers
+    alone = [bits(LoopEngine().run([one], table)[0]) for one in jobs]
+    assert [bits(one) for one in LoopEngine().run(jobs, table, workers=2)] == alone
+    if huber:
+        plain = [bits(one) for one in LoopEngine().run(mixed_jobs(), table)]
+        differ = [one != other for one, other in zip(alone, plain, strict=True)]
+        assert differ == [one.candidate.family == "linear" for one in jobs]
+
+
+@pytest.mark.parametrize("one", [linear("none"), linear(strength=1e-4), network("batch_norm")])
+def test_a_score_of_counts_that_runs_away_is_a_failure_and_no_warning(one):
+    """A row far away from all that was fitted, whose mean would be no number."""
+    table = data("count")
+    X = table.X.copy()
+    X[0] = 1e9
+    asked = job(one, predict=np.array([0]))
+    assert isinstance(LoopEngine().run([asked], table)[0], Fit)
+    outcome = LoopEngine().run([asked], replace(table, X=X))[0]
+    assert isinstance(outcome, Failure)
+    assert "diverged" in outcome.reason
+
+
+@pytest.mark.parametrize("one", [linear("none"), linear(strength=0.1), network("dropout")])
+def test_counts_that_are_all_zero_are_predicted_as_next_to_nothing(one):
+    table = data("count")
+    fit = LoopEngine().run([job(one)], replace(table, y=np.zeros(table.n)))[0]
+    assert isinstance(fit, Fit)
+    assert (fit.predictions[0] < 0.5).all()
+    assert np.isfinite(fit.losses).all()
 
 
 def test_failures_come_back_from_workers():

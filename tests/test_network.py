@@ -185,7 +185,7 @@ def test_the_textbook_comparison_is_not_blind():
 
 
 def test_the_loss_of_counts_is_exact_up_to_its_limit_and_straight_beyond():
-    outputs = torch.linspace(-3, 12, 31, dtype=torch.float64)[None, :, None].requires_grad_()
+    outputs = torch.linspace(-3, 12, 32, dtype=torch.float64)[None, :, None].requires_grad_()
     for count, bound in [(0.0, 5.0), (20.0, 5.0), (1000.0, float(np.log(1000) + 1))]:
         targets = torch.full_like(outputs, count)
         losses = poisson_loss(outputs, targets, 5.0)

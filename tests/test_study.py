@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -282,12 +283,45 @@ def test_no_valid_trial_raises_and_opens_nothing(tmp_path, monkeypatch):
         ({"space": SPACE | {"incumbent": {"family": "linear", "techniques": ["x"]}}}, "incumbent"),
         ({"trails": 3}, "did you mean trials"),
         ({"folds": {"outer": 200}}, "fold"),
+        ({"data": {"source": "wine", "task": "count"}}, "'class_0'"),
+        ({"data": {"source": "wine", "feature_groups": {"g": ["alcohl"]}}}, "mean 'alcohol'"),
+        ({"linear": {"loss": "huber"}}, "huber is for regression"),
+        ({"linear": {"unpenalized": ["alcohl"]}}, "did you mean 'alcohol'"),
+        ({"linear": {"at_most": 2}, "space": "network"}, "no linear family"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(tmp_path, changes, message):
     with pytest.raises(AutoregError, match=message):
         run(tmp_path, study(**changes))
     assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize("space", ["linear", SPACE])
+def test_counts_are_searched_judged_and_predicted(tmp_path, space):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(150, 4)), columns=["a_1", "a_2", "b_1", "c"])
+    frame["n"] = rng.poisson(np.exp(0.8 * frame["a_1"] + 0.3))
+    data = {"target": "n", "task": "count", "feature_groups": "_"}
+    result = run(tmp_path, study(data=data, space=space), data=frame)
+    assert result.verdict.metric == "poisson_deviance"
+    assert result.verdict.signal.low > 0
+    assert "in mean Poisson deviance" in " ".join(result.summary)
+    loaded = autoreg.Model.load(result.folder / "model")
+    assert (loaded.predict(frame) > 0).all()
+    assert np.array_equal(loaded.predict(frame), result.predict(frame))
+    assert [one.group for one in loaded.columns] == ["a", "a", "", ""]
+    with pytest.raises(DataError, match="a count model predicts means"):
+        loaded.predict_proba(frame)
+
+
+def test_a_model_from_before_groups_is_read(finished, tmp_path):
+    shutil.copytree(finished.folder / "model", tmp_path / "model")
+    path = tmp_path / "model" / "model.json"
+    document = json.loads(path.read_text())
+    for column in document["columns"]:
+        del column["group"]
+    path.write_text(json.dumps(document))
+    assert autoreg.Model.load(tmp_path / "model").columns == finished.model.columns
 
 
 def test_a_study_without_data_says_what_to_give(tmp_path):

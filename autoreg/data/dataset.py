@@ -52,7 +52,9 @@ class Dataset:
     level. ``y`` is (n,): float64 for regression and counts, int64 positions in ``classes``
     otherwise.
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
-    ``roles`` names the column that each of them came from.
+    ``roles`` names the column that each of them came from. Where the table stands for a stream
+    of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,) which outer fold it
+    belongs to (-1: held out).
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -73,11 +75,22 @@ class Dataset:
     weight: Floats | None = None
     source: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
+    block: Rows | None = None
+    streamed: Floats | None = None
 
     @property
     def n(self) -> int:
         """The number of rows."""
         return len(self.y)
+
+    @property
+    def size(self) -> int:
+        """The number of rows, or of those that they stand for."""
+        return self.size_of(np.arange(self.n))
+
+    def size_of(self, ids: Rows) -> int:
+        """The number of some rows, or of those that they stand for."""
+        return len(ids) if self.streamed is None else round(float(self.streamed[ids].sum()))
 
     @property
     def weights(self) -> Floats:
@@ -98,6 +111,8 @@ class Dataset:
             group=None if self.group is None else self.group[ids],
             time=None if self.time is None else self.time[ids],
             weight=None if self.weight is None else self.weight[ids],
+            block=None if self.block is None else self.block[ids],
+            streamed=None if self.streamed is None else self.streamed[ids],
         )
 
     @property

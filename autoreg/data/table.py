@@ -117,7 +117,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "source": dataset.source,
         "digest": dataset.digest,
-        "rows": dataset.n,
+        "rows": dataset.size,
         "columns": len(dataset.columns),
         "numeric": len(dataset.columns) - categorical,
         "categorical": categorical,

@@ -36,11 +36,22 @@ ROUNDING = 1e-10  # the greatest strength must give zeros in spite of rounding
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """Solutions: coefficients (S, q, k), intercepts (S, k), and remarks on the way there."""
+    """Solutions: coefficients (S, q, k), intercepts (S, k), and remarks on the way there.
+
+    ``l2`` (S,) is the absolute strength of half the sum of squares; ``freedom`` (S,) are effective
+    degrees of freedom, where a solver knows them by itself.
+    """
 
     coefficients: Floats
     intercepts: Floats
     flags: tuple[str, ...] = ()
+    l2: Floats | None = None
+    freedom: Floats | None = None
+
+    def in_units(self, sample: Sample) -> Path:
+        """The same solutions for the target in its own units."""
+        W, b = self.coefficients * sample.scale, self.intercepts * sample.scale + sample.shift
+        return replace(self, coefficients=W, intercepts=b)
 
     def predictions(self, X: Floats, sample: Sample) -> Floats:
         """Predictions (S, n, C) for preprocessed inputs (n, q)."""
@@ -54,25 +65,24 @@ class Path:
 
 
 def solve(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:
-    """The solutions at all strengths, in their order.
+    """The solutions of L1 and L2 penalties at all strengths, in their order, standardized.
 
     Solvers walk from the strongest to the weakest, each starting where the last one ended.
     """
     path = _standardized(sample, penalty, strengths)
-    return Path(
-        path.coefficients * sample.scale,
-        path.intercepts * sample.scale + sample.shift,
-        path.flags,
-    )
+    l2 = np.zeros(len(strengths))
+    if penalty.l2 > 0:
+        l2 = penalty.l2 * strength_max(sample, penalty) * np.array(strengths)
+    return replace(path, l2=l2)
 
 
 def _standardized(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:
     if sample.kind == "regression" and penalty.l1 == 0:
-        return _closed_form(sample, penalty, np.array(strengths))
+        return closed_form(sample, penalty, np.array(strengths))
     if penalty.l1 == 0 and sample.X.shape[1] > len(sample.X):
         return _in_row_space(sample, penalty, strengths)
     if penalty.is_null:
-        return _likelihood_alone(sample, len(strengths))
+        return likelihood_alone(sample, len(strengths))
     return _walk(sample, penalty, strengths)
 
 
@@ -90,7 +100,7 @@ def _in_row_space(sample: Sample, penalty: Penalty, strengths: Sequence[float]) 
 # ---- squared error ---------------------------------------------------------------------------
 
 
-def _closed_form(sample: Sample, penalty: Penalty, strengths: Floats) -> Path:
+def closed_form(sample: Sample, penalty: Penalty, strengths: Floats) -> Path:
     """Ridge, or the minimum-norm solution where nothing is penalized."""
     A, b, means, mean = sample.centred(sample.v, sample.Y[:, 0])
     if penalty.is_null:
@@ -106,7 +116,7 @@ def _ridge(A: Floats, b: Floats, penalty: Penalty, strengths: Floats) -> Floats:
     wide = q > n
     values, vectors = np.linalg.eigh(A @ A.T if wide else A.T @ A)
     values = np.maximum(values, 0.0)
-    shrunk = values[:, None] + penalty.l2 * _positive(values[-1]) * strengths
+    shrunk = values[:, None] + penalty.l2 * positive(values[-1]) * strengths
     projected = vectors.T @ (b if wide else A.T @ b)
     W: Floats = vectors @ (projected[:, None] / shrunk)
     return A.T @ W if wide else W
@@ -117,7 +127,7 @@ def _ridge(A: Floats, b: Floats, penalty: Penalty, strengths: Floats) -> Floats:
 Solver = Callable[[Objective, State], State]
 
 
-def _likelihood_alone(sample: Sample, count: int) -> Path:
+def likelihood_alone(sample: Sample, count: int) -> Path:
     """No penalty: L-BFGS, capped; flagged where no finite optimum exists or none was found."""
     objective = Objective(sample, Penalty(), 0.0)
     W, b = _lbfgs(objective, _unpenalized_start(sample), cap=CAP_NONE)
@@ -133,7 +143,7 @@ def _unpenalized_start(sample: Sample) -> State:
     """The featureless model; for Huber's loss least squares, which is optimal where it is exact."""
     if sample.kind != "huber":
         return sample.null
-    squared = _closed_form(sample, Penalty(), np.ones(1))
+    squared = closed_form(sample, Penalty(), np.ones(1))
     return squared.coefficients[0], squared.intercepts[0]
 
 
@@ -152,23 +162,23 @@ def _walk(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:
 
 def strength_max(sample: Sample, penalty: Penalty) -> float:
     """The absolute strength that a strength of 1 stands for on a training set."""
-    return _zeroing(sample, penalty) if penalty.l1 > 0 else _largest_eigenvalue(sample)
+    return _zeroing(sample, penalty) if penalty.l1 > 0 else largest_eigenvalue(sample)
 
 
 def _zeroing(sample: Sample, penalty: Penalty) -> float:
     """The smallest strength that zeroes all coefficients, from the null model's gradient."""
     slope, _ = Objective(sample, Penalty(), 0.0).slope(sample.null)
-    return _positive(float(np.abs(slope).max()) / penalty.l1) * (1 + ROUNDING)
+    return positive(float(np.abs(slope).max()) / penalty.l1) * (1 + ROUNDING)
 
 
-def _largest_eigenvalue(sample: Sample) -> float:
+def largest_eigenvalue(sample: Sample) -> float:
     """Of the weighted, centred Gram matrix."""
     A = sample.centred(sample.v, sample.v)[0]
     n, q = A.shape
-    return _positive(float(np.linalg.eigvalsh(A @ A.T if q > n else A.T @ A)[-1]))
+    return positive(float(np.linalg.eigvalsh(A @ A.T if q > n else A.T @ A)[-1]))
 
 
-def _positive(strength: float) -> float:
+def positive(strength: float) -> float:
     """A strength scale of zero (nothing to learn) must not be divided by."""
     return max(strength, float(np.finfo(float).tiny) * 1e8)
 

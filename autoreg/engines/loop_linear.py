@@ -1,6 +1,7 @@
 """The plain linear engine: one training set and one path of strengths at a time.
 
-What is minimized is told in ``linear_objective.py``, and how, in ``linear.py``.
+What is minimized is told in ``linear_objective.py``; L1 and L2 alone are solved in
+``linear.py``, other penalties and all constraints in ``proximal.py``, the rest in ``plain.py``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import numpy as np
 
 from autoreg.data.dataset import Dataset, Floats
 from autoreg.engines.base import Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.linear import Path, solve, strength_max
+from autoreg.engines.burden import Inputs
+from autoreg.engines.linear import Path, solve
 from autoreg.engines.linear_objective import Sample
+from autoreg.engines.plain import components, evidence
+from autoreg.engines.proximal import at_most, walk
 from autoreg.engines.reading import freedom, selected_columns, spectrum_of
 from autoreg.preprocess import Preprocessor
-from autoreg.techniques.base import Penalty, Range
 
-SEAMS = frozenset({"penalty"})
+SEAMS = frozenset({"penalty", "prior", "components"})
 NUDGE = 1e-4  # of an intercept, to see how the slope of a loss changes
 
 
@@ -33,8 +36,9 @@ def fit_linear(job: Job, table: Dataset) -> Outcome:
     weights = table.weights[rows]
     scaling = Preprocessor.fit(table.X[rows], table.columns, weights)
     sample = Sample.of(scaling.transform(table.X[rows]), table, rows, job.linear.loss)
-    penalty, strengths = combined(job), chosen_strengths(job)
-    path = solve(sample, penalty, strengths)
+    inputs = Inputs.of(table.columns, scaling.groups, job.linear)
+    path = solved(job, sample, inputs, max(float(len(rows)), float(weights.sum())))
+    path = path.in_units(sample)
     predictions = path.predictions(scaling.transform(table.X[job.predict]), sample)
     fit = Fit(
         predictions=predictions,
@@ -42,10 +46,27 @@ def fit_linear(job: Job, table: Dataset) -> Outcome:
         train_loss=mean_losses(table, rows, path.predictions(sample.X, sample)),
         flags=path.flags,
         selected=selected_columns(_varying(path, scaling), scaling.groups, table.X.shape[1]),
-        freedom=_freedom(path, scaling, sample, _l2(sample, penalty, strengths)),
+        freedom=_freedom(path, scaling, sample),
         seconds=time.perf_counter() - start,
     )
     return checked(_kept(fit, path, scaling) if job.keep_model else fit)
+
+
+def solved(job: Job, sample: Sample, inputs: Inputs, count: float) -> Path:
+    """The solutions of a job's candidate, standardized; weights count as ``count`` rows."""
+    (chosen,) = job.candidate.techniques
+    if (prior := chosen.prior()) is not None:
+        return evidence(sample, prior, count)
+    if chosen.components():
+        return components(sample, job.walked)
+    penalty = chosen.penalty()
+    if penalty.is_plain and inputs.is_free:
+        path = solve(sample, penalty, job.walked)
+    else:
+        path = walk(sample, penalty, job.walked, inputs)
+    if job.linear.at_most is None:
+        return path
+    return at_most(job.linear.at_most, sample, penalty, job.walked, inputs, path)
 
 
 def _varying(path: Path, scaling: Preprocessor) -> Floats:
@@ -53,10 +74,13 @@ def _varying(path: Path, scaling: Preprocessor) -> Floats:
     return np.where(scaling.scale[:, None] > 0, path.coefficients, 0.0)
 
 
-def _freedom(path: Path, scaling: Preprocessor, sample: Sample, l2: Floats) -> Floats:
+def _freedom(path: Path, scaling: Preprocessor, sample: Sample) -> Floats:
     """The effective degrees of freedom at each strength, (S,)."""
+    if path.freedom is not None:
+        return path.freedom
     varies = scaling.scale > 0
     inputs = sample.features(varies).centred(sample.v, sample.v)[0]
+    l2 = np.zeros(len(path.coefficients)) if path.l2 is None else path.l2
     return freedom(spectrum_of(inputs), path.coefficients[:, varies], l2, null_curvature(sample))
 
 
@@ -65,13 +89,6 @@ def _kept(fit: Fit, path: Path, scaling: Preprocessor) -> Fit:
     coefficients, intercepts = scaling.original_units(path.coefficients, path.intercepts)
     model = path.parameters(scaling) if len(coefficients) == 1 else None
     return replace(fit, model=model, coefficients=coefficients, intercepts=intercepts)
-
-
-def _l2(sample: Sample, penalty: Penalty, strengths: tuple[float, ...]) -> Floats:
-    """The absolute strength of the L2 part, (S,)."""
-    if penalty.l2 == 0:
-        return np.zeros(len(strengths))
-    return penalty.l2 * strength_max(sample, penalty) * np.array(strengths)
 
 
 def null_curvature(sample: Sample) -> Floats:
@@ -88,27 +105,3 @@ def null_curvature(sample: Sample) -> Floats:
     steps = NUDGE * np.eye(len(start))
     changes = [slopes(start + step) - slopes(start - step) for step in steps]
     return np.asarray(np.array(changes) / (2 * NUDGE))
-
-
-def combined(job: Job) -> Penalty:
-    """The sum of the penalties of all techniques of a candidate."""
-    penalties = [chosen.penalty() for chosen in job.candidate.techniques]
-    return Penalty(sum(one.l1 for one in penalties), sum(one.l2 for one in penalties))
-
-
-def chosen_strengths(job: Job) -> tuple[float, ...]:
-    """The strengths to fit: the job's path, or the one that the candidate has chosen.
-
-    A candidate without a path dial is fitted at 1, the strength that its penalty states.
-    """
-    if job.candidate.path is not None:
-        if not job.strengths:
-            raise ValueError(f"the strength of {job.candidate.label} is open, and no path is given")
-        return job.strengths
-    closed = [
-        float(chosen[dial.name])
-        for chosen in job.candidate.techniques
-        for dial in chosen.dials
-        if isinstance(dial, Range) and dial.path
-    ]
-    return tuple(closed[:1]) or (1.0,)

@@ -32,7 +32,7 @@ from autoreg.engines.network import (
     squared_error,
 )
 from autoreg.errors import DataError
-from autoreg.metrics import row_losses
+from autoreg.metrics.base import CLIP, row_losses
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
 from autoreg.space import ARCHITECTURE
@@ -231,7 +231,7 @@ class Scaling:
             return cls(scaler, table.task, len(table.classes))
         mean = float(np.average(table.y[rows], weights=weights))
         if table.task == "count":
-            return cls(scaler, table.task, 0, math.log(mean or 1.0))
+            return cls(scaler, table.task, 0, math.log(max(mean, CLIP)))
         variance = float(np.average((table.y[rows] - mean) ** 2, weights=weights))
         return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0)
 

@@ -52,12 +52,16 @@ def metric(name: str, task: str | None = None) -> Metric:
     return known[name]
 
 
-def default_metrics(task: str) -> tuple[str, ...]:
+def default_metrics(task: str, *, streamed: bool = False) -> tuple[str, ...]:
     """The metrics that are computed where a study names none; the first is shown.
+
+    A ``streamed`` table knows sums over rows only.
 
     >>> default_metrics("binary")
     ('accuracy', 'log_loss', 'brier')
     """
+    if streamed:
+        return "r2", "rmse", "mse"
     if task == "regression":
         return "r2", "rmse", "mae"
     if task == "count":

@@ -92,9 +92,9 @@ class Metric(ABC):
 
     Subclasses declare ``title`` (for people), ``tasks``, ``greater_is_better`` and
     ``references``; ``name`` is the file name; ``ceiling`` bounds the ratio, so that no interval
-    promises more than perfection. In all methods ``y`` is (n,), ``predictions`` and
-    ``baseline`` are (n, C), the baseline being the featureless predictions of the same
-    training rows, and ``weights`` is (n,).
+    promises more than perfection; ``from_sums`` marks what follows from sums of products of rows.
+    In all methods ``y`` is (n,), ``predictions`` and ``baseline`` are (n, C), the baseline being
+    the featureless predictions of the same training rows, and ``weights`` is (n,).
     """
 
     name: ClassVar[str]
@@ -103,6 +103,7 @@ class Metric(ABC):
     greater_is_better: ClassVar[bool]
     references: ClassVar[tuple[str, ...]]
     ceiling: ClassVar[float] = math.inf
+    from_sums: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """Take the name from the file."""

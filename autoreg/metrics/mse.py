@@ -11,6 +11,7 @@ class Mse(Metric):
     title = "mean squared error"
     tasks = NUMERIC
     greater_is_better = False
+    from_sums = True
     references = (
         "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 7.2",
     )

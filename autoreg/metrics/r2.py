@@ -11,6 +11,7 @@ class R2(Metric):
     title = "R2"
     tasks = NUMERIC
     greater_is_better = True
+    from_sums = True
     references = ("Campbell & Thompson 2008, Review of Financial Studies 21(4), equation (1)",)
 
     def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:

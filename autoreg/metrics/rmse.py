@@ -13,6 +13,7 @@ class Rmse(Metric):
     title = "root mean squared error"
     tasks = NUMERIC
     greater_is_better = False
+    from_sums = True
     references = ("Hyndman & Koehler 2006, International Journal of Forecasting 22(4)",)
 
     def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:

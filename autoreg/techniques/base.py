@@ -87,6 +87,11 @@ class Penalty:
         return self.l1 == self.l2 == self.group == 0.0
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is L1 and L2 alone, the same for all inputs."""
+        return self == Penalty(l1=self.l1, l2=self.l2)
+
+    @property
     def zeroes(self) -> bool:
         """Whether a large enough strength sets every coefficient to exactly zero."""
         return self.l1 > 0.0 or self.group > 0.0

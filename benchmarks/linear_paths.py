@@ -1,0 +1,225 @@
+"""Whole strength paths in five folds: likelihoods and groups, against saga and the best peers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from measuring import Row, clocked, inputs, objective, side_by_side, strongest, violation
+
+# isort: split
+import numpy as np
+from linear_nested import FOLDS, STRENGTHS, apart
+from sklearn.linear_model import LogisticRegression
+
+from autoreg.data.dataset import Column, Dataset
+from autoreg.engines.base import Job, TrainingSet
+from autoreg.engines.path import PathEngine
+from autoreg.engines.path.design import Design
+from autoreg.engines.path.walk import solve
+from autoreg.folds import plan
+from autoreg.space import candidate
+from autoreg.spec import FoldsSpec, LinearSpec
+from autoreg.techniques import technique
+
+SHAPES = ((500, 20), (2_000, 200), (20_000, 100), (100, 5_000))
+SMALL = ((200, 10), (60, 200))
+SAMPLED = slice(10, None, 20)  # of the strengths at which saga is measured
+TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6)
+NEAR = 1e-5  # saga's objective may be that share of the null loss above ours
+ITERATIONS = 20_000
+PEERS = Path(__file__).with_name("linear_peers.py")
+
+
+# ---- data --------------------------------------------------------------------------------------
+
+
+def classified(n: int, p: int, classes: int, seed: int = 0) -> Dataset:
+    """Classes drawn from a softmax of ten inputs."""
+    rng = np.random.default_rng(seed)
+    X = inputs(n, p, 0.5 if n > p else 0.0, rng)
+    scores = X[:, :10] @ rng.normal(size=(min(p, 10), classes))
+    y = (scores + rng.gumbel(size=(n, classes))).argmax(axis=1)
+    columns = tuple(Column(f"x{j}", "numeric") for j in range(p))
+    task = "binary" if classes == 2 else "multiclass"
+    return Dataset("made", columns, X, y.astype(np.int64), task, "y", tuple(range(classes)))
+
+
+def grouped(n: int, p: int, size: int, seed: int = 0) -> Dataset:
+    """Six groups of inputs matter."""
+    rng = np.random.default_rng(seed)
+    X = inputs(n, p, 0.3, rng)
+    y = X[:, : 6 * size] @ rng.normal(size=6 * size)
+    y += rng.normal(size=n) * y.std()
+    columns = tuple(Column(f"x{j}", "numeric", group=f"g{j // size}") for j in range(p))
+    return Dataset("made", columns, X, (y - y.mean()) / y.std(), "regression", "y")
+
+
+# ---- ours --------------------------------------------------------------------------------------
+
+
+class Paths:
+    """Five training sets of a table and one candidate, solved along its whole path."""
+
+    def __init__(self, data: Dataset, key: str, weakest: float) -> None:
+        self.data, self.candidate = data, candidate("linear", [technique(key)()], {})
+        self.plan = plan(data, FoldsSpec(outer=FOLDS), 0)
+        self.fractions = tuple(np.geomspace(1.0, weakest, STRENGTHS))
+        self.kind = {"regression": "squared", "binary": "binary"}.get(data.task, "several")
+        self.groups = 5 if key == "group_lasso" else 0
+        self.designs = [Design(data, fold.train, None) for fold in self.plan.outer]
+        self.folds = [(design.inputs, design.y) for design in self.designs]
+        self.found = [self._solved(design) for design in self.designs]
+        self.levels = [
+            strongest(self.kind, X, y, self.groups) * np.array(self.fractions)
+            for X, y in self.folds
+        ]
+
+    def _solved(self, design: Design):
+        return solve(design, self.candidate, self.fractions, LinearSpec())
+
+    def alone(self) -> None:
+        """The paths from standardized inputs, as the peers compute them."""
+        for design in self.designs:
+            self._solved(design)
+
+    def whole(self) -> None:
+        """All that the engine does: scaling, paths, and the losses of both kinds of rows."""
+        jobs = [
+            Job(self.candidate, TrainingSet(f.train, f.excluded), f.test, 0, self.fractions)
+            for f in self.plan.outer
+        ]
+        PathEngine().run(jobs, self.data, cells=self.plan.cells)
+
+    @property
+    def fits(self):
+        """Inputs, target, coefficients, intercepts and level of every fit."""
+        return [
+            (*fold, found.coefficients[k], found.intercepts[k], level)
+            for fold, found, levels in zip(self.folds, self.found, self.levels, strict=True)
+            for k, level in enumerate(levels)
+        ]
+
+    @property
+    def violation(self) -> float:
+        return max(violation(self.kind, *fit, self.groups) for fit in self.fits)
+
+    @property
+    def objectives(self) -> np.ndarray:
+        return np.array([objective(self.kind, *fit, self.groups) for fit in self.fits])
+
+
+# ---- theirs ------------------------------------------------------------------------------------
+
+
+def peer_versions(python: Path) -> str:
+    code = (
+        "from importlib.metadata import version as v; "
+        "print(*(f'{p} {v(p)}' for p in ('python-glmnet', 'adelie', 'numpy')), sep=', ')"
+    )
+    said = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return said.stdout.strip()
+
+
+def peers_found(python: Path | None, paths: Paths) -> dict:
+    """What each peer needs for the same paths, at its default tolerance and at our violation."""
+    if python is None:
+        return {}
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "arrays.npz"
+        arrays = {}
+        for k, ((X, y), levels) in enumerate(zip(paths.folds, paths.levels, strict=True)):
+            arrays |= {f"X{k}": X, f"y{k}": y.astype(np.float64), f"levels{k}": levels}
+        facts = {"folds": FOLDS, "kind": paths.kind, "groups": paths.groups}
+        np.savez(file, wanted=paths.violation, **arrays, **facts)
+        command = [python, PEERS, file]
+        said = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(said.stdout)
+
+
+def peer_rows(python: Path | None, paths: Paths, shape: str, times, goal) -> list[Row]:
+    """One row for each peer and tolerance; the goal is for the certified time of the paths."""
+    (alone, _), (whole, _) = times["alone"], times["whole"]
+    ours = paths.objectives
+    rows = []
+    for name, found in peers_found(python, paths).items():
+        for how, one in found.items():
+            aim = goal if how == "certified" else None
+            note = f"violation {one['violation']:.0e}, ours {paths.violation:.0e}"
+            against = f"{name} at {one['tolerance']:.0e}"
+            differs = float(np.max(np.abs(ours - one["objectives"]) / ours))
+            seconds = one["seconds"]
+            rows.append(Row(shape, against, "paths", seconds, alone, aim, differs, note))
+            rows.append(Row(shape, against, "paths and scores", seconds, whole, note=note))
+    return rows
+
+
+def saga_row(paths: Paths, shape: str, whole: float) -> Row:
+    """Cold fits at a few strengths of the first fold, with the first tolerance that is near."""
+    X, y = paths.folds[0]
+    ours = paths.objectives[:STRENGTHS][SAMPLED]
+    levels = paths.levels[0][SAMPLED]
+    null = objective("binary", X, y, np.zeros((X.shape[1], 1)), np.log(y.mean() / (1 - y.mean())), 0)
+    seconds, notes, worst = 0.0, [], 0.0
+    for level, best in zip(levels, ours, strict=True):
+        for tolerance in TOLERANCES:
+            model = LogisticRegression(
+                solver="saga",
+                l1_ratio=1.0,
+                C=1 / (len(y) * level),
+                tol=tolerance,
+                max_iter=ITERATIONS,
+                random_state=0,
+            )
+            spent, _ = clocked(lambda model=model: model.fit(X, y))
+            reached = objective("binary", X, y, model.coef_.T, model.intercept_, level)
+            if reached <= best + NEAR * null:
+                break
+        seconds += spent
+        worst = max(worst, apart(reached, best))
+        notes.append(f"{tolerance:.0e}")
+    share = len(levels) / (STRENGTHS * FOLDS)
+    note = f"{len(levels)} of {STRENGTHS} strengths, 1 of {FOLDS} folds; tol {', '.join(notes)}"
+    return Row(shape, "saga, cold*", "paths and scores", seconds / share, whole, 20, worst, note)
+
+
+# ---- sections ----------------------------------------------------------------------------------
+
+
+def logistic(quick: bool, peers: Path | None) -> tuple[str, list[Row]]:
+    rows = []
+    for n, p in SMALL if quick else SHAPES:
+        paths = Paths(classified(n, p, 2), "lasso", 1e-3 if n > p else 1e-2)
+        shape = f"{n:,} x {p:,}"
+        times = side_by_side({"alone": paths.alone, "whole": paths.whole})
+        rows.append(saga_row(paths, shape, times["whole"][0]))
+        rows += peer_rows(peers, paths, shape, times, 1 / 1.1 if n > p else 2)
+    return f"L1 logistic, {STRENGTHS} strengths in {FOLDS} folds", rows
+
+
+def multinomial(quick: bool, peers: Path | None) -> tuple[str, list[Row]]:
+    rows = []
+    for n, p in SMALL[:1] if quick else (SHAPES[0], SHAPES[1], SHAPES[3]):
+        paths = Paths(classified(n, p, 4), "lasso", 1e-3 if n > p else 1e-2)
+        times = side_by_side({"alone": paths.alone, "whole": paths.whole})
+        shape = f"{n:,} x {p:,}"
+        rows += peer_rows(peers, paths, shape, times, 1) or [_unmatched(shape, times, paths)]
+    return f"L1 multinomial, 4 classes, {STRENGTHS} strengths in {FOLDS} folds", rows
+
+
+def group_lasso(quick: bool, peers: Path | None) -> tuple[str, list[Row]]:
+    n, p = (200, 50) if quick else (1_000, 500)
+    paths = Paths(grouped(n, p, 5), "group_lasso", 1e-2)
+    times = side_by_side({"alone": paths.whole, "whole": paths.whole})
+    shape = f"{n:,} x {p:,}"
+    rows = peer_rows(peers, paths, shape, times, 1.5) or [_unmatched(shape, times, paths)]
+    rows = [row for row in rows if row.ours != "paths"]
+    return f"Group lasso, groups of 5, {STRENGTHS} strengths in {FOLDS} folds", rows
+
+
+def _unmatched(shape: str, times, paths: Paths) -> Row:
+    whole = times["whole"][0]
+    note = f"violation {paths.violation:.0e}"
+    return Row(shape, "itself (no --peers)", "paths and scores", whole, whole, note=note)

@@ -1,0 +1,3 @@
+"""What surrounds the paths: reading the rows, compiling, and whole studies."""
+
+from __future__ import annotations
