@@ -112,6 +112,14 @@ def test_init_writes_a_study_that_validates_and_teaches(folder):
     assert twice.returncode == 2
 
 
+def test_init_offers_counts_where_they_are_possible(folder):
+    rows = "\n".join(f"{k},{k % 5},{k}.5" for k in range(12))
+    (folder / "events.csv").write_text(f"a,events,dose\n{rows}\n")
+    for target, words in {"events": "count, if it is a number of", "dose": "change it if"}.items():
+        autoreg("init", "events.csv", "--target", target, "--name", target, cwd=folder)
+        assert f"# inferred; {words}" in (folder / f"{target}.yaml").read_text()
+
+
 def test_init_with_a_wrong_target_suggests_the_right_one(folder):
     done = autoreg("init", "wine.csv", "--target", "cultiva", "--name", "x", cwd=folder)
     assert done.returncode == 2

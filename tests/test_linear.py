@@ -18,7 +18,7 @@ from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import linear
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.engines.linear_objective import huber_location, huber_threshold, weighted_median
-from autoreg.engines.loop_linear import SEAMS, fit_linear
+from autoreg.engines.loop_linear import fit_linear
 from autoreg.engines.separable import zeros_are_separable
 from autoreg.metrics import row_losses
 from autoreg.space import Candidate, candidate
@@ -33,9 +33,9 @@ TRAIN, TEST = np.arange(90), np.arange(90, 120)
 
 
 def settings():
-    """Every linear technique, with its other dials at their ends and their default."""
+    """Every technique of one L1 and L2 penalty, its other dials at their ends and default."""
     for kind in catalogue().values():
-        if "linear" not in kind.families or not kind.seams() <= SEAMS:
+        if "linear" not in kind.families or not kind.seams() <= {"penalty"}:
             continue
         others = [dial for dial in kind.dials if not dial.path]
         values = {tuple(dial.at(u) for dial in others) for u in (0.0, 0.5, 1.0)}

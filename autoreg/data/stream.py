@@ -30,6 +30,7 @@ from autoreg.metrics import metric
 from autoreg.spec import DataSpec, StudySpec, seed_for
 
 BATCH = 65_536  # rows in memory at once
+BUFFER = 1 << 20  # bytes of a column that are read at once
 HELD_OUT = -1
 LARGEST = 1e100
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
@@ -140,7 +141,8 @@ def _check(spec: StudySpec) -> None:
 def _columns(path: Path, spec: DataSpec) -> tuple[list[str], pq.ParquetFile]:
     """The names of the feature columns."""
     try:
-        file = pq.ParquetFile(path)
+        # Nothing is read ahead: that would be held until the file ends.
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     schema = file.schema_arrow
@@ -168,7 +170,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     wanted = [*names, spec.target, *filter(None, [spec.group, spec.weight])]
     try:
-        yield from file.iter_batches(batch_size=BATCH, columns=wanted)
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(BATCH, row_groups=[group], columns=wanted)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read to its end ({error})") from error
 

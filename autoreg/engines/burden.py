@@ -1,4 +1,4 @@
-"""What weighs on the coefficients of a linear model: penalties and bounds, coefficient by coefficient.
+"""What weighs on the coefficients of a linear model: penalties and bounds, one by one.
 
 Minimized is ``loss + sum_jk l1_jk |w_jk| + l2_j / 2 w_jk^2 + sum_g height_g |w_g|_2`` with w at or
 above ``lowest``. Group g holds all coefficients of its inputs, those of all classes together; its

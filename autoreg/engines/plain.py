@@ -45,13 +45,16 @@ def evidence(sample: Sample, prior: Prior, rows: float) -> Path:
 
 def _shared(A: Floats, y: Floats, rows: float) -> tuple[Floats, float, bool]:
     """One precision for all coefficients: their mean, degrees of freedom, whether it settled."""
-    gram = A.T @ A
+    n, q = A.shape
+    wide = q > n  # then the same in terms of rows: A'(AA' + r)^-1 = (A'A + r)^-1 A'
+    gram = A @ A.T if wide else A.T @ A
     noise = precision = 1.0
-    w = np.zeros(len(gram))
+    w = np.zeros(q)
     for _ in range(ROUNDS):
-        variance = np.linalg.inv(noise * gram + precision * np.eye(len(gram)))
-        before, w = w, noise * variance @ (A.T @ y)
-        freedom = len(w) - precision * float(np.trace(variance))
+        ratio = precision / noise
+        inverse = np.linalg.inv(gram + ratio * np.eye(len(gram)))
+        before, w = w, A.T @ (inverse @ y) if wide else inverse @ (A.T @ y)
+        freedom = len(gram) - ratio * float(np.trace(inverse))
         if _settled(w, before):
             return w, freedom, True
         precision = (freedom + TINY) / (float(w @ w) + TINY)

@@ -89,15 +89,18 @@ def walk(
     penalty: Penalty,
     strengths: Sequence[float],
     inputs: Inputs,
-    scale: float | None = None,
+    eigenvalue: float | None = None,
 ) -> Path:
     """Solutions from the strongest to the weakest, each starting where the last one ended.
 
-    ``scale`` is the absolute strength of 1, if it is not to be the sample's own.
+    ``eigenvalue`` is the largest one of the Gram matrix of all inputs, where these are but some.
     """
-    bend = _adaptive(sample, penalty, inputs)
+    eigenvalue = eigenvalue or largest_eigenvalue(sample)
+    bend = _adaptive(sample, penalty, inputs, eigenvalue)
     start = _null(sample, penalty, inputs)
-    greatest = scale or _greatest(sample, penalty, inputs, bend, start)
+    greatest = eigenvalue
+    if penalty.zeroes:
+        greatest = _zeroing(sample, penalty, inputs, bend, start)
     found: dict[float, Floats] = {}
     solved, point = True, start
     for strength in _steps(strengths, penalty):
@@ -182,24 +185,21 @@ def _null(sample: Sample, penalty: Penalty, inputs: Inputs) -> Floats:
     return point
 
 
-def _greatest(
-    sample: Sample, penalty: Penalty, inputs: Inputs, bend: Floats, null: Floats
-) -> float:
-    """The absolute strength that a strength of 1 stands for."""
-    if not penalty.zeroes:
-        return largest_eigenvalue(sample)
+def _zeroing(sample: Sample, penalty: Penalty, inputs: Inputs, bend: Floats, null: Floats) -> float:
+    """The smallest absolute strength that keeps the null model as it is."""
     slope = Problem(sample, Burden.of(Penalty(), 0.0, inputs, bend, null.shape[1])).slope(null)
     return positive(zeroing(sample, slope, penalty, inputs, bend)) * (1 + ROUNDING)
 
 
-def _adaptive(sample: Sample, penalty: Penalty, inputs: Inputs) -> Floats:
+def _adaptive(sample: Sample, penalty: Penalty, inputs: Inputs, eigenvalue: float) -> Floats:
     """Factors of the L1 part from an initial ridge fit, 1 for the largest coefficient.
 
     Source: Zou 2006, JASA 101(476), section 3.
     """
     if penalty.adapt == 0:
         return np.ones(sample.X.shape[1])
-    size = np.sqrt((walk(sample, Penalty(l2=1.0), [INITIAL], inputs).coefficients[0] ** 2).sum(1))
+    first = walk(sample, Penalty(l2=1.0), [INITIAL], inputs, eigenvalue)
+    size = np.sqrt((first.coefficients[0] ** 2).sum(axis=1))
     share = np.maximum(size / (size.max() or 1.0), np.finfo(float).tiny)
     return np.asarray(np.minimum(share**-penalty.adapt, HEAVIEST))
 
@@ -219,7 +219,7 @@ def at_most(
 
     Columns that no penalty may touch stay. The size of a column is that of all its coefficients.
     """
-    scale = None if penalty.zeroes else largest_eigenvalue(sample)
+    eigenvalue = largest_eigenvalue(sample)
     W, b = path.coefficients.copy(), path.intercepts.copy()
     for position, strength in enumerate(strengths):
         squares = np.bincount(inputs.columns, weights=(W[position] ** 2).sum(axis=1))
@@ -227,7 +227,7 @@ def at_most(
             continue
         squares[inputs.columns[~inputs.penalized]] = np.inf
         kept = np.isin(inputs.columns, np.argsort(-squares, kind="stable")[:most])
-        again = walk(sample.features(kept), penalty, [strength], inputs.keep(kept), scale)
+        again = walk(sample.features(kept), penalty, [strength], inputs.keep(kept), eigenvalue)
         W[position] = 0.0
         W[position, kept], b[position] = again.coefficients[0], again.intercepts[0]
     return replace(path, coefficients=W, intercepts=b, freedom=None)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
@@ -27,6 +28,7 @@ from autoreg.engines.reading import selected_columns
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
 from autoreg.space import Candidate
+from autoreg.spec import LinearSpec
 
 if TYPE_CHECKING:
     from autoreg.engines.path.cells import Cells
@@ -89,11 +91,10 @@ class PathEngine(Engine):
         lock = Lock()
 
         def solve_set(positions: list[int]) -> None:
-            made: Design | None = None
+            design = sums.design(table, jobs[positions[0]].training.rows)
+            known: _Known = {}
             for position in positions:
-                if made is None:
-                    made = sums.design(table, jobs[position].training.rows)
-                one = fit(jobs[position], made)
+                one = fit(jobs[position], design, known)
                 with lock:
                     outcomes[position] = one
                     if on_done:
@@ -152,19 +153,16 @@ class _Sums:
 class _Lazy:
     """Predictions (n, C) of a path, made for the strength that is asked for."""
 
-    def __init__(
-        self, scaling: Preprocessor, X: Floats, coefficients: Floats, intercepts: Floats, task: Task
-    ) -> None:
-        self._scaling, self._X, self._task = scaling, X, task
-        self._coefficients, self._intercepts = coefficients, intercepts
+    def __init__(self, path: _Path, scaling: Preprocessor, table: Dataset, rows: Rows) -> None:
+        self._path, self._scaling, self._table, self._rows = path, scaling, table, rows
 
     def __len__(self) -> int:
-        return len(self._coefficients)
+        return len(self._path.coefficients)
 
     def __getitem__(self, position: int) -> Floats:
-        inputs = self._scaling.transform(self._X)
-        W, b = self._coefficients[position], self._intercepts[position]
-        return linked(inputs @ W + b, self._task)
+        inputs = self._scaling.transform(self._table.X[self._rows])
+        W, b = self._path.coefficients[position], self._path.intercepts[position]
+        return linked(inputs @ W + b, self._table.task)
 
 
 class _Freedom:
@@ -183,35 +181,68 @@ class _Freedom:
         return self._design.freedom(found.coefficients[position], float(found.l2[position]))
 
 
-def fit(job: Job, design: Design) -> Outcome:
-    """One fit; what goes wrong in it becomes a Failure that says what."""
-    from autoreg.engines.path.walk import solve
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """What fits share that differ in nothing but the rows that they predict.
 
+    In the symmetric nested scheme these are half of all fits.
+    """
+
+    solutions: Solutions
+    coefficients: Floats
+    intercepts: Floats
+    train_loss: Floats
+    selected: NDArray[np.bool_]
+
+
+_Known = dict[tuple[Candidate, tuple[float, ...], LinearSpec], _Path]
+
+
+def fit(job: Job, design: Design, known: _Known) -> Outcome:
+    """One fit; what goes wrong in it becomes a Failure that says what.
+
+    ``known`` holds the paths that were solved on this design before.
+    """
     start = time.perf_counter()
     try:
-        solutions = solve(design, job.candidate, job.walked, job.linear)
-        return checked(_read(job, design, solutions, start))
+        asked = (job.candidate, job.walked, job.linear)
+        if asked not in known:
+            known[asked] = _solved(job, design)
+        return checked(_read(job, design, known[asked], start))
     except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
         return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
 
 
-def _read(job: Job, design: Design, solutions: Solutions, start: float) -> Fit:
-    table, scaling = design.table, design.preprocessor
+def _solved(job: Job, design: Design) -> _Path:
+    from autoreg.engines.path.walk import solve
+
+    solutions = solve(design, job.candidate, job.walked, job.linear)
     coefficients, intercepts = design.original(solutions)
-    lazy = _Lazy(scaling, table.X[job.predict], coefficients, intercepts, table.task)
-    flags = solutions.flags
+    return _Path(
+        solutions,
+        coefficients,
+        intercepts,
+        design.losses(design.rows, coefficients, intercepts),
+        selected_columns(coefficients, design.preprocessor.groups, len(design.table.columns)),
+    )
+
+
+def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
+    solutions, flags = path.solutions, path.solutions.flags
     if (solutions.left > LENIENT * solutions.allowed).any() and "separable" not in flags:
         flags = (*flags, "not converged")
     fit = Fit(
-        predictions=lazy,
-        losses=design.losses(job.predict, coefficients, intercepts),
-        train_loss=design.losses(design.rows, coefficients, intercepts),
+        predictions=_Lazy(path, design.preprocessor, design.table, job.predict),
+        losses=design.losses(job.predict, path.coefficients, path.intercepts),
+        train_loss=path.train_loss,
         flags=flags,
         seconds=time.perf_counter() - start,
-        selected=selected_columns(coefficients, scaling.groups, len(table.columns)),
+        selected=path.selected,
         freedom=_Freedom(design, solutions),
     )
-    return _kept(fit, scaling, coefficients, intercepts) if job.keep_model else fit
+    if not job.keep_model:
+        return fit
+    return _kept(fit, design.preprocessor, path.coefficients, path.intercepts)
 
 
 def _kept(fit: Fit, scaling: Preprocessor, coefficients: Floats, intercepts: Floats) -> Fit:

@@ -19,10 +19,11 @@ from autoreg.engines.path.cells import Cell, Cells, Layout, Moments, targets_of
 from autoreg.engines.path.likelihood import KINDS
 from autoreg.engines.path.state import Sample
 from autoreg.engines.reading import freedom, spectrum_of
-from autoreg.metrics.base import row_losses
+from autoreg.metrics.base import Target, row_losses
 from autoreg.model import linked
 from autoreg.preprocess import Preprocessor
 
+AT_ONCE = 50_000  # predictions that are scored together
 SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be divided by
 
 
@@ -55,6 +56,7 @@ class Design:
         self.weights = table.weights[rows]
         self.layout: Layout | None = None
         self.moments: Moments | None = None
+        self._summaries: dict[bytes, tuple[Floats, Floats] | None] = {}
         parts = cells.of(rows) if cells else None
         if cells is None or parts is None:
             self.cells = None
@@ -193,29 +195,50 @@ class Design:
 
     def losses(self, rows: Rows, coefficients: Floats, intercepts: Floats) -> Floats:
         """The mean of the task's loss on some rows, (S,); parameters in the target's units."""
-        parts = self.cells.of(rows) if self.cells and self.table.task == "regression" else None
-        if parts is not None:
-            return self._losses_by_sums(parts, coefficients[:, :, 0], intercepts[:, 0])
+        summary = self._summary(rows)
+        if summary is not None:
+            return losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0])
         weights, y = self.table.weights[rows], self.table.y[rows]
-        same = rows is self.rows
-        X = self.inputs if same else self.preprocessor.transform(self.table.X[rows])
+        X = self.inputs if rows is self.rows else self.preprocessor.transform(self.table.X[rows])
         share = weights / weights.sum()
-        return np.array(
-            [
-                share @ row_losses(self.table.task, y, linked(X @ W + b, self.table.task))
-                for W, b in zip(coefficients, intercepts, strict=True)
-            ]
-        )
+        strengths, q, K = coefficients.shape
+        # Many strengths in one product, as many as fit into the cache.
+        step = max(1, AT_ONCE // (len(y) * K))
+        found = []
+        for first in range(0, strengths, step):
+            W, b = coefficients[first : first + step], intercepts[first : first + step]
+            scores = X @ W.transpose(1, 0, 2).reshape(q, -1) + b.ravel()
+            predicted = linked(scores.reshape(len(y) * len(W), K), self.table.task)
+            targets: Target = np.asarray(np.repeat(y, len(W)), dtype=y.dtype)
+            losses = row_losses(self.table.task, targets, predicted)
+            found.append(share @ losses.reshape(len(y), len(W)))
+        return np.concatenate(found)
 
-    def _losses_by_sums(self, parts: Sequence[Cell], W: Floats, b: Floats) -> Floats:
-        """Mean squared errors from the moments of some cells."""
+    def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
+        """Means and covariances (q + 1) of standardized inputs and the target on some rows.
+
+        None where sums do not tell the losses, or the rows are no union of cells.
+        """
+        if self.cells is None or self.table.task != "regression":
+            return None
+        key = rows.tobytes()
+        if key not in self._summaries:
+            parts = self.cells.of(rows)
+            self._summaries[key] = None if parts is None else self._summed(parts)
+        return self._summaries[key]
+
+    def _summed(self, parts: Sequence[Cell]) -> tuple[Floats, Floats]:
         assert self.cells is not None, "there are sums to add"
         assert self.layout is not None, "and a layout with them"
         moments = self.cells.moments(parts, self.layout)
-        scaled = W / self._divisors
-        mean = moments.mean[: self.q] - self.preprocessor.mean
-        away = moments.mean[-1] - b - scaled @ mean
-        cross = moments.cross / moments.weight
-        inner = np.einsum("sq,sq->s", scaled @ cross[: self.q, : self.q], scaled)
-        spread = cross[-1, -1] - 2 * scaled @ cross[: self.q, -1] + inner
-        return np.asarray(np.maximum(spread, 0.0) + away**2)
+        scale = np.append(self._divisors, 1.0)
+        mean = (moments.mean - np.append(self.preprocessor.mean, 0.0)) / scale
+        return mean, moments.cross / moments.weight / scale / scale[:, None]
+
+
+def losses_by_sums(mean: Floats, covariance: Floats, W: Floats, b: Floats) -> Floats:
+    """Mean squared errors (S,) of coefficients W (S, q) from moments; the target is last."""
+    away = mean[-1] - b - W @ mean[:-1]
+    inner = ((W @ covariance[:-1, :-1]) * W).sum(axis=1)
+    spread = covariance[-1, -1] - 2 * W @ covariance[:-1, -1] + inner
+    return np.asarray(np.maximum(spread, 0.0) + away**2)

@@ -1,0 +1,99 @@
+"""A study on a Parquet file that is read once, in pieces: time, and memory against the rows.
+
+    python benchmarks/stream.py                    # 10,000,000 rows x 50 columns
+    python benchmarks/stream.py --rows 1000000     # smaller
+
+The file is made first, in a temporary folder (about 2 GB for the default). The study runs in a
+process of its own, whose peak memory is printed beside the size of the rows in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CHUNK = 100_000
+PROGRAM = """
+import json, pathlib, re, sys, time
+import numpy, pandas, pyarrow.parquet, sklearn.linear_model, optuna
+from autoreg.engines.path.newton import newton_path
+from autoreg.engines.path.gram import gram_path
+from autoreg.spec import study_from
+from autoreg.data.stream import stream
+from autoreg import run_study
+def peak_memory():  # of this process alone, in MiB
+    status = pathlib.Path('/proc/self/status').read_text()
+    return int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024
+before = peak_memory()
+document = json.loads(sys.argv[1])
+start = time.perf_counter()
+stream(study_from(document))
+passed = time.perf_counter() - start
+start = time.perf_counter()
+result = run_study(document, home=sys.argv[2], tracking=False, workers=1, progress=False)
+whole = time.perf_counter() - start
+peak = peak_memory()
+score = result.verdict.nested.value
+print(json.dumps([before, passed, whole, peak, score, result.verdict.held_out.rows]))
+"""
+
+
+def write(path: Path, rows: int, columns: int) -> None:
+    """A sparse linear truth with correlated columns, written in pieces."""
+    rng = np.random.default_rng(0)
+    truth = np.where(np.arange(columns) < 10, rng.normal(size=columns), 0.0)
+    names = [f"x{j}" for j in range(columns)]
+    schema = pa.schema([(name, pa.float32()) for name in [*names, "y"]])
+    with pq.ParquetWriter(path, schema, compression="none") as writer:
+        for first in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - first)
+            X = rng.normal(size=(count, columns)) + 0.7 * rng.normal(size=(count, 1))
+            y = X @ truth + 3.0 * rng.normal(size=count)
+            cells = [*X.T.astype(np.float32), y.astype(np.float32)]
+            writer.write_table(pa.table(dict(zip([*names, "y"], cells, strict=True)), schema))
+
+
+def measure(rows: int, columns: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        start = time.perf_counter()
+        write(path, rows, columns)
+        made = time.perf_counter() - start
+        document = {
+            "study": "stream",
+            "data": {"source": str(path), "target": "y", "stream": True},
+            "space": "linear",
+            "trials": 16,
+        }
+        command = [sys.executable, "-c", PROGRAM, json.dumps(document), folder]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        before, passed, whole, peak, score, held_out = json.loads(done.stdout.splitlines()[-1])
+        print(
+            f"{rows:>12,} x {columns}: file {path.stat().st_size / 2**30:.2f} GiB (written in "
+            f"{made:.0f} s), {rows * (columns + 1) * 8 / 2**30:.2f} GiB as rows in memory\n"
+            f"{'':12} one pass {passed:.1f} s; the whole study {whole:.1f} s (its own pass "
+            f"included); peak memory {peak:.0f} MiB, of which {before:.0f} MiB are libraries\n"
+            f"{'':12} nested R2 {score:.4f}, {held_out:,} held-out rows"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--columns", type=int, default=50)
+    options = parser.parse_args()
+    for rows in dict.fromkeys([max(options.rows // 10, 1000), options.rows]):
+        measure(rows, options.columns)
+
+
+if __name__ == "__main__":
+    main()
