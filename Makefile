@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format bench-linear clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 demo: $(READY) ## install into .venv and run the study breast_cancer to its verdict
 	$(BIN)/autoreg run breast_cancer
@@ -25,6 +25,11 @@ lint: $(READY) ## check style and types only
 format: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# PEERS is the Python of an environment with glmnet and adelie: see benchmarks/linear.py.
+bench-linear: $(READY) ## time linear paths against other libraries (PEERS=python of theirs)
+	$(BIN)/python benchmarks/linear.py --write benchmarks/results/linear.md \
+		$(if $(PEERS),--peers $(PEERS))
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

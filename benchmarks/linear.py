@@ -53,10 +53,11 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="write the tables to this file, too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # others warn that they did not converge
-    said = [f"One thread, CPU seconds. {versions(*PACKAGES)}."]
+    said = [f"CPU seconds; {versions(*PACKAGES)}."]
     if options.peers:
         said[0] += f" Peers: {linear_paths.peer_versions(options.peers)}."
     print(said[0], flush=True)
+    linear_nested.warm_up()
     for name, section in SECTIONS.items():
         if options.only in (None, name):
             title, rows = section(quick=options.quick, peers=options.peers)

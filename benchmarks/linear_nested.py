@@ -30,13 +30,13 @@ SHAPES = ((500, 20), (2_000, 200), (20_000, 100))
 SMALL = ((200, 10), (400, 40))
 
 
-def regression(n: int, p: int, seed: int = 0) -> Dataset:
-    """A sparse truth among correlated inputs; noise and signal are equally large.
+def regression(n: int, p: int, correlation: float = 0.5, seed: int = 0) -> Dataset:
+    """A sparse truth among equicorrelated inputs; noise and signal are equally large.
 
     The target has deviation 1: then all sides minimize the same objective.
     """
     rng = np.random.default_rng(seed)
-    X = inputs(n, p, 0.5, rng)
+    X = inputs(n, p, correlation, rng)
     y = X[:, :10] @ rng.normal(size=min(p, 10))
     y += rng.normal(size=n) * y.std()
     columns = tuple(Column(f"x{j}", "numeric") for j in range(p))
@@ -57,7 +57,9 @@ def nested(data: Dataset, folds, candidates, strengths) -> float:
     ]
     jobs = [_job(one, inner, tuple(strengths)) for _, one, inner in asked]
     sums = {}
-    for (name, one, inner), fit in zip(asked, engine.run(jobs, data, cells=folds.cells), strict=True):
+    for (name, one, inner), fit in zip(
+        asked, engine.run(jobs, data, cells=folds.cells), strict=True
+    ):
         known = sums.setdefault(name, {}).setdefault(one, np.zeros(len(strengths)))
         known += fit.losses * len(inner.test)
     refits = []
@@ -72,6 +74,17 @@ def nested(data: Dataset, folds, candidates, strengths) -> float:
 
 def _job(one, fold, strengths=()) -> Job:
     return Job(one, TrainingSet(fold.train, fold.excluded), fold.test, 0, strengths)
+
+
+def warm_up() -> None:
+    """Compile what is not in numba's cache."""
+    for shape in ((60, 5), (20, 1_600)):
+        data = regression(*shape)
+        for key in ("elastic_net", "ridge"):
+            one = technique(key)(mix=0.5) if key == "elastic_net" else technique(key)()
+            nested(
+                data, plan(data, FoldsSpec(outer=3), 0), [candidate("linear", [one], {})], RIDGES
+            )
 
 
 # ---- theirs ------------------------------------------------------------------------------------
@@ -165,17 +178,18 @@ def elastic_net(quick: bool, **_) -> tuple[str, list[Row]]:
     }
     rows = []
     for shape in SMALL if quick else SHAPES:
-        rows += _elastic_net(shape, goals.get(shape, (None, None, None)))
+        for correlation in (0.0, 0.5):
+            rows += _elastic_net(shape, correlation, goals.get(shape, (None, None, None)))
     return f"Elastic net, {STRENGTHS} strengths x 3 mixes, nested 5 x 5", rows
 
 
 def wide(quick: bool, **_) -> tuple[str, list[Row]]:
-    rows = _elastic_net((60, 300) if quick else (100, 5_000), (10, None, None))
+    rows = _elastic_net((60, 300) if quick else (100, 5_000), 0.0, (10, None, None))
     return "The same with more columns than rows", rows
 
 
-def _elastic_net(shape, goals) -> list[Row]:
-    data = regression(*shape)
+def _elastic_net(shape, correlation: float, goals) -> list[Row]:
+    data = regression(*shape, correlation)
     own = plan(data, FoldsSpec(outer=FOLDS, inner=FOLDS), 0)
     shared = plan(data, FoldsSpec(outer=FOLDS), 0)
     asked = [candidate("linear", [technique("elastic_net")(mix=mix)], {}) for mix in MIXES]
@@ -189,7 +203,7 @@ def _elastic_net(shape, goals) -> list[Row]:
     )
     (own_s, own_loss), (shared_s, shared_loss) = found["own"], found["shared"]
     (cv_s, cv_loss), (both_s, both_loss) = found["cv"], found["cv shared"]
-    name = f"{shape[0]:,} x {shape[1]:,}"
+    name = f"{shape[0]:,} x {shape[1]:,}, r = {correlation:g}"
     separate, symmetric = "separate inner folds", "symmetric scheme"
     grid, loop = grid_seconds(data, own), optuna_seconds(data, own)
     points = "12 of 300 points, 1 of 5 outer folds"

@@ -29,7 +29,7 @@ SMALL = ((200, 10), (60, 200))
 SAMPLED = slice(10, None, 20)  # of the strengths at which saga is measured
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6)
 NEAR = 1e-5  # saga's objective may be that share of the null loss above ours
-ITERATIONS = 20_000
+ITERATIONS = 5_000
 PEERS = Path(__file__).with_name("linear_peers.py")
 
 
@@ -161,7 +161,9 @@ def saga_row(paths: Paths, shape: str, whole: float) -> Row:
     X, y = paths.folds[0]
     ours = paths.objectives[:STRENGTHS][SAMPLED]
     levels = paths.levels[0][SAMPLED]
-    null = objective("binary", X, y, np.zeros((X.shape[1], 1)), np.log(y.mean() / (1 - y.mean())), 0)
+    null = objective(
+        "binary", X, y, np.zeros((X.shape[1], 1)), np.log(y.mean() / (1 - y.mean())), 0
+    )
     seconds, notes, worst = 0.0, [], 0.0
     for level, best in zip(levels, ours, strict=True):
         for tolerance in TOLERANCES:
@@ -180,9 +182,9 @@ def saga_row(paths: Paths, shape: str, whole: float) -> Row:
         seconds += spent
         worst = max(worst, apart(reached, best))
         notes.append(f"{tolerance:.0e}")
-    share = len(levels) / (STRENGTHS * FOLDS)
+    measured = len(levels) / (STRENGTHS * FOLDS)
     note = f"{len(levels)} of {STRENGTHS} strengths, 1 of {FOLDS} folds; tol {', '.join(notes)}"
-    return Row(shape, "saga, cold*", "paths and scores", seconds / share, whole, 20, worst, note)
+    return Row(shape, "saga, cold*", "paths and scores", seconds / measured, whole, 20, worst, note)
 
 
 # ---- sections ----------------------------------------------------------------------------------

@@ -107,7 +107,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with np.load(sys.argv[1]) as arrays:
         task = dict(arrays)
-    fitting = {"squared": ["adelie"], "binary": ["python-glmnet", "adelie"], "several": ["python-glmnet"]}
+    fitting = {
+        "squared": ["adelie"],
+        "binary": ["python-glmnet", "adelie"],
+        "several": ["python-glmnet"],
+    }
     paths = {"python-glmnet": glmnet_path, "adelie": adelie_path}
     found = {
         name: {

@@ -1,16 +1,14 @@
 """What the benchmarks share: one thread, a clock of CPU time, certificates, and tables in text.
 
-Import it first: the numbers of threads must be set before numpy is loaded. It needs nothing but
+Import it first: the number of threads must be set before numpy is loaded. It needs nothing but
 numpy, because the interpreter of the peers imports it, too.
 """
 
 from __future__ import annotations
 
-import os
+from single_thread import THREADS  # first: numpy reads it when it is loaded
 
-for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-    os.environ[f"{_library}_NUM_THREADS"] = "1"
-
+# isort: split
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,7 +30,9 @@ def clocked(work: Callable) -> tuple[float, object]:
     return time.process_time() - start, result
 
 
-def side_by_side(sides: Mapping[str, Callable], runs: int = RUNS) -> dict[str, tuple[float, object]]:
+def side_by_side(
+    sides: Mapping[str, Callable], runs: int = RUNS
+) -> dict[str, tuple[float, object]]:
     """Median seconds and the last result of each side; the sides take turns."""
     spent = {name: [] for name in sides}
     results = {}
@@ -48,7 +48,8 @@ def side_by_side(sides: Mapping[str, Callable], runs: int = RUNS) -> dict[str, t
 
 
 def versions(*names: str) -> str:
-    found = []
+    """How it is measured, for the head of a table."""
+    found = [f"{THREADS} thread"]
     for name in names:
         try:
             found.append(f"{name} {version(name)}")

@@ -75,7 +75,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
     sources = [path for path in (ROOT / "autoreg").rglob("*") if path.is_file()]
-    kept = [path for path in sources if path.suffix != ".pyc"]
+    kept = [path for path in sources if path.parent.name != "__pycache__"]
     assert {str(path.relative_to(ROOT)) for path in kept} <= names
     for folder in ("studies", "search_spaces"):
         assert {f"autoreg/{folder}/{path.name}" for path in (ROOT / folder).glob("*.yaml")} <= names

@@ -223,7 +223,7 @@ class _Blocks:
 
     def _uniform(self, batch: pa.RecordBatch, which: int) -> Floats:
         if self.group is None:
-            return self.streams[which].random(batch.num_rows)
+            return np.asarray(self.streams[which].random(batch.num_rows))
         values = batch.column(self.group).to_pandas()
         key = f"{self.seeds[which]:016x}"
         hashes = pd.util.hash_pandas_object(values, index=False, hash_key=key)

@@ -51,6 +51,8 @@ class LoopEngine(Engine):
         family = candidate.family
         if family not in FAMILIES:
             return f"the loop engine fits {' and '.join(FAMILIES)} models, not {family}"
+        if family == "linear" and len(candidate.techniques) != 1:
+            return "the loop engine fits one technique of linear models at a time"
         opened, _ = FAMILIES[family]()
         for chosen in candidate.techniques:
             if family not in chosen.families:

@@ -30,6 +30,7 @@ CAP_NONE = 5_000  # without a penalty there may be no optimum to find
 REWEIGHTINGS = 200  # of a concave penalty at one strength
 NULL = 1e-10  # the violation that a null model with unpenalized inputs may leave
 INITIAL = 1e-2  # strength of the ridge fit behind adaptive weights
+SMALLEST = 1e-12  # share of the largest coefficient that an initial fit gives, at least
 HEAVIEST = 1e6  # adaptive weight of an input that the initial fit gives nothing
 OUT = 1e100  # an L1 part that nothing overcomes
 RATIO = 0.5  # one strength of a concave penalty is reached through stronger ones in this ratio
@@ -200,7 +201,7 @@ def _adaptive(sample: Sample, penalty: Penalty, inputs: Inputs, eigenvalue: floa
         return np.ones(sample.X.shape[1])
     first = walk(sample, Penalty(l2=1.0), [INITIAL], inputs, eigenvalue)
     size = np.sqrt((first.coefficients[0] ** 2).sum(axis=1))
-    share = np.maximum(size / (size.max() or 1.0), np.finfo(float).tiny)
+    share = np.maximum(size / (size.max() or 1.0), SMALLEST)
     return np.asarray(np.minimum(share**-penalty.adapt, HEAVIEST))
 
 
@@ -221,6 +222,7 @@ def at_most(
     """
     eigenvalue = largest_eigenvalue(sample)
     W, b = path.coefficients.copy(), path.intercepts.copy()
+    l2 = np.zeros(len(W)) if path.l2 is None else path.l2.copy()
     for position, strength in enumerate(strengths):
         squares = np.bincount(inputs.columns, weights=(W[position] ** 2).sum(axis=1))
         if (squares > 0).sum() <= most:
@@ -230,4 +232,5 @@ def at_most(
         again = walk(sample.features(kept), penalty, [strength], inputs.keep(kept), eigenvalue)
         W[position] = 0.0
         W[position, kept], b[position] = again.coefficients[0], again.intercepts[0]
-    return replace(path, coefficients=W, intercepts=b, freedom=None)
+        l2[position : position + 1] = again.l2
+    return replace(path, coefficients=W, intercepts=b, l2=l2)

@@ -71,6 +71,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
 }
+MILLION = 1e6
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -167,12 +168,21 @@ def loss_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def plain_numbers(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Tick labels as numbers with thousands separators, never in scientific notation."""
+    """Tick labels as numbers with thousands separators, up to a million."""
     getattr(axes, f"{axis}axis").set_major_formatter(FuncFormatter(_plain))
 
 
 def _plain(value: float, _: int | None = None) -> str:
-    return f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")
+    """A number as text; millions and more as a multiple of a power of ten, or labels would meet.
+
+    >>> _plain(-1500.0), _plain(2.5e9)
+    ('−1,500', '2.5×10⁹')
+    """
+    if abs(value) < MILLION:
+        return f"{value:,.10g}".replace("-", "\N{MINUS SIGN}")
+    exponent = 3 * int(math.log10(abs(value)) // 3)
+    share = f"{value / 10**exponent:.4g}".replace("-", "\N{MINUS SIGN}")
+    return f"{share}×10{str(exponent).translate(SUPERSCRIPTS)}"
 
 
 def power(value: float) -> str:

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, checked
@@ -86,21 +87,22 @@ class PathEngine(Engine):
             key = (job.training.excluded, job.training.rows.tobytes())
             sets.setdefault(key, []).append(position)
         sums = self._sums(table, cells)
-        sums.prepare(table)
         outcomes: dict[int, Outcome] = {}
         lock = Lock()
 
         def solve_set(positions: list[int]) -> None:
-            design = sums.design(table, jobs[positions[0]].training.rows)
-            known: _Known = {}
-            for position in positions:
-                one = fit(jobs[position], design, known)
-                with lock:
-                    outcomes[position] = one
-                    if on_done:
-                        on_done(len(outcomes))
+            with np.errstate(all="ignore"):  # which each thread has for itself
+                design = sums.design(table, jobs[positions[0]].training.rows)
+                known: _Known = {}
+                for position in positions:
+                    one = fit(jobs[position], design, known)
+                    with lock:
+                        outcomes[position] = one
+                        if on_done:
+                            on_done(len(outcomes))
 
-        with threadpool_limits(limits=1), np.errstate(all="ignore"):
+        with _libraries().limit(limits=1), np.errstate(all="ignore"):
+            sums.prepare(table)
             if workers <= 1 or len(sets) <= 1:
                 for positions in sets.values():
                     solve_set(positions)
@@ -114,6 +116,14 @@ class PathEngine(Engine):
         if known is None or known.numbers is not cells:
             known = self._remembered[table] = _Sums(table, cells)
         return known
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own; finding them takes as long as a small path."""
+    import autoreg.engines.path.walk  # noqa: F401  loads those of the compiled solvers
+
+    return ThreadpoolController()
 
 
 class _Sums:
@@ -168,8 +178,8 @@ class _Lazy:
 class _Freedom:
     """Effective degrees of freedom, counted for the strength that is asked for."""
 
-    def __init__(self, design: Design, solutions: Solutions) -> None:
-        self._design, self._solutions = design, solutions
+    def __init__(self, design: Design, kind: str, solutions: Solutions) -> None:
+        self._design, self._kind, self._solutions = design, kind, solutions
 
     def __len__(self) -> int:
         return len(self._solutions.coefficients)
@@ -178,7 +188,8 @@ class _Freedom:
         found = self._solutions
         if found.freedom is not None:
             return float(found.freedom[position])
-        return self._design.freedom(found.coefficients[position], float(found.l2[position]))
+        W, l2 = found.coefficients[position], float(found.l2[position])
+        return self._design.freedom(self._kind, W, l2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +239,8 @@ def _solved(job: Job, design: Design) -> _Path:
 
 
 def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
+    from autoreg.engines.path.walk import kind_of
+
     solutions, flags = path.solutions, path.solutions.flags
     if (solutions.left > LENIENT * solutions.allowed).any() and "separable" not in flags:
         flags = (*flags, "not converged")
@@ -238,7 +251,7 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
         flags=flags,
         seconds=time.perf_counter() - start,
         selected=path.selected,
-        freedom=_Freedom(design, solutions),
+        freedom=_Freedom(design, kind_of(design, job.linear), solutions),
     )
     if not job.keep_model:
         return fit

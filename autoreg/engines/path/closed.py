@@ -9,15 +9,17 @@ import numpy as np
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.design import Design, Solutions
 from autoreg.engines.path.newton import components_path
+from autoreg.engines.separable import zeros_are_separable
 
 COLLINEAR = 1e-12  # directions below this share of the largest eigenvalue carry nothing
 PRECISION = 1e-6  # the violation that an unpenalized likelihood may leave
 
 
-def closed(W: Floats, freedom: Floats) -> Solutions:
+def closed(W: Floats, freedom: Floats, l2: Floats | None = None) -> Solutions:
     """Solutions (S, q) of squared error that are exact; the target is centred."""
     nothing = np.zeros(len(W))
-    return Solutions(W[:, :, None], np.zeros((len(W), 1)), nothing, nothing, nothing, (), freedom)
+    l2 = nothing if l2 is None else l2
+    return Solutions(W[:, :, None], np.zeros((len(W), 1)), nothing, nothing, l2, (), freedom)
 
 
 def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
@@ -27,7 +29,7 @@ def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
     projected = vectors.T @ design.slope[:, 0]
     shrunk = values[:, None] + penalties
     W = vectors @ (projected[:, None] / shrunk)
-    return closed(W.T, (values[:, None] / shrunk).sum(axis=0))
+    return closed(W.T, (values[:, None] / shrunk).sum(axis=0), penalties)
 
 
 def least_squares(design: Design) -> Solutions:
@@ -59,12 +61,44 @@ def components(design: Design, kind: str, shares: Sequence[float]) -> Solutions:
 def rotated(design: Design, kind: str, axes: Floats, counts: Rows) -> Solutions:
     """Likelihoods on the first few of some axes (q, m) of the inputs, for each count."""
     K, distinct = design.columns, np.unique(counts)
-    sample = design.sample(kind, design.inputs @ axes)
+    inputs = design.inputs @ axes
+    sample = design.sample(kind, inputs)
     W = np.empty((len(distinct), (axes.shape[1] + 1) * K))
     left, losses = np.empty(len(distinct)), np.empty(len(distinct))
     components_path(sample, K, distinct, PRECISION, W, left, losses)
-    W = W.reshape(len(distinct), -1, K)[np.searchsorted(distinct, counts)]
-    allowed = np.full(len(counts), PRECISION)
-    left = left[np.searchsorted(distinct, counts)]
+    W = W.reshape(len(distinct), -1, K)
+    turned = axes @ sum_free(W[:, :-1])
+    flags = remarks(design, kind, inputs[:, : distinct[-1]], inputs @ W[-1, :-1] + W[-1, -1])
+    at = np.searchsorted(distinct, counts)
     nothing, freedom = np.zeros(len(counts)), counts.astype(np.float64) * max(1, K - 1)
-    return Solutions(axes @ W[:, :-1], W[:, -1], left, allowed, nothing, (), freedom)
+    allowed = np.full(len(counts), PRECISION)
+    return Solutions(turned[at], W[at, -1], left[at], allowed, nothing, flags, freedom)
+
+
+def sum_free(W: Floats) -> Floats:
+    """Coefficients (..., K) that nothing penalizes, moved so that they sum to 0 over the classes.
+
+    A softmax does not see the move; without it rounding would choose among equal solutions.
+    """
+    return W - W.mean(axis=-1, keepdims=True) if W.shape[-1] > 1 else W
+
+
+def remarks(design: Design, kind: str, inputs: Floats, scores: Floats) -> tuple[str, ...]:
+    """``separable`` where an unpenalized fit on these inputs (n, q) has no finite optimum.
+
+    The scores (n, K) are those of the fit.
+
+    Sources as in :mod:`autoreg.engines.separable`.
+    """
+    y = design.y
+    apart = False
+    if kind == "count":
+        apart = bool((y == 0).any()) and zeros_are_separable(inputs, y == 0)
+    elif kind == "binary":
+        apart = bool(((2 * y - 1) * scores[:, 0] > 0).all())
+    elif kind == "multiclass":
+        rows, classes = np.arange(len(y)), y.astype(np.int64)
+        own, others = scores[rows, classes], scores.copy()
+        others[rows, classes] = -np.inf
+        apart = bool((own > others.max(axis=1)).all())
+    return ("separable",) if apart else ()

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.engines.linear_objective import huber_location, huber_threshold
 from autoreg.engines.path.cells import Cell, Cells, Layout, Moments, targets_of
 from autoreg.engines.path.likelihood import KINDS
 from autoreg.engines.path.state import Sample
 from autoreg.engines.reading import freedom, spectrum_of
-from autoreg.metrics.base import Target, row_losses
+from autoreg.metrics.base import row_losses
 from autoreg.model import linked
 from autoreg.preprocess import Preprocessor
 
@@ -110,8 +111,6 @@ class Design:
     @property
     def knee(self) -> float:
         """Where Huber's loss turns from a parabola into a line."""
-        from autoreg.engines.linear_objective import huber_threshold
-
         return huber_threshold(self.y, self.v)
 
     def sample(self, kind: str, inputs: Floats | None = None) -> Sample:
@@ -164,17 +163,18 @@ class Design:
         """Of the Gram matrix; the scale of strengths without an L1 part."""
         return max(float(self.spectrum[0][-1]), SMALLEST)
 
-    @cached_property
-    def curvature(self) -> Floats:
+    def curvature(self, kind: str) -> Floats:
         """The mean second derivative (K, K) of the loss in the scores, at the null model."""
-        task = self.table.task
-        if task == "multiclass":
+        if kind == "multiclass":
             shares = np.bincount(self.y.astype(np.int64), self.v, minlength=self.columns)
             return np.asarray(np.diag(shares) - np.outer(shares, shares), dtype=np.float64)
+        if kind == "huber":
+            away = np.abs(self.y - huber_location(self.y, self.v, self.knee))
+            return np.array([[float(self.v @ (away < self.knee))]])
         mean = float(self.v @ self.y)
-        return np.array([[{"binary": mean * (1 - mean), "count": mean}.get(task, 1.0)]])
+        return np.array([[{"binary": mean * (1 - mean), "count": mean}.get(kind, 1.0)]])
 
-    def freedom(self, W: Floats, l2: float) -> float:
+    def freedom(self, kind: str, W: Floats, l2: float) -> float:
         """The effective degrees of freedom of coefficients (q, K)."""
         varies = self.preprocessor.scale > 0
         gram = self.gram[np.ix_(varies, varies)] if self.cells else None
@@ -184,7 +184,7 @@ class Design:
                 return np.asarray(np.maximum(np.linalg.eigvalsh(gram[np.ix_(used, used)]), 0.0))
             return spectrum_of(self.rooted[:, varies])(used)
 
-        return float(freedom(spectrum, W[None, varies], np.array([l2]), self.curvature)[0])
+        return float(freedom(spectrum, W[None, varies], np.array([l2]), self.curvature(kind))[0])
 
     # ---- scoring ------------------------------------------------------------------------------
 
@@ -209,8 +209,8 @@ class Design:
             W, b = coefficients[first : first + step], intercepts[first : first + step]
             scores = X @ W.transpose(1, 0, 2).reshape(q, -1) + b.ravel()
             predicted = linked(scores.reshape(len(y) * len(W), K), self.table.task)
-            targets: Target = np.asarray(np.repeat(y, len(W)), dtype=y.dtype)
-            losses = row_losses(self.table.task, targets, predicted)
+            each = np.arange(len(y)).repeat(len(W))
+            losses = row_losses(self.table.task, y[each], predicted)
             found.append(share @ losses.reshape(len(y), len(W)))
         return np.concatenate(found)
 

@@ -11,10 +11,9 @@ Source: Tibshirani, Bien, Friedman, Hastie, Simon, Taylor & Tibshirani 2012, JRS
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from autoreg.engines.path.compiling import compiled
 from autoreg.engines.path.quadratic import (
-    JIT,
     bent,
     descend,
     descend_groups,
@@ -29,7 +28,7 @@ HALVINGS = 100
 NULL = 1e-12  # the violation that the null model may leave
 
 
-@njit(**JIT)
+@compiled
 def group_top(g, k, terms):
     """The smallest strength that zeroes one group whose slope is g."""
     high = 0.0
@@ -54,7 +53,7 @@ def group_top(g, k, terms):
     return high
 
 
-@njit(**JIT)
+@compiled
 def zeroing(g, terms):
     """The smallest strength that zeroes every penalized coefficient, from the null slope."""
     top = 0.0
@@ -70,7 +69,7 @@ def zeroing(g, terms):
     return top
 
 
-@njit(**JIT)
+@compiled
 def free_inputs(terms):
     """Which inputs no penalty touches."""
     q = len(terms.bend)
@@ -83,7 +82,7 @@ def free_inputs(terms):
     return free
 
 
-@njit(**JIT)
+@compiled
 def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
     """Minimize over the members only; g and w are brought up to date for all inputs."""
     A = np.flatnonzero(members)
@@ -108,7 +107,7 @@ def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
                 g[i] -= inner[a] * G[A[a], i]
 
 
-@njit(**JIT)
+@compiled
 def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance):
     """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
     broken = np.zeros(len(w))
@@ -129,7 +128,7 @@ def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance)
     return worst
 
 
-@njit(**JIT)
+@compiled
 def gram_path(G, c, strengths, tolerances, top, terms, W, left):
     """Fill W (S, q) with solutions and ``left`` (S,) with their violations; the strength scale.
 

@@ -8,9 +8,8 @@ are means with row weights v that sum to one.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from autoreg.engines.path.quadratic import JIT
+from autoreg.engines.path.compiling import compiled
 
 SQUARED, LOGISTIC, POISSON, HUBER, SOFTMAX = range(5)
 KINDS = {
@@ -24,7 +23,7 @@ HIGHEST = 700.0  # scores beyond are as good as infinite: exp would overflow
 FLATTEST = 1e-6  # no row's curvature counts as less
 
 
-@njit(**JIT)
+@compiled
 def look(kind, knee, scores, y, v, out):
     """The mean loss; ``out`` (K, n) becomes the residuals, d loss / d score."""
     if kind == 4:
@@ -55,7 +54,7 @@ def look(kind, knee, scores, y, v, out):
     return loss
 
 
-@njit(**JIT)
+@compiled
 def look_softmax(scores, y, v, out):
     """The same for a softmax over the columns; y holds the positions of the classes."""
     classes, n = scores.shape
@@ -76,7 +75,7 @@ def look_softmax(scores, y, v, out):
     return loss
 
 
-@njit(**JIT)
+@compiled
 def remember(kind, knee, residuals, y, out):
     """What the second derivatives are made of, (K, n): class chances, or they themselves.
 
@@ -101,7 +100,7 @@ def remember(kind, knee, residuals, y, out):
             out[0, i] = 1.0 if abs(rest[i]) < knee else FLATTEST
 
 
-@njit(**JIT)
+@compiled
 def curvature(kind, known, k, other, out):
     """The second derivative of each row's loss in the scores of two columns, (n,)."""
     n = known.shape[1]
@@ -116,7 +115,7 @@ def curvature(kind, known, k, other, out):
             out[i] = -known[k, i] * known[other, i]
 
 
-@njit(**JIT)
+@compiled
 def start_scores(kind, knee, y, v, classes):
     """The intercepts of the featureless model, (K,)."""
     start = np.zeros(classes)
@@ -141,7 +140,7 @@ def start_scores(kind, knee, y, v, classes):
     return start
 
 
-@njit(**JIT)
+@compiled
 def middle(values, v):
     """The weighted median of values (n,) with weights that sum to one."""
     order = np.argsort(values)

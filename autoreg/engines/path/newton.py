@@ -11,18 +11,18 @@ Source: Lee, Sun & Saunders 2014, SIAM Journal on Optimization 24(3) (proximal N
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from autoreg.engines.path.compiling import compiled
 from autoreg.engines.path.gram import free_inputs, zeroing
 from autoreg.engines.path.likelihood import look
 from autoreg.engines.path.quadratic import (
-    JIT,
     Terms,
     bent,
     descend,
     descend_groups,
     groups_within,
     make_whole,
+    size_of,
 )
 from autoreg.engines.path.state import (
     FEWEST,
@@ -45,18 +45,7 @@ INEXACT = 0.1  # the share of the violation that a step's own problem may leave
 NULL = 1e-10  # the violation that the null model may leave
 
 
-@njit(**JIT)
-def size_of(w, level, shrink, starts, height):
-    """The penalty, for fixed L1 levels."""
-    total = 0.0
-    for j in range(len(w)):
-        total += level[j] * abs(w[j]) + shrink[j] * w[j] ** 2 / 2.0
-    for g in range(len(height)):
-        total += height[g] * np.sqrt(np.sum(w[starts[g] : starts[g + 1]] ** 2))
-    return total
-
-
-@njit(**JIT)
+@compiled
 def proposal(state, A, H, terms, level, shrink, height, tolerance):
     """The minimum of the quadratic model on the working set A."""
     new, slope = state.w[A], state.slopes[A]
@@ -72,7 +61,7 @@ def proposal(state, A, H, terms, level, shrink, height, tolerance):
     return new
 
 
-@njit(**JIT)
+@compiled
 def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
     """One proximal Newton step; whether anything moved, and the loss behind it."""
     A = np.sort(state.members[: state.size[0]])
@@ -106,7 +95,7 @@ def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
     return False, look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
 
 
-@njit(**JIT)
+@compiled
 def settle(sample, state, H, scope, terms, base, shrink, height, tolerance):
     """Step until no condition in the scope is broken; the Hessian, and the violation left."""
     broken = np.zeros(len(state.w))
@@ -144,7 +133,7 @@ def settle(sample, state, H, scope, terms, base, shrink, height, tolerance):
     return H, worst
 
 
-@njit(**JIT)
+@compiled
 def solve_at(sample, state, H, allowed, scope, terms, base, shrink, height, tolerance):
     """Solve in the scope, widen it by what breaks its condition, repeat; the violation left."""
     broken = np.zeros(len(state.w))
@@ -156,7 +145,7 @@ def solve_at(sample, state, H, allowed, scope, terms, base, shrink, height, tole
         scope = scope | (broken > tolerance)
 
 
-@njit(**JIT)
+@compiled
 def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
     """Fit the inputs in use again with another L1 part, beside the path.
 
@@ -185,7 +174,7 @@ def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
     return aside.w, worst, loss
 
 
-@njit(**JIT)
+@compiled
 def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, losses):
     """Fill W (S, q * K), the violations ``left`` and the mean ``losses`` (S,); the scale.
 
@@ -224,7 +213,7 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, los
     return top
 
 
-@njit(**JIT)
+@compiled
 def components_path(sample, classes, counts, tolerance, W, left, losses):
     """Fill W (S, q * K) with unpenalized fits on the first ``counts`` inputs, which rise."""
     state = begin(sample, classes)
@@ -245,7 +234,7 @@ def components_path(sample, classes, counts, tolerance, W, left, losses):
         )
 
 
-@njit(**JIT)
+@compiled
 def no_terms(many):
     """A penalty that touches nothing."""
     zeros = np.zeros(many)

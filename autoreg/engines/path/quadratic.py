@@ -14,24 +14,19 @@ Li 2008, Annals of Statistics 36(4) (concave penalties by reweighting).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from autoreg.data.dataset import Floats, Rows
+from autoreg.engines.path.compiling import compiled
 
-# Sums may be reordered into vector instructions; what is not a number stays visible.
-JIT: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
-    "error_model": "numpy",
-}
 SWEEPS = 8  # over the active coordinates between two certificates
 MOST = 20_000  # sweeps at one strength
-LEAPS = 5  # at most, one behind the other
+LEAPS = 5  # at most, one behind the other: more are no nearer
 JITTER = 1e-12  # of the largest diagonal, so that a singular system has a solution
+MOST_OF_GROUPS = 1000  # rounds over the groups at one strength
+HALVINGS = 20
 GROUP_STEPS = 100  # proximal steps on one group
 CONCAVE = {"": 0, "mcp": 1, "scad": 2}
 
@@ -57,7 +52,7 @@ class Terms(NamedTuple):
     relax: float
 
 
-@njit(**JIT)
+@compiled
 def soft(z, level):
     """The soft threshold: towards zero by ``level``."""
     if z > level:
@@ -67,7 +62,7 @@ def soft(z, level):
     return 0.0
 
 
-@njit(**JIT)
+@compiled
 def bent(terms, base, w):
     """The slope of the L1 part at |w|: constant, or falling where the penalty is concave."""
     size = abs(w)
@@ -78,7 +73,7 @@ def bent(terms, base, w):
     return base
 
 
-@njit(**JIT)
+@compiled
 def violation(g, w, level, shrink, lowest):
     """The distance of zero from the subdifferential in one coordinate."""
     pull = g - shrink * w
@@ -91,7 +86,7 @@ def violation(g, w, level, shrink, lowest):
     return max(0.0, abs(pull) - level)
 
 
-@njit(**JIT)
+@compiled
 def group_violations(g, w, level, shrink, lowest, starts, height, out):
     """The same for coordinates in groups, (m,); a group that is out shares one number."""
     for k in range(len(height)):
@@ -109,7 +104,7 @@ def group_violations(g, w, level, shrink, lowest, starts, height, out):
             out[j] = violation(pull, w[j], level[j], shrink[j], lowest[j])
 
 
-@njit(**JIT)
+@compiled
 def violations(g, w, level, shrink, lowest, starts, height, out):
     """The distance of zero from the subdifferential in every coordinate; the largest one."""
     if len(height):
@@ -120,7 +115,7 @@ def violations(g, w, level, shrink, lowest, starts, height, out):
     return out.max() if len(out) else 0.0
 
 
-@njit(**JIT)
+@compiled
 def leap(H, g, w, level, shrink, lowest):
     """A step to the solution on the support, up to the first change of a sign; the share of it."""
     m = len(w)
@@ -160,7 +155,7 @@ def leap(H, g, w, level, shrink, lowest):
     return step
 
 
-@njit(**JIT)
+@compiled
 def sweep(H, g, w, level, shrink, lowest, active, count):
     """Minimize along each active coordinate in turn; the largest change of a slope."""
     moved = 0.0
@@ -179,7 +174,7 @@ def sweep(H, g, w, level, shrink, lowest, active, count):
     return moved
 
 
-@njit(**JIT)
+@compiled
 def descend(H, g, w, level, shrink, lowest, tolerance):
     """Minimize in place from w, with its slope g; the violation that is left."""
     m = len(w)
@@ -198,11 +193,9 @@ def descend(H, g, w, level, shrink, lowest, tolerance):
                 count += 1
         if worst <= tolerance or done >= MOST:
             return worst
-        if straight or since > SWEEPS + count * count // (10 * m):
+        if straight or since > SWEEPS + count * count // (4 * m):
             since = 0
-            for _ in range(LEAPS):
-                if leap(H, g, w, level, shrink, lowest) == 1.0:
-                    break
+            leap(H, g, w, level, shrink, lowest)
             if straight:
                 done += MOST // LEAPS
                 continue
@@ -213,7 +206,7 @@ def descend(H, g, w, level, shrink, lowest, tolerance):
                 break
 
 
-@njit(**JIT)
+@compiled
 def settle_group(block, z, w, level, shrink, lowest, height, steepest, tolerance):
     """Minimize ``w'Bw / 2 - z'w + penalty`` over one group by accelerated proximal steps."""
     m = len(w)
@@ -246,7 +239,69 @@ def settle_group(block, z, w, level, shrink, lowest, height, steepest, tolerance
             before[j] = w[j]
 
 
-@njit(**JIT)
+@compiled
+def size_of(w, level, shrink, starts, height):
+    """The penalty, for fixed L1 levels."""
+    total = 0.0
+    for j in range(len(w)):
+        total += level[j] * abs(w[j]) + shrink[j] * w[j] ** 2 / 2.0
+    for k in range(len(height)):
+        total += height[k] * np.sqrt(np.sum(w[starts[k] : starts[k + 1]] ** 2))
+    return total
+
+
+@compiled
+def bend_of_groups(w, level, shrink, starts, height, pull, A):
+    """Take the penalty's slope at w off ``pull`` and add its curvature to A, where w is not 0."""
+    for k in range(len(height)):
+        first, last = starts[k], starts[k + 1]
+        norm = np.sqrt(np.sum(w[first:last] ** 2))
+        if norm == 0.0:
+            continue
+        for j in range(first, last):
+            pull[j] -= shrink[j] * w[j] + level[j] * np.sign(w[j]) + height[k] * w[j] / norm
+            A[j, j] += shrink[j] + height[k] / norm
+            for i in range(first, last):
+                A[j, i] -= height[k] * w[j] * w[i] / norm**3
+
+
+@compiled
+def leap_groups(H, g, w, level, shrink, lowest, starts, height):
+    """A Newton step on the coordinates in use, halved until the objective falls; its share."""
+    A, pull = H.copy(), g.copy()
+    bend_of_groups(w, level, shrink, starts, height, pull, A)
+    S = np.flatnonzero(w)
+    inner = np.empty((len(S), len(S)))
+    for a in range(len(S)):
+        for b in range(len(S)):
+            inner[a, b] = A[S[a], S[b]]
+        inner[a, a] += JITTER * H[S[a], S[a]]
+    d = np.zeros(len(w))
+    if not len(S):
+        return 1.0
+    d[S] = np.linalg.solve(inner, pull[S])
+    step = 1.0
+    for j in S:
+        bound = level[j] > 0.0 or lowest[j] == 0.0
+        if bound and (w[j] + step * d[j]) * w[j] < 0.0:
+            step = -w[j] / d[j]
+    along = np.dot(H, d)
+    slope, curvature = np.dot(g, d), np.dot(d, along)
+    before = size_of(w, level, shrink, starts, height)
+    for _ in range(HALVINGS):
+        trial = w + step * d
+        change = size_of(trial, level, shrink, starts, height) - before
+        if change - step * slope + step**2 * curvature / 2.0 < 0.0:
+            for j in S:
+                bound = level[j] > 0.0 or lowest[j] == 0.0
+                w[j] = 0.0 if bound and trial[j] * w[j] <= 0.0 else trial[j]
+            g -= step * along
+            return step
+        step /= 2.0
+    return 1.0
+
+
+@compiled
 def descend_groups(H, g, w, level, shrink, lowest, starts, height, tolerance):
     """The same as :func:`descend` for coordinates in groups, one group at a time."""
     m = len(w)
@@ -257,10 +312,15 @@ def descend_groups(H, g, w, level, shrink, lowest, starts, height, tolerance):
         first, last = starts[k], starts[k + 1]
         block = np.ascontiguousarray(H[first:last, first:last])
         steepest[k] = np.linalg.eigvalsh(block)[-1] + shrink[first:last].max()
-    for _ in range(MOST):
+    for done in range(MOST_OF_GROUPS):
         worst = violations(g, w, level, shrink, lowest, starts, height, broken)
         if worst <= tolerance:
             return worst
+        if done % 3 == 2:
+            for _ in range(LEAPS):
+                if leap_groups(H, g, w, level, shrink, lowest, starts, height) == 1.0:
+                    break
+            violations(g, w, level, shrink, lowest, starts, height, broken)
         for k in range(count):
             first, last = starts[k], starts[k + 1]
             if steepest[k] <= 0.0 or broken[first:last].max() <= 0.0:
@@ -289,7 +349,7 @@ def descend_groups(H, g, w, level, shrink, lowest, starts, height, tolerance):
     return violations(g, w, level, shrink, lowest, starts, height, broken)
 
 
-@njit(**JIT)
+@compiled
 def make_whole(members, starts):
     """Let every group with one member have all of them."""
     for k in range(len(starts) - 1):
@@ -297,7 +357,7 @@ def make_whole(members, starts):
             members[starts[k] : starts[k + 1]] = True
 
 
-@njit(**JIT)
+@compiled
 def groups_within(A, starts, height):
     """The groups among the sorted coordinates A, which hold whole groups only."""
     inner_starts = np.zeros(len(height) + 1, np.int64)

@@ -17,11 +17,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from autoreg.data.dataset import Floats, Rows
+from autoreg.engines.path.compiling import compiled
 from autoreg.engines.path.likelihood import curvature, remember, start_scores
-from autoreg.engines.path.quadratic import JIT, bent, make_whole, violations
+from autoreg.engines.path.quadratic import bent, make_whole, violations
 
 FEWEST = 64  # room for a working set, at first
 DEAD = 50  # so many unused members of a working set are put up with
@@ -62,7 +62,7 @@ class State(NamedTuple):
     known: Floats
 
 
-@njit(**JIT)
+@compiled
 def begin(sample, classes):
     """The featureless model."""
     q, n = sample.X.shape
@@ -89,7 +89,7 @@ def begin(sample, classes):
     )
 
 
-@njit(**JIT)
+@compiled
 def renew(sample, state):
     """Take over the spare residuals; how far they moved is added to the travel."""
     for k in range(len(state.travel)):
@@ -102,7 +102,7 @@ def renew(sample, state):
         state.travel[k] += np.sqrt(moved)
 
 
-@njit(**JIT)
+@compiled
 def slope_of(x, pulls):
     """Minus the derivative of the loss in a coefficient of input x (n,)."""
     total = 0.0
@@ -111,7 +111,7 @@ def slope_of(x, pulls):
     return total
 
 
-@njit(**JIT)
+@compiled
 def check(sample, state, scope, terms, base, shrink, height, broken):
     """The largest violation in the scope; slopes that cannot matter are not computed."""
     w, slopes, seen = state.w, state.slopes, state.seen
@@ -134,7 +134,7 @@ def check(sample, state, scope, terms, base, shrink, height, broken):
     return worst
 
 
-@njit(**JIT)
+@compiled
 def enter(state, j):
     """Take coefficient j into the working set."""
     state.members[state.size[0]] = j
@@ -142,7 +142,7 @@ def enter(state, j):
     state.size[0] += 1
 
 
-@njit(**JIT)
+@compiled
 def join(sample, state, j, H):
     """Take coefficient j into the working set, with its row of the known Hessian."""
     classes, n = state.known.shape
@@ -161,7 +161,7 @@ def join(sample, state, j, H):
         H[a, size - 1] = value
 
 
-@njit(**JIT)
+@compiled
 def rebuild(sample, state, H):
     """The Hessian of the working set at the current scores."""
     classes, n = state.known.shape
@@ -188,7 +188,7 @@ def rebuild(sample, state, H):
                     H[theirs[b], own[a]] = block[a, b]
 
 
-@njit(**JIT)
+@compiled
 def grown(H, size):
     """The same Hessian with room for at least ``size`` members."""
     if size <= len(H):
@@ -198,7 +198,7 @@ def grown(H, size):
     return larger
 
 
-@njit(**JIT)
+@compiled
 def forget(state, free, terms, H):
     """Drop members without a coefficient, where they are many."""
     used = free | (state.w != 0.0)
@@ -210,7 +210,7 @@ def forget(state, free, terms, H):
         keep_only(state, used, H)
 
 
-@njit(**JIT)
+@compiled
 def keep_only(state, used, H):
     """Drop the members that are not used."""
     size, kept = state.size[0], 0

@@ -14,7 +14,9 @@ from autoreg.engines.path.closed import (
     components,
     leading,
     least_squares,
+    remarks,
     ridge,
+    sum_free,
 )
 from autoreg.engines.path.design import Design, Solutions
 from autoreg.engines.path.evidence import evidence
@@ -124,6 +126,8 @@ def in_row_space(
     allowed = tolerances(penalty, falling, top)
     newton_path(sample, K, falling, allowed, top, terms, W, left, np.empty(len(falling)))
     split = W.reshape(len(falling), m + 1, K)
+    if penalty.is_null:
+        split[:, :-1] = sum_free(split[:, :-1])
     out = np.concatenate([axes @ split[:, :-1], split[:, -1:]], axis=1)
     return _in_order(design, kind, penalty, strengths, falling, out, left, top)
 
@@ -161,7 +165,9 @@ def _in_order(
     """The solutions W (T, q + 1, K) of falling steps in the order that was asked for."""
     at = np.searchsorted(-steps, -np.array(strengths))
     allowed = tolerances(penalty, steps, scale)[at]
-    flags = _flags(design, kind, penalty, W)
+    flags: tuple[str, ...] = ()
+    if penalty.is_null:
+        flags = remarks(design, kind, design.inputs, design.inputs @ W[-1, :-1] + W[-1, -1])
     l2 = penalty.l2 * scale * np.array(strengths)
     return Solutions(W[at, :-1], W[at, -1], left[at], allowed, l2, flags)
 
@@ -279,6 +285,8 @@ def _by_rows(
     newton_path(sample, K, steps, allowed, top, many, W, left, losses)
     out = np.zeros((len(steps), design.q + 1, K))
     split = W.reshape(len(steps), q + 1, K)
+    idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
+    split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
     out[:, order], out[:, -1] = split[:, :-1], split[:, -1]
     return out, left, top
 
@@ -301,25 +309,6 @@ def _for_columns(terms: Terms, K: int) -> Terms:
     )
 
 
-def _flags(design: Design, kind: str, penalty: Penalty, W: Floats) -> tuple[str, ...]:
-    """``separable`` where the scores put every row strictly on the side of its class.
-
-    Then there is no finite optimum without a penalty (Albert & Anderson 1984, Biometrika 71(1)).
-    """
-    if not penalty.is_null or kind not in {"binary", "multiclass"}:
-        return ()
-    scores = design.inputs @ W[-1, :-1] + W[-1, -1]
-    y = design.y.astype(np.int64)
-    if kind == "binary":
-        apart = bool(((2 * y - 1) * scores[:, 0] > 0).all())
-    else:
-        own = scores[np.arange(len(y)), y]
-        others = scores.copy()
-        others[np.arange(len(y)), y] = -np.inf
-        apart = bool((own > others.max(axis=1)).all())
-    return ("separable",) if apart else ()
-
-
 def _at_most(
     design: Design,
     kind: str,
@@ -335,7 +324,7 @@ def _at_most(
     """
     groups, columns = design.preprocessor.groups, len(design.table.columns)
     coefficients, intercepts = found.coefficients.copy(), found.intercepts.copy()
-    left, allowed = found.left.copy(), found.allowed.copy()
+    left, allowed, l2 = found.left.copy(), found.allowed.copy(), found.l2.copy()
     always = np.zeros(columns, dtype=np.bool_)
     always[groups[~constraints.penalized]] = True
     for position, W in enumerate(found.coefficients):
@@ -349,11 +338,13 @@ def _at_most(
         again = _solve(design, kind, penalty, (strengths[position],), narrow)
         coefficients[position], intercepts[position] = again.coefficients[0], again.intercepts[0]
         left[position], allowed[position] = again.left[0], again.allowed[0]
+        l2[position] = again.l2[0]
     return replace(
         found,
         coefficients=coefficients,
         intercepts=intercepts,
         left=left,
         allowed=allowed,
+        l2=l2,
         freedom=None,
     )
