@@ -221,7 +221,8 @@ class Problem:
 
     @property
     def largest_eigenvalue(self):
-        return np.linalg.eigvalsh(self.X.T @ (self.v[:, None] * self.X))[-1]
+        bend = self.v @ self.y if self.loss_name == "count" else 1.0
+        return bend * np.linalg.eigvalsh(self.X.T @ (self.v[:, None] * self.X))[-1]
 
     @property
     def null(self):

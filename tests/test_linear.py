@@ -179,7 +179,8 @@ class Problem:
     def strength_max(self):
         if self.penalty.l1 > 0:
             return self.steepest / self.penalty.l1
-        return np.linalg.eigvalsh(self.X.T @ (self.v[:, None] * self.X))[-1]
+        bend = self.v @ self.y if self.task == "count" else 1.0
+        return bend * np.linalg.eigvalsh(self.X.T @ (self.v[:, None] * self.X))[-1]
 
     def violation(self, strength, W, b):
         """The distance of zero from the subdifferential, relative to the null gradient."""

@@ -172,10 +172,11 @@ def _zeroing(sample: Sample, penalty: Penalty) -> float:
 
 
 def largest_eigenvalue(sample: Sample) -> float:
-    """Of the weighted, centred Gram matrix."""
+    """Of the weighted, centred Gram matrix; for counts times their mean, the null curvature."""
     A = sample.centred(sample.v, sample.v)[0]
     n, q = A.shape
-    return positive(float(np.linalg.eigvalsh(A @ A.T if q > n else A.T @ A)[-1]))
+    bend = float(sample.v @ sample.Y[:, 0]) if sample.kind == "count" else 1.0
+    return positive(bend * float(np.linalg.eigvalsh(A @ A.T if q > n else A.T @ A)[-1]))
 
 
 def positive(strength: float) -> float:

@@ -7,7 +7,7 @@ mean, or log loss of a logit (two classes) or of a softmax with one column for e
 absolute strength s
 is the chosen strength times the training set's own ``strength_max``: with an L1 share the
 smallest that zeroes all coefficients, otherwise the largest eigenvalue of the weighted,
-centred Gram matrix, the same for all losses.
+centred Gram matrix (for counts times their mean, the curvature of their loss).
 
 Why a standardized target: squared error is in the target's units squared, so in original units
 a mix of L1 and L2 would mean something else for metres than for millimetres. The target's

@@ -67,7 +67,8 @@ class Penalty:
 
     With an L1 or group share the strength is a fraction of the smallest strength that sets all
     coefficients to zero on the training set; without one it is a fraction of the largest
-    eigenvalue of the training set's Gram matrix. Intercepts are never penalized.
+    eigenvalue of the training set's Gram matrix (for counts times their mean). Intercepts are never
+    penalized.
 
     >>> Penalty(l1=0.5, l2=0.5).is_null, Penalty(group=1.0).zeroes
     (False, True)

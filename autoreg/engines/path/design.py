@@ -160,8 +160,13 @@ class Design:
 
     @property
     def largest_eigenvalue(self) -> float:
-        """Of the Gram matrix; the scale of strengths without an L1 part."""
-        return max(float(self.spectrum[0][-1]), SMALLEST)
+        """Of the Gram matrix; the scale of strengths without an L1 part.
+
+        For counts times their mean, which is what their loss is curved by: beside a loss of
+        hundreds of events an hour the Gram matrix alone would be no penalty at all.
+        """
+        bend = float(self.v @ self.y) if self.table.task == "count" else 1.0
+        return max(bend * float(self.spectrum[0][-1]), SMALLEST)
 
     def curvature(self, kind: str) -> Floats:
         """The mean second derivative (K, K) of the loss in the scores, at the null model."""

@@ -257,7 +257,6 @@ def _by_gram(
     W, left = np.empty((len(steps), len(order))), np.empty(len(steps))
     penalty = Penalty(terms.l1, terms.l2, terms.group)
     if top == 0.0:
-        gram_path(G, c, steps[:0], steps[:0], 0.0, terms, W[:0], left[:0])
         top = gram_path(G, c, steps[:0], steps[:0], 0.0, terms, W[:0], left[:0]) * ROUNDING
     allowed = tolerances(penalty, steps, top)
     gram_path(G, c, steps, allowed, top, terms, W, left)
