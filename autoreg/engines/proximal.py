@@ -33,7 +33,7 @@ INITIAL = 1e-2  # strength of the ridge fit behind adaptive weights
 SMALLEST = 1e-12  # share of the largest coefficient that an initial fit gives, at least
 HEAVIEST = 1e6  # adaptive weight of an input that the initial fit gives nothing
 OUT = 1e100  # an L1 part that nothing overcomes
-RATIO = 0.5  # one strength of a concave penalty is reached through stronger ones in this ratio
+RATIO = 0.9  # one strength of a concave penalty is reached through stronger ones in this ratio
 
 
 @dataclass(frozen=True, eq=False)

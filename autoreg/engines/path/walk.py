@@ -32,6 +32,7 @@ FLOOR = 1e-7  # ... but never less: losses are means over standardized inputs
 INITIAL = 1e-2  # strength of the ridge fit behind adaptive weights
 HEAVIEST = 1e6  # adaptive weight of an input that the initial fit gives nothing
 RATIO = 0.5  # a single strength is reached through stronger ones in this ratio
+RATIO_CONCAVE = 0.9  # ... finer where the way decides which stationary point is reached
 ROUNDING = 1 + 1e-10  # the greatest strength must give zeros in spite of rounding
 
 
@@ -177,7 +178,8 @@ def _approach(falling: Floats, penalty: Penalty) -> Floats:
     first = falling[0]
     if penalty.is_null or not penalty.zeroes or len(falling) > 1 or first >= 1.0:
         return falling
-    count = int(np.ceil(np.log(first) / np.log(RATIO)))
+    ratio = RATIO_CONCAVE if penalty.concave else RATIO
+    count = int(np.ceil(np.log(first) / np.log(ratio)))
     return np.append(np.geomspace(1.0, first, count + 1)[:-1], first)
 
 
