@@ -49,13 +49,14 @@ class Moments:
 
 def merged(parts: Sequence[Moments]) -> Moments:
     """The moments of all rows together, by Chan's formula, in the order of the parts."""
-    weight = sum(part.weight for part in parts)
-    mean = sum((part.weight / weight * part.mean for part in parts), np.zeros_like(parts[0].mean))
-    cross = np.zeros_like(parts[0].cross)
+    weights = np.array([part.weight for part in parts])
+    means = np.array([part.mean for part in parts])
+    weight = float(weights.sum())
+    mean = weights @ means / weight
+    away = (means - mean) * np.sqrt(weights)[:, None]
+    cross = away.T @ away
     for part in parts:
-        away = part.mean - mean
         cross += part.cross
-        cross += part.weight * np.outer(away, away)
     return Moments(weight, mean, cross)
 
 
@@ -177,7 +178,8 @@ class Cells:
 
     def of(self, rows: Rows) -> list[Cell] | None:
         """The cells that the rows are made of; None where they are no union of cells."""
-        found = [self.cells[number] for number in np.unique(self.numbers[rows])]
+        numbers = np.flatnonzero(np.bincount(self.numbers[rows], minlength=len(self.cells)))
+        found = [self.cells[number] for number in numbers]
         return found if sum(cell.rows for cell in found) == len(rows) else None
 
     def layout(self, cells: Sequence[Cell]) -> tuple[Layout, tuple[str, ...], Rows]:

@@ -25,6 +25,7 @@ from autoreg.engines.path.quadratic import (
 
 ROUNDS = 200  # of widening the working set, or of bending a concave penalty, at one strength
 HALVINGS = 100
+DENSE = 4  # a working set of more than one in so many inputs is not copied out
 NULL = 1e-12  # the violation that the null model may leave
 
 
@@ -108,13 +109,26 @@ def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
 
 
 @compiled
+def solve_on_all(G, g, w, terms, base, shrink, tolerance):
+    """Minimize over all inputs where they are; for working sets that hold most of them."""
+    level = np.empty(len(w))
+    for j in range(len(w)):
+        level[j] = bent(terms, base[j], w[j])
+    descend(G, g, w, level, shrink, terms.lowest, tolerance)
+
+
+@compiled
 def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance):
     """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
     broken = np.zeros(len(w))
     level = np.empty(len(w))
     worst = 0.0
+    whole = len(height) == 0 and allowed.all() and DENSE * members.sum() >= len(w)
     for _ in range(ROUNDS):
-        solve_on(G, c, g, w, members, terms, base, shrink, height, 0.5 * tolerance)
+        if whole:
+            solve_on_all(G, g, w, terms, base, shrink, tolerance)
+        else:
+            solve_on(G, c, g, w, members, terms, base, shrink, height, 0.5 * tolerance)
         for j in range(len(w)):
             level[j] = bent(terms, base[j], w[j])
         violations(g, w, level, shrink, terms.lowest, terms.starts, height, broken)
