@@ -3,9 +3,10 @@
 On every split of a problem autoreg searches the training rows and refits its choice. So is the
 inner-best setting of each technique; the technique with the lowest loss on the held-out rows of
 all splits together is the best in hindsight, and regret is how far a method's loss lies above
-that, relative to it. The noise of autoreg's regret is the standard error of the paired difference
-over bootstrapped held-out rows. Nobody could know the best in hindsight, and the lowest of many
-noisy losses is a little too low, so a regret of zero is more than can be had.
+that, relative to it. The noise of autoreg's regret is the standard error of the paired difference,
+by a bootstrap of splits and of the held-out rows in them. Nobody could know the best in hindsight,
+and the lowest of many noisy losses is a little too low, so a regret of zero is more than can be
+had.
 
 Beside it: ElasticNetCV and RidgeCV (LogisticRegressionCV for two classes) on the same inputs, and
 random search over the same space (technique, dials and strength drawn at random, fitted one at a
@@ -293,11 +294,13 @@ def outcome(name: str, splits: list[Split], trials: int) -> Outcome:
             pooled.setdefault(method, []).append(rows)
         chosen[label] += 1
         spent.append(seconds)
-    rows = {m: np.concatenate(parts) for m, parts in pooled.items() if len(parts) == len(splits)}
+    pooled = {method: parts for method, parts in pooled.items() if len(parts) == len(splits)}
+    rows = {method: np.concatenate(parts) for method, parts in pooled.items()}
     singles = {method: rows[method].mean() for method in bench_labels(bench) if method in rows}
     best = min(singles, key=singles.__getitem__)
     regrets = {method: rows[method].mean() / singles[best] - 1 for method in rows}
-    noise = bootstrap_error(rows["autoreg"] - rows[best]) / singles[best]
+    differences = [ours - its for ours, its in zip(pooled["autoreg"], pooled[best], strict=True)]
+    noise = bootstrap_error(differences) / singles[best]
     words = ", ".join(f"{label} {count}" for label, count in chosen.most_common())
     return Outcome(name, best, words, regrets, noise, float(np.median(spent)))
 
@@ -306,12 +309,15 @@ def bench_labels(bench: Bench) -> set[str]:
     return {one.label for one in bench.space.design()}
 
 
-def bootstrap_error(differences: np.ndarray) -> float:
-    """The standard error of a mean of paired differences, over resampled rows."""
+def bootstrap_error(differences: list[np.ndarray]) -> float:
+    """The standard error of a mean of paired differences, over resampled splits and rows."""
     rng = np.random.default_rng(0)
-    n = len(differences)
-    means = [differences[rng.integers(0, n, n)].mean() for _ in range(BOOTSTRAPS)]
-    return float(np.std(means))
+    means = np.array([one.mean() for one in differences])
+    errors = np.array([one.std() / np.sqrt(len(one)) for one in differences])
+    chosen = rng.integers(0, len(means), (BOOTSTRAPS, len(means)))
+    # The mean of resampled rows is normal to a high degree: there are many of them.
+    drawn = means[chosen] + errors[chosen] * rng.normal(size=chosen.shape)
+    return float(np.std(drawn.mean(axis=1)))
 
 
 def main() -> None:
