@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from autoreg.candidate import Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome
 from autoreg.judge import final_job
 from autoreg.search import Bench, leaves_out
 from autoreg.select import Contender
-from autoreg.space import Candidate, candidate
 from autoreg.trial import Trial
 from autoreg.verdict import FoldVerdict
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Floats
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
@@ -26,7 +27,6 @@ from autoreg.search import (
     used_columns,
 )
 from autoreg.select import Contender, Selection
-from autoreg.space import Candidate
 from autoreg.statistics import Interval, nadeau_bengio, ratio_interval
 from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Parts, Standing, Verdict
 

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Protocol, TextIO
 
+TELLING = 0.01  # the share of the work from which on its pace is one
+
 
 class Progress(Protocol):
     """Listens to a study."""
@@ -56,12 +58,16 @@ class PlainProgress:
         self.started = self.printed = 0.0
 
     def begin(self, phase: str, steps: int, done: int = 0) -> None:
-        """Remember when the phase began."""
+        """Remember when the phase began; one that is a single step says so, or it would be mute."""
         self.phase, self.steps, self.done_before = phase, steps, done
         self.started = self.printed = time.monotonic()
+        if steps == 1:
+            print(f"{phase} ...", file=self.out, flush=True)
 
     def advance(self, done: float, note: str = "") -> None:
         """Print where the phase stands, unless a line was printed just now."""
+        if self.steps == 1:
+            return
         now = time.monotonic()
         if now - self.printed < self.every and done < self.steps:
             return
@@ -78,12 +84,12 @@ class PlainProgress:
 
 
 def time_to_go(elapsed: float, done: float, left: float) -> str:
-    """The time that the rest will take at the pace so far, in words.
+    """The time that the rest will take at the pace so far, in words; a hundredth tells no pace.
 
-    >>> time_to_go(10, 2, 4), time_to_go(1, 0, 4)
-    ('0:20', '?')
+    >>> time_to_go(10, 2, 4), time_to_go(1, 0, 4), time_to_go(60, 0.001, 4)
+    ('0:20', '?', '?')
     """
-    return clock(elapsed / done * left) if done > 0 else "?"
+    return clock(elapsed / done * left) if done > TELLING * (done + left) else "?"
 
 
 def clock(seconds: float) -> str:

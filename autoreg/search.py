@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
 from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
 from autoreg.metrics.base import baseline_predictions, row_losses
-from autoreg.space import Candidate, Space
+from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
 from autoreg.tuner import Tuner

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats
 from autoreg.errors import NoValidTrialError
-from autoreg.space import Candidate
 from autoreg.spec import SelectSpec
 from autoreg.statistics import Interval, nadeau_bengio
 from autoreg.trial import Trial

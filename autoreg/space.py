@@ -21,8 +21,6 @@ from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
 from autoreg.techniques import technique
 from autoreg.techniques.base import Dial, Technique, Value
 
-__all__ = ["ARCHITECTURE", "Candidate", "Offer", "Space", "candidate"]
-
 OFF_BELOW = 0.4
 
 

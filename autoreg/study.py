@@ -230,6 +230,8 @@ def _searched(
     clock = _Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
     done = rounds
+    if rounds < ready.spec.trials:
+        _warm_up(ready.bench, listener)
     listener.begin("search", ready.spec.trials, rounds)
 
     def record(trial: Trial) -> None:
@@ -255,6 +257,13 @@ def _searched(
     )
     listener.end()
     return trials
+
+
+def _warm_up(bench: Bench, listener: Progress) -> None:
+    listener.begin("compiling or loading solvers", 1)
+    bench.engine.warm_up(bench.space.design(), bench.table.task, bench.spec.linear)
+    listener.advance(1)
+    listener.end()
 
 
 class _Clock:
@@ -358,13 +367,11 @@ def _trial(trials: Mapping[str, Sequence[Trial]], contender: Contender) -> Trial
 def _early_end(
     ready: Prepared, trials: Mapping[str, Sequence[Trial]], ledger: Ledger
 ) -> tuple[str, ...]:
-    left_out = ready.bench.space.left_out
-    remarks = [f"{key} was left out: {why}" for key, why in left_out.items()]
     if ledger.of("stop"):
-        remarks.append(f"the time budget of {ready.spec.minutes:g} minutes ended the search")
-    elif any(len(one) < ready.spec.trials for one in trials.values()):
-        remarks.append("the space was exhausted before the budget of trials was spent")
-    return tuple(remarks)
+        return (f"the time budget of {ready.spec.minutes:g} minutes ended the search",)
+    if any(len(one) < ready.spec.trials for one in trials.values()):
+        return ("the space was exhausted before the budget of trials was spent",)
+    return ()
 
 
 def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats
-from autoreg.space import Candidate
 
 
 @dataclass(frozen=True, eq=False)

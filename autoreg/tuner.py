@@ -20,7 +20,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
-from autoreg.space import Axis, Candidate, Space
+from autoreg.candidate import Candidate
+from autoreg.space import Axis, Space
 from autoreg.spec import seed_for
 
 ATTEMPTS = 25

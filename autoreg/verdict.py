@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
-from autoreg.space import Candidate
+from autoreg.candidate import Candidate
 from autoreg.statistics import Interval
 
 Parts = Mapping[str, tuple[float, float]]

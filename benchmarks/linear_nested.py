@@ -12,11 +12,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.engines.path import PathEngine
 from autoreg.folds import plan
-from autoreg.space import candidate
 from autoreg.spec import FoldsSpec
 from autoreg.techniques import technique
 

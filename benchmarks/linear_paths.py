@@ -17,13 +17,13 @@ import numpy as np
 from linear_nested import FOLDS, STRENGTHS, apart
 from sklearn.linear_model import LogisticRegression
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.engines.path import PathEngine, walk
 from autoreg.engines.path.design import Design
 from autoreg.engines.path.walk import solve
 from autoreg.folds import plan
-from autoreg.space import candidate
 from autoreg.spec import FoldsSpec, LinearSpec
 from autoreg.techniques import technique
 

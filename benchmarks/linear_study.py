@@ -16,9 +16,9 @@ from measuring import side_by_side
 import pandas as pd
 from linear_nested import FOLDS, FRACTIONS, MIXES, SHAPES, SMALL, STRENGTHS, nested, regression
 
+from autoreg.candidate import candidate
 from autoreg.engines.path.cells import Cells
 from autoreg.folds import plan
-from autoreg.space import candidate
 from autoreg.spec import FoldsSpec
 from autoreg.techniques import technique
 
@@ -28,7 +28,7 @@ import numpy as np
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.engines.path import PathEngine
-from autoreg.space import candidate
+from autoreg.candidate import candidate
 from autoreg.techniques import technique
 
 rng = np.random.default_rng(0)

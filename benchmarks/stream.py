@@ -25,8 +25,8 @@ CHUNK = 100_000
 PROGRAM = """
 import json, pathlib, re, sys, time
 import numpy, pandas, pyarrow.parquet, sklearn.linear_model, optuna
-from autoreg.engines.path.newton import newton_path
-from autoreg.engines.path.gram import gram_path
+from autoreg.engines.path.kernels.newton import newton_path
+from autoreg.engines.path.kernels.gram import gram_path
 from autoreg.spec import study_from
 from autoreg.data.stream import stream
 from autoreg import run_study

@@ -16,6 +16,7 @@ ROOMS = [
     "metrics",
     "dials",
     "techniques",
+    "moments",
     "data",
     "preprocess",
     "splitters",

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, softmax
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Fit, Job, TrainingSet
 from autoreg.preprocess import Preprocessor
-from autoreg.space import candidate
 from autoreg.spec import LinearSpec
 from autoreg.techniques import catalogue
 
@@ -45,12 +45,8 @@ def cases(wanted=lambda one: True, losses=LOSSES):
                 yield f"{name}-{loss}", one, loss
 
 
-def table(loss, n=120, p=5, classes=3, seed=0, groups=("", "a", "b"), rich=False):
-    """Correlated inputs on different scales, a noisy target, uneven weights, feature groups.
-
-    A rich table has missing cells and a categorical column too.
-    """
-    rng = np.random.default_rng(seed)
+def inputs_and_target(loss, n, p, classes, rng):
+    """Correlated inputs on different scales, and a noisy target of the loss."""
     latent = rng.normal(size=(n, p))
     X = (latent + 0.7 * latent[:, [0]]) * 10.0 ** rng.integers(-2, 3, p) + 5
     signal = latent[:, : min(p, 4)] @ np.linspace(2.0, -1.0, min(p, 4))
@@ -63,6 +59,16 @@ def table(loss, n=120, p=5, classes=3, seed=0, groups=("", "a", "b"), rich=False
         count = 2 if loss == "binary" else classes
         noisy = signal + 1.5 * rng.normal(size=n)
         y = np.searchsorted(np.quantile(noisy, np.arange(1, count) / count), noisy)
+    return X, y
+
+
+def table(loss, n=120, p=5, classes=3, seed=0, groups=("", "a", "b"), rich=False):
+    """Correlated inputs on different scales, a noisy target, uneven weights, feature groups.
+
+    A rich table has missing cells and a categorical column too.
+    """
+    rng = np.random.default_rng(seed)
+    X, y = inputs_and_target(loss, n, p, classes, rng)
     columns = [Column(f"x{i}", "numeric", group=groups[i % len(groups)]) for i in range(p)]
     if rich:
         X[rng.random(X.shape) < 0.08] = np.nan

@@ -9,6 +9,7 @@ import pytest
 from sklearn.linear_model import ElasticNet
 
 import autoreg
+from autoreg.candidate import candidate
 from autoreg.coefficients import CoefficientPath, coefficient_path, final_jobs, opened
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Failure, Job, TrainingSet
@@ -17,7 +18,7 @@ from autoreg.engines.linear_objective import Sample
 from autoreg.engines.loop_linear import fit_linear, null_curvature
 from autoreg.engines.reading import freedom, selected_columns, spectrum_of
 from autoreg.preprocess import Preprocessor
-from autoreg.space import Space, candidate
+from autoreg.space import Space
 from autoreg.spec import SpaceSpec
 from autoreg.study import prepare
 from autoreg.techniques import catalogue, technique

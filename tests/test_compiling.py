@@ -22,7 +22,7 @@ def outer(x):
 print(outer(1.0), sum(outer.stats.cache_hits.values()))
 """
 OURS = """
-from autoreg.engines.path.compiling import compiler
+from autoreg.engines.path.kernels.compiling import compiler
 compiled = compiler(Path(__file__).parent.glob("*.py"))
 """
 NUMBAS_OWN = """

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import engine_for, loop, loop_linear, refusals
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
 from autoreg.engines.loop import LoopEngine
 from autoreg.errors import DataError, SpaceError
-from autoreg.space import Space, candidate
+from autoreg.space import Space
 from autoreg.spec import LinearSpec, Training, read_space, shipped
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import TASKS, Architecture, Technique

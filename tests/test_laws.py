@@ -14,9 +14,10 @@ from import_law import PACKAGE, modules, violations
 from jsonschema import Draft202012Validator
 
 import autoreg
+from autoreg.candidate import ARCHITECTURE, Candidate, candidate
 from autoreg.engines import engine_for
 from autoreg.errors import SpaceError, SpecError
-from autoreg.space import ARCHITECTURE, Candidate, Space, candidate
+from autoreg.space import Space
 from autoreg.spec import json_schema, read_space, read_study, shipped, study_from
 from autoreg.strictyaml import parse
 from autoreg.study import prepare

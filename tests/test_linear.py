@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from linear_definition import inputs_and_target
 from scipy.optimize import linprog, minimize
 from scipy.special import log_softmax, softmax
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.linear_model import ElasticNet, LogisticRegression, PoissonRegressor, Ridge
 
+from autoreg.candidate import Candidate, candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import linear
 from autoreg.engines.base import Job, TrainingSet
@@ -21,7 +23,6 @@ from autoreg.engines.linear_objective import huber_location, huber_threshold, we
 from autoreg.engines.loop_linear import fit_linear
 from autoreg.engines.separable import zeros_are_separable
 from autoreg.metrics import row_losses
-from autoreg.space import Candidate, candidate
 from autoreg.spec import LinearSpec
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import Penalty
@@ -56,18 +57,7 @@ SPARSE = [p for p in PATHS if p.values[0].techniques[0].penalty().l1 > 0]
 def table(task, n=120, p=5, classes=3, seed=0, weighted=True):
     """Correlated inputs on different scales, a noisy target, uneven weights."""
     rng = np.random.default_rng(seed)
-    latent = rng.normal(size=(n, p))
-    X = (latent + 0.7 * latent[:, [0]]) * 10.0 ** rng.integers(-2, 3, p) + 5
-    signal = latent[:, : min(p, 4)] @ np.linspace(2.0, -1.0, min(p, 4))
-    if task in REAL:
-        y = 30 * signal + 100 + 20 * rng.normal(size=n)
-        y[::11] += 300 * (task == "huber")
-    elif task == "count":
-        y = rng.poisson(np.exp(0.35 * signal + 0.7)).astype(float)
-    else:
-        count = 2 if task == "binary" else classes
-        noisy = signal + 1.5 * rng.normal(size=n)
-        y = np.searchsorted(np.quantile(noisy, np.arange(1, count) / count), noisy)
+    X, y = inputs_and_target(task, n, p, classes, rng)
     weight = rng.uniform(0.5, 2.0, n) if weighted else None
     columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
     labels = tuple(range(int(y.max()) + 1)) if task in CLASSES else ()

@@ -8,6 +8,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.metrics import mean_poisson_deviance
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
@@ -15,7 +16,6 @@ from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import batches, fit_network
 from autoreg.engines.network import generator, initial_network, poisson_loss
 from autoreg.errors import DataError
-from autoreg.space import candidate
 from autoreg.spec import Training
 from autoreg.splitters import stop_rows
 from autoreg.techniques import catalogue, technique

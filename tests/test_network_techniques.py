@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.datasets import load_diabetes
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Fit, Job, TrainingSet
 from autoreg.engines.loop_network import fit_network
@@ -21,7 +22,6 @@ from autoreg.engines.network import (
     initial_network,
     squared_error,
 )
-from autoreg.space import candidate
 from autoreg.spec import Training
 from autoreg.splitters import stop_rows
 from autoreg.techniques import catalogue, technique

@@ -25,6 +25,7 @@ from linear_definition import (
     table,
 )
 
+from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import path
 from autoreg.engines.base import Fit, mean_losses
@@ -32,7 +33,6 @@ from autoreg.engines.loop import LoopEngine
 from autoreg.engines.path import PathEngine
 from autoreg.metrics import row_losses
 from autoreg.preprocess import Preprocessor
-from autoreg.space import candidate
 from autoreg.techniques import technique
 
 PATH, LOOP = PathEngine(), LoopEngine()

@@ -21,9 +21,9 @@ from sklearn.linear_model import (
     Ridge,
 )
 
+from autoreg.candidate import candidate
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.path import PathEngine
-from autoreg.space import candidate
 from autoreg.techniques import technique
 
 ENGINES = {"path": PathEngine(), "loop": LoopEngine()}

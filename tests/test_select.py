@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoreg.candidate import candidate
 from autoreg.errors import NoValidTrialError
 from autoreg.select import select
-from autoreg.space import candidate
 from autoreg.spec import SelectSpec
 from autoreg.techniques import technique
 from autoreg.trial import Trial

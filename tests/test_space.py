@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoreg.candidate import Candidate, candidate
 from autoreg.errors import SpaceError
-from autoreg.space import OFF_BELOW, Candidate, Space, candidate
+from autoreg.space import OFF_BELOW, Space
 from autoreg.spec import SpaceSpec, read_space
 from autoreg.techniques import technique
 

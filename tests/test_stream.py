@@ -183,7 +183,7 @@ def test_too_few_rows_for_the_columns_are_refused(tmp_path):
 
 
 def test_sums_that_forget_a_batch_are_caught():
-    rows, sums = np.random.default_rng(0).normal(size=(50, 3)), Sums(3)
+    rows, sums = np.random.default_rng(0).normal(size=(50, 3)), Sums()
     for part in np.split(rows, 5)[:-1]:
         sums.add(part, np.ones(len(part)))
     found, weights = sums.stand_ins()

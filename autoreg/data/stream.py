@@ -8,14 +8,12 @@ what it would give on all the rows, to rounding. Memory depends on the columns, 
 
 Which rows are held out, and which block a row falls into, is drawn row by row from streams
 seeded by name; rows of one group fall together, by a keyed hash of the group.
-
-Source: Chan, Golub & LeVeque 1983, The American Statistician 37(3) (merging moments).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from autoreg.data.dataset import Column, Dataset, Floats, Rows
 from autoreg.data.groups import grouped
 from autoreg.errors import DataError, SpecError
 from autoreg.metrics import metric
+from autoreg.moments import Moments, merged
 from autoreg.spec import DataSpec, StudySpec, seed_for
 
 BATCH = 65_536  # rows in memory at once
@@ -38,49 +37,37 @@ NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
 
 @dataclass(eq=False)
 class Sums:
-    """Weight, weighted means and cross-products of rows, growing batch by batch."""
+    """The number of rows and their moments, growing batch by batch."""
 
-    width: int
     rows: int = 0
-    weight: float = 0.0
-    mean: Floats = field(init=False)
-    cross: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.mean = np.zeros(self.width)
-        self.cross = np.zeros((self.width, self.width))
+    moments: Moments | None = None
 
     def add(self, Z: Floats, weights: Floats) -> None:
-        """Take in rows Z (n, width) with their weights (n,)."""
-        if not len(Z):
-            return
-        weight = float(weights.sum())
-        mean = weights @ Z / weight
-        centred = (Z - mean) * np.sqrt(weights)[:, None]
-        total = self.weight + weight
-        away = mean - self.mean
-        self.cross += centred.T @ centred
-        self.cross += (self.weight * weight / total) * np.outer(away, away)
-        self.mean += (weight / total) * away
-        self.rows, self.weight = self.rows + len(Z), total
+        """Take in rows Z (n, a) with their weights (n,)."""
+        if len(Z):
+            new = Moments.of(Z, weights)
+            self.moments = merged([self.moments, new]) if self.moments else new
+            self.rows += len(Z)
 
     def stand_ins(self) -> tuple[Floats, Floats]:
-        """Few rows (width + 1, width) and their weights, with the same sums.
+        """Few rows (a + 1, a) and their weights, with the same sums.
 
-        >>> sums = Sums(2)
+        >>> sums = Sums()
         >>> sums.add(np.array([[0.0, 1.0], [2.0, 5.0], [4.0, 0.0]]), np.ones(3))
         >>> rows, weights = sums.stand_ins()
         >>> (weights @ rows).round(6).tolist(), (rows.T * weights @ rows).round(6).tolist()
         ([6.0, 6.0], [[20.0, 10.0], [10.0, 26.0]])
         """
-        count = self.width + 1
+        assert self.moments is not None, "there are rows"
+        weight, mean, cross = self.moments.weight, self.moments.mean, self.moments.cross
+        count = len(mean) + 1
         # Each column on its own scale, or the root would lose the small ones beside the large.
-        scale = np.sqrt(np.diag(self.cross))
+        scale = np.sqrt(np.diag(cross))
         unit = np.where(scale > 0, scale, 1.0)
-        values, vectors = np.linalg.eigh(self.cross / np.outer(unit, unit))
+        values, vectors = np.linalg.eigh(cross / np.outer(unit, unit))
         root = scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
-        away = _contrasts(count) @ root.T * np.sqrt(count / self.weight)
-        return self.mean + away, np.full(count, self.weight / count)
+        away = _contrasts(count) @ root.T * np.sqrt(count / weight)
+        return mean + away, np.full(count, weight / count)
 
 
 def _contrasts(count: int) -> Floats:
@@ -103,7 +90,7 @@ def stream(spec: StudySpec) -> Dataset:
     assert spec.data.source is not None, "checked"
     path = Path(spec.data.source)
     names, file = _columns(path, spec.data)
-    sums = {block: Sums(len(names) + 1) for block in (*range(spec.folds.outer), HELD_OUT)}
+    sums = {block: Sums() for block in (*range(spec.folds.outer), HELD_OUT)}
     blocks = _Blocks(spec)
     first = 0
     for batch in _batches(file, path, names, spec.data):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import Engine, Job, Outcome
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.path import PathEngine
 from autoreg.errors import SpaceError
-from autoreg.space import Candidate
+from autoreg.spec import LinearSpec
 
 __all__ = ["engine_for", "engines", "refusals"]
 
@@ -24,7 +25,7 @@ def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
 
     Raises SpaceError with each engine's reason where no engine accepts a family's candidates.
 
-    >>> from autoreg.space import candidate
+    >>> from autoreg.candidate import candidate
     >>> engine_for([candidate("linear", [], {})], "binary").name
     'path'
     """
@@ -58,6 +59,11 @@ class Crew(Engine):
         if candidate.family not in self._members:
             return f"no engine was chosen for {candidate.family} models"
         return self._members[candidate.family].refuses(candidate, task)
+
+    def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
+        """Let each engine load what its families need."""
+        for family, engine in self._members.items():
+            engine.warm_up([one for one in candidates if one.family == family], task, linear)
 
     def run(
         self,

@@ -15,11 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.metrics.base import row_losses
 from autoreg.model import Parameters
-from autoreg.space import Candidate
 from autoreg.spec import LinearSpec, Training, seed_for
+from autoreg.techniques.base import Technique
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +155,10 @@ class Engine(ABC):
         """Why this engine cannot fit the candidate, in words; None where it can."""
 
     @abstractmethod
+    def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
+        """Load what fits of these candidates need, where that takes long."""
+
+    @abstractmethod
     def run(
         self,
         jobs: Sequence[Job],
@@ -170,6 +175,22 @@ class Engine(ABC):
         ``on_done`` is told, while it runs, how many of the jobs are done. The outcomes do not
         depend on ``workers``, the number of processes.
         """
+
+
+def technique_refusal(
+    engine: str, chosen: Technique, family: str, task: Task, opened: frozenset[str]
+) -> str | None:
+    """Why an engine that opens some seams cannot fit a technique, in words; None where it can."""
+    if family not in chosen.families:
+        return f"{chosen.key} is for {' and '.join(chosen.families)} models, not {family}"
+    if task not in chosen.tasks:
+        return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
+    if missing := sorted(chosen.seams() - opened):
+        return (
+            f"{chosen.key} acts through {', '.join(missing)}, which the {engine} engine does not "
+            f"open for {family} models"
+        )
+    return None
 
 
 def checked(fit: Fit) -> Outcome:

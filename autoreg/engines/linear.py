@@ -20,8 +20,7 @@ from sklearn.linear_model import enet_path
 from autoreg.data.dataset import Floats
 from autoreg.engines.linear_objective import Objective, Sample, State
 from autoreg.engines.separable import is_separable
-from autoreg.model import Parameters, linked
-from autoreg.preprocess import Preprocessor
+from autoreg.model import linked
 from autoreg.techniques.base import Penalty
 
 GAP = 1e-10  # duality gap of coordinate descent, relative to the null model's squared error
@@ -56,12 +55,6 @@ class Path:
     def predictions(self, X: Floats, sample: Sample) -> Floats:
         """Predictions (S, n, C) for preprocessed inputs (n, q)."""
         return linked(X @ self.coefficients + self.intercepts[:, None, :], sample.task)
-
-    def parameters(self, scaling: Preprocessor) -> Parameters:
-        """The only solution as the arrays of a model."""
-        (coefficients,), (intercept,) = self.coefficients, self.intercepts
-        arrays = {"coefficients": coefficients, "intercept": intercept}
-        return Parameters("linear", arrays, scaling, {})
 
 
 def solve(sample: Sample, penalty: Penalty, strengths: Sequence[float]) -> Path:

@@ -14,9 +14,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Failure, Job, Outcome
-from autoreg.space import Candidate
+from autoreg.engines.base import Engine, Failure, Job, Outcome, technique_refusal
+from autoreg.spec import LinearSpec
 
 Fitter = Callable[[Job, Dataset], Outcome]
 
@@ -39,7 +40,7 @@ FAMILIES = {"linear": _linear, "network": _network}  # imported on use: linear n
 class LoopEngine(Engine):
     """Fits every job on its own, for both families, on one or several processes.
 
-    >>> from autoreg.space import candidate
+    >>> from autoreg.candidate import candidate
     >>> LoopEngine().refuses(candidate("forest", [], {}), "binary")
     'the loop engine fits linear and network models, not forest'
     """
@@ -54,17 +55,14 @@ class LoopEngine(Engine):
         if family == "linear" and len(candidate.techniques) != 1:
             return "the loop engine fits one technique of linear models at a time"
         opened, _ = FAMILIES[family]()
-        for chosen in candidate.techniques:
-            if family not in chosen.families:
-                return f"{chosen.key} is for {' and '.join(chosen.families)} models, not {family}"
-            if task not in chosen.tasks:
-                return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
-            if missing := sorted(chosen.seams() - opened):
-                return (
-                    f"{chosen.key} acts through {', '.join(missing)}, which the loop engine "
-                    f"does not open for {family} models"
-                )
-        return None
+        reasons = (
+            technique_refusal(self.name, chosen, family, task, opened)
+            for chosen in candidate.techniques
+        )
+        return next((reason for reason in reasons if reason), None)
+
+    def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
+        """Nothing: what fits need is imported with the first of them, and that is quick."""
 
     def run(
         self,

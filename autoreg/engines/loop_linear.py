@@ -7,7 +7,6 @@ What is minimized is told in ``linear_objective.py``; L1 and L2 alone are solved
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from autoreg.engines.linear import Path, solve
 from autoreg.engines.linear_objective import Sample
 from autoreg.engines.plain import components, evidence
 from autoreg.engines.proximal import at_most, walk
-from autoreg.engines.reading import freedom, selected_columns, spectrum_of
+from autoreg.engines.reading import freedom, selected_columns, spectrum_of, with_model
 from autoreg.preprocess import Preprocessor
 
 SEAMS = frozenset({"penalty", "prior", "components"})
@@ -49,7 +48,9 @@ def fit_linear(job: Job, table: Dataset) -> Outcome:
         freedom=_freedom(path, scaling, sample),
         seconds=time.perf_counter() - start,
     )
-    return checked(_kept(fit, path, scaling) if job.keep_model else fit)
+    if job.keep_model:
+        fit = with_model(fit, scaling, path.coefficients, path.intercepts)
+    return checked(fit)
 
 
 def solved(job: Job, sample: Sample, inputs: Inputs, count: float) -> Path:
@@ -82,13 +83,6 @@ def _freedom(path: Path, scaling: Preprocessor, sample: Sample) -> Floats:
     inputs = sample.features(varies).centred(sample.v, sample.v)[0]
     l2 = np.zeros(len(path.coefficients)) if path.l2 is None else path.l2
     return freedom(spectrum_of(inputs), path.coefficients[:, varies], l2, null_curvature(sample))
-
-
-def _kept(fit: Fit, path: Path, scaling: Preprocessor) -> Fit:
-    """The fit with its coefficients, and with its model where it has one strength."""
-    coefficients, intercepts = scaling.original_units(path.coefficients, path.intercepts)
-    model = path.parameters(scaling) if len(coefficients) == 1 else None
-    return replace(fit, model=model, coefficients=coefficients, intercepts=intercepts)
 
 
 def null_curvature(sample: Sample) -> Floats:

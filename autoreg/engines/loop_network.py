@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
 from autoreg.engines.network import (
@@ -35,7 +36,6 @@ from autoreg.errors import DataError
 from autoreg.metrics.base import CLIP, row_losses
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
-from autoreg.space import ARCHITECTURE
 from autoreg.splitters import stop_rows
 from autoreg.techniques.base import Architecture, Criterion, Moment
 

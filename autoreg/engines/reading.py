@@ -17,11 +17,15 @@ the matrix that turns targets into fitted values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreg.data.dataset import Floats, Rows
+from autoreg.engines.base import Fit
+from autoreg.model import Parameters
+from autoreg.preprocess import Preprocessor
 
 Spectrum = Callable[[NDArray[np.bool_]], Floats]
 ROUNDING = 8 * float(np.finfo(np.float64).eps)
@@ -41,6 +45,19 @@ def selected_columns(W: Floats, groups: Rows, p: int) -> NDArray[np.bool_]:
     used = np.zeros((len(W), p), dtype=np.bool_)
     used[strengths, groups[inputs]] = True
     return used
+
+
+def with_model(fit: Fit, scaling: Preprocessor, coefficients: Floats, intercepts: Floats) -> Fit:
+    """The fit with its coefficients, and with its model where it has one strength.
+
+    ``coefficients`` (S, q, C) and ``intercepts`` (S, C) belong to preprocessed inputs.
+    """
+    W, b = scaling.original_units(coefficients, intercepts)
+    model = None
+    if len(coefficients) == 1:
+        arrays = {"coefficients": coefficients[0], "intercept": intercepts[0]}
+        model = Parameters("linear", arrays, scaling, {})
+    return replace(fit, model=model, coefficients=W, intercepts=b)
 
 
 def freedom(spectrum: Spectrum, W: Floats, l2: Floats, curvature: Floats) -> Floats:

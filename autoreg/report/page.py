@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from autoreg.candidate import Candidate
 from autoreg.findings import Findings
 from autoreg.report import curves, figures
 from autoreg.report import facts as say
@@ -42,7 +43,6 @@ from autoreg.report.words import (
     span,
     strength_word,
 )
-from autoreg.space import Candidate
 from autoreg.techniques.base import Technique
 from autoreg.trial import Trial
 from autoreg.verdict import FoldVerdict, Standing

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import unicodedata
 
+from autoreg.candidate import Candidate
 from autoreg.metrics import metric
-from autoreg.space import Candidate
 from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 

@@ -1,6 +1,6 @@
 """Penalize by L1 what an initial fit thinks small, and hardly what it thinks large."""
 
-from autoreg.techniques.base import Choice, Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Choice, Penalty, Technique
 
 
 class AdaptiveLasso(Technique):
@@ -13,15 +13,7 @@ class AdaptiveLasso(Technique):
 
     families = ("linear",)
     dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
+        ZEROING_STRENGTH,
         Choice("gamma", (0.5, 1, 2), default=1, about="how strongly the initial fit counts"),
     )
     rank = 4

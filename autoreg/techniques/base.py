@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "ZEROING_STRENGTH",
     "Architecture",
     "Choice",
     "Criterion",
@@ -169,6 +170,17 @@ class Moment:
     layer: int = 0
     depth: int = 0
 
+
+# The path of every penalty that can zero all coefficients.
+ZEROING_STRENGTH = Range(
+    "strength",
+    1e-4,
+    1.0,
+    default=1e-1,
+    log=True,
+    path=True,
+    about="fraction of the smallest strength that sets every coefficient to zero",
+)
 
 Dials = Mapping[str, "Tensor"]
 

@@ -1,6 +1,6 @@
 """Mix L1 and L2: zeros like the lasso, but correlated features stay or go together."""
 
-from autoreg.techniques.base import Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Penalty, Range, Technique
 
 
 class ElasticNet(Technique):
@@ -8,15 +8,7 @@ class ElasticNet(Technique):
 
     families = ("linear",)
     dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
+        ZEROING_STRENGTH,
         Range("mix", 0.05, 1.0, default=0.5, about="share of L1; the rest is L2"),
     )
     rank = 3

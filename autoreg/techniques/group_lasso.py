@@ -1,6 +1,6 @@
 """Keep or drop whole groups of inputs."""
 
-from autoreg.techniques.base import Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Penalty, Technique
 
 
 class GroupLasso(Technique):
@@ -11,17 +11,7 @@ class GroupLasso(Technique):
     """
 
     families = ("linear",)
-    dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
-    )
+    dials = (ZEROING_STRENGTH,)
     rank = 4
     references = ("Yuan & Lin 2006, JRSS B 68(1)",)
 

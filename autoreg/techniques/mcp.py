@@ -1,6 +1,6 @@
 """Zeros like the lasso, but large coefficients are not shrunk at all (MCP)."""
 
-from autoreg.techniques.base import Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Penalty, Range, Technique
 
 
 class MinimaxConcave(Technique):
@@ -12,15 +12,7 @@ class MinimaxConcave(Technique):
 
     families = ("linear",)
     dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
+        ZEROING_STRENGTH,
         Range(
             "gamma",
             1.5,

@@ -1,6 +1,6 @@
 """Choose inputs like the lasso, then shrink the chosen ones less."""
 
-from autoreg.techniques.base import Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Penalty, Range, Technique
 
 
 class RelaxedLasso(Technique):
@@ -13,15 +13,7 @@ class RelaxedLasso(Technique):
 
     families = ("linear",)
     dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
+        ZEROING_STRENGTH,
         Range("relax", 0.01, 1.0, default=0.3, stronger="up", about="share of the strength left"),
     )
     rank = 4

@@ -1,6 +1,6 @@
 """Drop whole groups of inputs, and single inputs inside the groups that stay."""
 
-from autoreg.techniques.base import Penalty, Range, Technique
+from autoreg.techniques.base import ZEROING_STRENGTH, Penalty, Range, Technique
 
 
 class SparseGroupLasso(Technique):
@@ -8,15 +8,7 @@ class SparseGroupLasso(Technique):
 
     families = ("linear",)
     dials = (
-        Range(
-            "strength",
-            1e-4,
-            1.0,
-            default=1e-1,
-            log=True,
-            path=True,
-            about="fraction of the smallest strength that sets every coefficient to zero",
-        ),
+        ZEROING_STRENGTH,
         Range("mix", 0.05, 0.95, default=0.5, about="share of L1; the rest is on the groups"),
     )
     rank = 5

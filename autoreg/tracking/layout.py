@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from autoreg.candidate import Candidate
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
 from autoreg.report import markdown
 from autoreg.select import Selection
-from autoreg.space import Candidate
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
 from autoreg.verdict import Verdict
@@ -37,7 +37,7 @@ class Entry:
 def trial_name(trial: Trial) -> str:
     """How a trial's run is called.
 
-    >>> from autoreg.space import candidate
+    >>> from autoreg.candidate import candidate
     >>> blank = dict(origin="design", strengths=(), losses=None, weights=None, train_losses=None)
     >>> trial_name(Trial("final", 7, candidate("linear", [], {}), **blank))
     'final/007 none'

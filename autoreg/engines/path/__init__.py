@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -23,12 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from autoreg.data.dataset import Dataset, Floats, Rows, Task
-from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, checked
-from autoreg.engines.reading import selected_columns
-from autoreg.model import Parameters, linked
+from autoreg.candidate import Candidate
+from autoreg.data.dataset import Column, Dataset, Floats, Rows, Task
+from autoreg.engines.base import (
+    Engine,
+    Failure,
+    Fit,
+    Job,
+    Outcome,
+    TrainingSet,
+    checked,
+    technique_refusal,
+)
+from autoreg.engines.reading import selected_columns, with_model
+from autoreg.model import linked
 from autoreg.preprocess import Preprocessor
-from autoreg.space import Candidate
 from autoreg.spec import LinearSpec
 
 if TYPE_CHECKING:
@@ -44,7 +53,7 @@ LENIENT = 100  # times the tolerance: rounding may stop a solver before; beyond,
 class PathEngine(Engine):
     """Fits linear models; refuses networks.
 
-    >>> from autoreg.space import candidate
+    >>> from autoreg.candidate import candidate
     >>> PathEngine().refuses(candidate("network", [], {}), "binary")
     'the path engine fits linear models, not network'
     """
@@ -61,16 +70,14 @@ class PathEngine(Engine):
         if len(candidate.techniques) != 1:
             return "the path engine fits one technique at a time"
         (chosen,) = candidate.techniques
-        if candidate.family not in chosen.families:
-            return f"{chosen.key} is for {' and '.join(chosen.families)} models, not linear"
-        if task not in chosen.tasks:
-            return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
-        if missing := sorted(chosen.seams() - SEAMS):
-            return (
-                f"{chosen.key} acts through {', '.join(missing)}, which the path engine does not "
-                f"open"
-            )
-        return None
+        return technique_refusal(self.name, chosen, candidate.family, task, SEAMS)
+
+    def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
+        """Compile the solvers, or load them from the cache, by fitting a few made-up rows."""
+        table = made_up(task)
+        rows = TrainingSet(np.arange(table.n), ())
+        jobs = [Job(one, rows, rows.rows, 0, (0.1, 1.0), linear=linear) for one in candidates]
+        self.run(jobs, table)
 
     def run(
         self,
@@ -116,6 +123,19 @@ class PathEngine(Engine):
         if known is None or known.numbers is not cells:
             known = self._remembered[table] = _Sums(table, cells)
         return known
+
+
+def made_up(task: Task) -> Dataset:
+    """A few rows of any task that mean nothing.
+
+    >>> made_up("multiclass").y
+    array([0, 1, 2, 0, 1, 2, 0, 1, 2])
+    """
+    columns = (Column("a", "numeric"), Column("b", "numeric"))
+    X = np.stack([np.arange(9.0), np.arange(9.0) % 2], axis=1)
+    classes = {"binary": 2, "multiclass": 3}.get(task, 0)
+    y = np.arange(9) % classes if classes else np.arange(9.0)
+    return Dataset("made up", columns, X, y, task, "y", tuple(range(classes)))
 
 
 @cache
@@ -180,9 +200,6 @@ class _Freedom:
 
     def __init__(self, design: Design, kind: str, solutions: Solutions) -> None:
         self._design, self._kind, self._solutions = design, kind, solutions
-
-    def __len__(self) -> int:
-        return len(self._solutions.coefficients)
 
     def __getitem__(self, position: int) -> float:
         found = self._solutions
@@ -255,14 +272,4 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
     )
     if not job.keep_model:
         return fit
-    return _kept(fit, design.preprocessor, path.coefficients, path.intercepts)
-
-
-def _kept(fit: Fit, scaling: Preprocessor, coefficients: Floats, intercepts: Floats) -> Fit:
-    """The fit with its coefficients, and with its model where it has one strength."""
-    W, b = scaling.original_units(coefficients, intercepts)
-    model = None
-    if len(coefficients) == 1:
-        arrays = {"coefficients": coefficients[0], "intercept": intercepts[0]}
-        model = Parameters("linear", arrays, scaling, {})
-    return replace(fit, model=model, coefficients=W, intercepts=b)
+    return with_model(fit, design.preprocessor, path.coefficients, path.intercepts)

@@ -11,8 +11,6 @@ products are formed; cells are merged in the order of their numbers.
 Missing cells: a cell fills them with its own mean of the column and keeps an indicator beside
 it. The mean of the training set is known only later; adding its difference times the indicator
 turns one filling into the other.
-
-Source: Chan, Golub & LeVeque 1983, The American Statistician 37(3) (merging moments).
 """
 
 from __future__ import annotations
@@ -23,41 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.moments import Moments, merged
 from autoreg.preprocess import NOWHERE, KindCounts, Preprocessor, kinds_of, slots_of, spread
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Sum of weights, weighted means (a,), and weighted cross-products about them (a, a)."""
-
-    weight: float
-    mean: Floats
-    cross: Floats
-
-    @classmethod
-    def of(cls, Z: Floats, weights: Floats) -> Moments:
-        """The moments of the columns of Z (n, a)."""
-        total = float(weights.sum())
-        mean = weights @ Z / total
-        centred = (Z - mean) * np.sqrt(weights)[:, None]
-        return cls(total, mean, centred.T @ centred)
-
-    def mapped(self, T: Floats) -> Moments:
-        """The moments of Z T' for a matrix T (b, a)."""
-        return Moments(self.weight, T @ self.mean, T @ self.cross @ T.T)
-
-
-def merged(parts: Sequence[Moments]) -> Moments:
-    """The moments of all rows together, by Chan's formula, in the order of the parts."""
-    weights = np.array([part.weight for part in parts])
-    means = np.array([part.mean for part in parts])
-    weight = float(weights.sum())
-    mean = weights @ means / weight
-    away = (means - mean) * np.sqrt(weights)[:, None]
-    cross = away.T @ away
-    for part in parts:
-        cross += part.cross
-    return Moments(weight, mean, cross)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.design import Design, Solutions
-from autoreg.engines.path.newton import components_path
+from autoreg.engines.path.kernels.newton import components_path
 from autoreg.engines.separable import zeros_are_separable
 
 COLLINEAR = 1e-12  # directions below this share of the largest eigenvalue carry nothing
@@ -64,8 +64,8 @@ def rotated(design: Design, kind: str, axes: Floats, counts: Rows) -> Solutions:
     inputs = design.inputs @ axes
     sample = design.sample(kind, inputs)
     W = np.empty((len(distinct), (axes.shape[1] + 1) * K))
-    left, losses = np.empty(len(distinct)), np.empty(len(distinct))
-    components_path(sample, K, distinct, PRECISION, W, left, losses)
+    left = np.empty(len(distinct))
+    components_path(sample, K, distinct, PRECISION, W, left)
     W = W.reshape(len(distinct), -1, K)
     turned = axes @ sum_free(W[:, :-1])
     flags = remarks(design, kind, inputs[:, : distinct[-1]], inputs @ W[-1, :-1] + W[-1, -1])

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.linear_objective import huber_location, huber_threshold
-from autoreg.engines.path.cells import Cell, Cells, Layout, Moments, targets_of
-from autoreg.engines.path.likelihood import KINDS
-from autoreg.engines.path.state import Sample
+from autoreg.engines.path.cells import Cell, Cells, Layout, targets_of
+from autoreg.engines.path.kernels.likelihood import KINDS
+from autoreg.engines.path.kernels.state import Sample
 from autoreg.engines.reading import freedom, spectrum_of
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
+from autoreg.moments import Moments
 from autoreg.preprocess import Preprocessor
 
 AT_ONCE = 50_000  # predictions that are scored together

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.closed import (
     PRECISION,
@@ -20,10 +21,9 @@ from autoreg.engines.path.closed import (
 )
 from autoreg.engines.path.design import Design, Solutions
 from autoreg.engines.path.evidence import evidence
-from autoreg.engines.path.gram import gram_path
-from autoreg.engines.path.newton import newton_path
-from autoreg.engines.path.quadratic import CONCAVE, Terms
-from autoreg.space import Candidate
+from autoreg.engines.path.kernels.gram import gram_path
+from autoreg.engines.path.kernels.newton import newton_path
+from autoreg.engines.path.kernels.quadratic import CONCAVE, Terms
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
 
@@ -125,7 +125,7 @@ def in_row_space(
     W, left = np.empty((len(falling), (m + 1) * K)), np.empty(len(falling))
     top = design.largest_eigenvalue
     allowed = tolerances(penalty, falling, top)
-    newton_path(sample, K, falling, allowed, top, terms, W, left, np.empty(len(falling)))
+    newton_path(sample, K, falling, allowed, top, terms, W, left)
     split = W.reshape(len(falling), m + 1, K)
     if penalty.is_null:
         split[:, :-1] = sum_free(split[:, :-1])
@@ -147,9 +147,9 @@ def _walked(
     order, terms = terms_for(design, penalty, constraints, bend)
     top = 0.0 if penalty.zeroes else design.largest_eigenvalue
     if kind == "regression" and design.cells is not None:
-        W, left, scale = _by_gram(design, order, terms, steps, top)
+        W, left, scale = _by_gram(design, penalty, order, terms, steps, top)
     else:
-        W, left, scale = _by_rows(design, kind, order, terms, steps, top)
+        W, left, scale = _by_rows(design, kind, penalty, order, terms, steps, top)
     return _in_order(design, kind, penalty, strengths, steps, W, left, scale)
 
 
@@ -195,8 +195,7 @@ def _adaptive(design: Design, kind: str, penalty: Penalty, constraints: Constrai
     """Factors of the L1 part from an initial ridge fit, the smallest one; ones without it."""
     if penalty.adapt == 0.0:
         return np.ones(design.q)
-    plain = constraints.only(constraints.allowed)
-    first = _solve(design, kind, Penalty(l2=1.0), (INITIAL,), plain).coefficients[0]
+    first = _solve(design, kind, Penalty(l2=1.0), (INITIAL,), constraints).coefficients[0]
     size = np.sqrt((first**2).sum(axis=1))
     largest = size.max() or 1.0
     return np.asarray(np.minimum(np.maximum(size / largest, 1e-12) ** -penalty.adapt, HEAVIEST))
@@ -251,13 +250,12 @@ def plain_terms(penalty: Penalty, q: int) -> Terms:
 
 
 def _by_gram(
-    design: Design, order: Rows, terms: Terms, steps: Floats, top: float
+    design: Design, penalty: Penalty, order: Rows, terms: Terms, steps: Floats, top: float
 ) -> tuple[Floats, Floats, float]:
     """Squared error from sums: coefficients and intercept (S, q + 1, 1), violations, scale."""
     G = np.ascontiguousarray(design.gram[np.ix_(order, order)])
     c = np.ascontiguousarray(design.slope[order, 0])
     W, left = np.empty((len(steps), len(order))), np.empty(len(steps))
-    penalty = Penalty(terms.l1, terms.l2, terms.group)
     if top == 0.0:
         top = gram_path(G, c, steps[:0], steps[:0], 0.0, terms, W[:0], left[:0]) * ROUNDING
     allowed = tolerances(penalty, steps, top)
@@ -268,7 +266,13 @@ def _by_gram(
 
 
 def _by_rows(
-    design: Design, kind: str, order: Rows, terms: Terms, steps: Floats, top: float
+    design: Design,
+    kind: str,
+    penalty: Penalty,
+    order: Rows,
+    terms: Terms,
+    steps: Floats,
+    top: float,
 ) -> tuple[Floats, Floats, float]:
     """Any loss from the rows: coefficients and intercept (S, q + 1, K), violations, scale."""
     K, q = design.columns, len(order)
@@ -276,14 +280,12 @@ def _by_rows(
     sample = design.sample(kind, design.inputs[:, plain])
     many = _for_columns(terms, K)
     W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
-    losses = np.empty(len(steps))
-    penalty = Penalty(terms.l1, terms.l2, terms.group)
     if top == 0.0:
         none = steps[:0]
-        top = newton_path(sample, K, none, none, 0.0, many, W[:0], left[:0], losses[:0])
+        top = newton_path(sample, K, none, none, 0.0, many, W[:0], left[:0])
         top *= ROUNDING
     allowed = tolerances(penalty, steps, top)
-    newton_path(sample, K, steps, allowed, top, many, W, left, losses)
+    newton_path(sample, K, steps, allowed, top, many, W, left)
     out = np.zeros((len(steps), design.q + 1, K))
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoreg.engines.path.compiling import compiled
-from autoreg.engines.path.gram import free_inputs, zeroing
-from autoreg.engines.path.likelihood import look
-from autoreg.engines.path.quadratic import (
+from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.gram import free_inputs, zeroing
+from autoreg.engines.path.kernels.likelihood import look
+from autoreg.engines.path.kernels.quadratic import (
     Terms,
     bent,
     descend,
@@ -24,7 +24,7 @@ from autoreg.engines.path.quadratic import (
     make_whole,
     size_of,
 )
-from autoreg.engines.path.state import (
+from autoreg.engines.path.kernels.state import (
     FEWEST,
     State,
     begin,
@@ -149,7 +149,7 @@ def solve_at(sample, state, H, allowed, scope, terms, base, shrink, height, tole
 def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
     """Fit the inputs in use again with another L1 part, beside the path.
 
-    Gives coefficients, violation and loss.
+    Gives coefficients and violation.
     """
     aside = State(
         state.w.copy(),
@@ -170,15 +170,14 @@ def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
     inner = H.copy()
     keep_only(aside, scope, inner)
     _, worst = settle(sample, aside, inner, scope, terms, base, shrink, height, tolerance)
-    loss = look(sample.kind, sample.knee, aside.scores, sample.y, sample.v, aside.spare)
-    return aside.w, worst, loss
+    return aside.w, worst
 
 
 @compiled
-def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, losses):
-    """Fill W (S, q * K), the violations ``left`` and the mean ``losses`` (S,); the scale.
+def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
+    """Fill W (S, q * K) and the violations ``left`` (S,); the strength scale.
 
-    As :func:`autoreg.engines.path.gram.gram_path`; the last input is the intercept.
+    As :func:`autoreg.engines.path.kernels.gram.gram_path`; the last input is the intercept.
     """
     state = begin(sample, classes)
     many = len(state.w)
@@ -202,11 +201,8 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, los
             sample, state, H, everything, scope, terms, base, shrink, s * heights, tolerance
         )
         W[position] = state.w
-        losses[position] = look(
-            sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare
-        )
         if terms.relax < 1.0:
-            W[position], left[position], losses[position] = relaxed(
+            W[position], left[position] = relaxed(
                 sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerance
             )
         last = s
@@ -214,7 +210,7 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left, los
 
 
 @compiled
-def components_path(sample, classes, counts, tolerance, W, left, losses):
+def components_path(sample, classes, counts, tolerance, W, left):
     """Fill W (S, q * K) with unpenalized fits on the first ``counts`` inputs, which rise."""
     state = begin(sample, classes)
     many = len(state.w)
@@ -229,9 +225,6 @@ def components_path(sample, classes, counts, tolerance, W, left, losses):
             sample, state, H, scope, unpenalized, nothing, nothing, nothing[:0], tolerance
         )
         W[position] = state.w
-        losses[position] = look(
-            sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare
-        )
 
 
 @compiled

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
-from autoreg.engines.path.compiling import compiled
+from autoreg.engines.path.kernels.compiling import compiled
 
 SWEEPS = 8  # over the active coordinates between two certificates
 MOST = 20_000  # sweeps at one strength

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoreg.engines.path.compiling import compiled
+from autoreg.engines.path.kernels.compiling import compiled
 
 SQUARED, LOGISTIC, POISSON, HUBER, SOFTMAX = range(5)
 KINDS = {

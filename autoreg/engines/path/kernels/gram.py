@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoreg.engines.path.compiling import compiled
-from autoreg.engines.path.quadratic import (
+from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.quadratic import (
     bent,
     descend,
     descend_groups,

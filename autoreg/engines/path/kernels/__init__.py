@@ -1,0 +1,1 @@
+"""The compiled solvers: quadratics, paths on Gram matrices, proximal Newton paths on rows."""
