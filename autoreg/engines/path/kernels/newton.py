@@ -14,16 +14,9 @@ import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
 from autoreg.engines.path.kernels.gram import free_inputs, zeroing
+from autoreg.engines.path.kernels.groups import descend_groups, groups_within, make_whole, size_of
 from autoreg.engines.path.kernels.likelihood import look
-from autoreg.engines.path.kernels.quadratic import (
-    Terms,
-    bent,
-    descend,
-    descend_groups,
-    groups_within,
-    make_whole,
-    size_of,
-)
+from autoreg.engines.path.kernels.quadratic import Terms, bent, descend, room_for
 from autoreg.engines.path.kernels.state import (
     FEWEST,
     State,
@@ -57,7 +50,8 @@ def proposal(state, A, H, terms, level, shrink, height, tolerance):
         starts, own = groups_within(A, terms.starts, height)
         descend_groups(inner, slope, new, level, shrink[A], terms.lowest[A], starts, own, tolerance)
     else:
-        descend(inner, slope, new, level, shrink[A], terms.lowest[A], tolerance)
+        room = room_for(len(A))
+        descend(inner, slope, new, level, shrink[A], terms.lowest[A], tolerance, room)
     return new
 
 
