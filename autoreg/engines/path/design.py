@@ -114,6 +114,11 @@ class Design:
         """Standardized inputs times the roots of the row weights, (n, q)."""
         return self.inputs * np.sqrt(self.v)[:, None]
 
+    @cached_property
+    def lying(self) -> Floats:
+        """The same with an input in each row, (q, n)."""
+        return np.ascontiguousarray(self.rooted.T)
+
     @property
     def knee(self) -> float:
         """Where Huber's loss turns from a parabola into a line."""

@@ -23,6 +23,7 @@ from autoreg.engines.path.evidence import evidence
 from autoreg.engines.path.kernels.gram import gram_path
 from autoreg.engines.path.kernels.newton import newton_path
 from autoreg.engines.path.kernels.quadratic import Terms
+from autoreg.engines.path.kernels.rows import row_path
 from autoreg.engines.path.terms import Constraints, for_columns, plain_terms
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
@@ -120,6 +121,8 @@ def _walked(
     top = 0.0 if penalty.zeroes else design.largest_eigenvalue
     if kind == "regression" and design.cells is not None:
         walked = _by_gram(design, penalty, order, terms, steps, top, target)
+    elif kind == "regression" and penalty.zeroes and penalty.is_convex and not penalty.group:
+        walked = _by_residuals(design, penalty, order, terms, steps, target)
     else:
         walked = _by_rows(design, kind, penalty, order, terms, steps, top, target)
     return _in_order(design, kind, penalty, strengths, steps, walked)
@@ -218,6 +221,27 @@ def _by_gram(
     out = np.zeros((len(steps), design.q + 1, 1))
     out[:, :-1][:, order, 0] = W
     return _Walked(out, left, allowed, top, np.maximum(design.variance - fitted, 0.0))
+
+
+def _by_residuals(
+    design: Design,
+    penalty: Penalty,
+    order: Rows | slice,
+    terms: Terms,
+    steps: Floats,
+    target: float,
+) -> _Walked:
+    """Squared error where there are too many inputs for sums."""
+    Z = design.lying[order]
+    t = design.y * np.sqrt(design.v)
+    W, left = np.empty((len(steps), len(Z))), np.empty(len(steps))
+    losses, none = np.empty(len(steps)), steps[:0]
+    top = row_path(Z, t, none, none, 0.0, terms, W[:0], left[:0], losses[:0]) * ROUNDING
+    allowed = tolerances(penalty, steps, top, target)
+    row_path(Z, t, steps, allowed, top, terms, W, left, losses)
+    out = np.zeros((len(steps), design.q + 1, 1))
+    out[:, :-1][:, order, 0] = W
+    return _Walked(out, left, allowed, top, losses)
 
 
 def _by_rows(
