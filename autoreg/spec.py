@@ -97,6 +97,12 @@ class FoldsSpec(Frozen):
         ge=2,
         description="inner folds; left out, the other outer folds serve as inner folds",
     )
+    repeats: Whole | None = Field(
+        None,
+        ge=1,
+        description="how often a search cuts its rows into inner folds; left out, once, or up to "
+        "4 times where rows are fewer than 1,000 and all models linear",
+    )
 
 
 class SelectSpec(Frozen):
@@ -179,6 +185,11 @@ class SpaceSpec(Frozen):
     families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
     incumbent: IncumbentSpec
     path_points: Whole = Field(25, ge=3, le=100, description="strengths on a linear path")
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether all models are linear, so that one more fold costs little."""
+        return set(self.families) == {"linear"}
 
 
 class StudySpec(Frozen):

@@ -255,7 +255,7 @@ OPTIONS = {
     "task": "binary",
     "loss": "huber",
 }
-NUMBERS = {"minutes": 3, "inner": 3, "at_most": 3}
+NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
