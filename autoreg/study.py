@@ -49,6 +49,7 @@ from autoreg.select import Contender, Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 from autoreg.tracking import Tracker, open_tracker
+from autoreg.tracking.gate import remember_rows
 from autoreg.trial import Trial
 from autoreg.verdict import HeldOut, Judgement
 
@@ -153,18 +154,17 @@ def run_study(
     folder = place / "studies" / ready.spec.study
     if fresh:
         set_aside(folder)
-    with locked(folder), open_tracker(place, enabled=tracking) as tracker:
+    with locked(folder), open_tracker(folder, place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = _listener(progress)
-        findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
-        return _written(findings, model, folder, tracker)
+        findings, model = _conducted(ready, ledger, listener, Openings(place), reopen)
+        return _written(ready, findings, model, folder, tracker)
 
 
 def _conducted(
     ready: Prepared,
     ledger: Ledger,
-    tracker: Tracker,
     listener: Progress,
     openings: Openings,
     reopen: bool,
@@ -172,7 +172,7 @@ def _conducted(
     """Search, select, judge, refit, open: the order that makes the verdict honest."""
     started = time.monotonic()
     bench = ready.bench
-    trials = _searched(ready, ledger, tracker, listener)
+    trials = _searched(ready, ledger, listener)
     selections = {name: _select(ready, trials[name]) for name in bench.searches}
     judgements = _judged(ready, ledger, selections, listener)
     refits = _refits(ready, selections[FINAL])
@@ -219,12 +219,8 @@ def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tup
     return names
 
 
-def _searched(
-    ready: Prepared, ledger: Ledger, tracker: Tracker, listener: Progress
-) -> dict[str, list[Trial]]:
+def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, list[Trial]]:
     past = ledger.trials()
-    for trial in (one for trials in past.values() for one in trials):
-        tracker.trial(trial)
     rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
     stops = ledger.of("stop")
     clock = _Clock(ready.spec.minutes, ledger)
@@ -236,8 +232,7 @@ def _searched(
 
     def record(trial: Trial) -> None:
         nonlocal best
-        ledger.append("trial", trial.to_data())
-        tracker.trial(trial)
+        ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
         if trial.search == FINAL and not trial.failure:
             best = min(best, trial.loss)
 
@@ -374,12 +369,15 @@ def _early_end(
     return ()
 
 
-def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:
+def _written(
+    ready: Prepared, findings: Findings, model: Model, folder: Path, tracker: Tracker
+) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
     model.save(folder / "model")
+    remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
     run = tracker.run()
-    report = write_report(findings, folder, mlflow_run=run)
-    tracker.finish(findings, report, folder / "model", model.example())
+    write_report(findings, folder, mlflow_run=run)
+    tracker.finish(findings)
     result = StudyResult(findings, model, folder, run, tracker.problem)
     partial = folder / "result.json.new"
     partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")

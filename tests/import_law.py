@@ -52,6 +52,7 @@ OWNERS = {
     "numba": {"engines/path"},
     "torch": {"engines/loop_network", "engines/network"},
     "mlflow": {"tracking"},
+    "sqlalchemy": {"tracking"},
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},
     "typer": {"cli"},
