@@ -277,7 +277,7 @@ def test_saved_views_hold_filters_and_columns_that_exist(tracked, runs):
     assert {one["name"] for one in saved} == {
         "Studies",
         "Trials by inner loss",
-        "tracked: trials by inner loss",
+        "tracked: the final search",
     }
     for one in saved:
         state = json.loads(one["state"])

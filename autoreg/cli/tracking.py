@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from autoreg.cli.shell import HomeOption, app, err
 
@@ -17,14 +18,17 @@ StudyArgument = Annotated[str, typer.Argument(help="Name of a study that was run
 
 @app.command()
 def ui(
+    study: Annotated[str | None, typer.Argument(help="A study to open; else all of them.")] = None,
     home: HomeOption = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's pages for the studies that were run here (a server on 127.0.0.1)."""
     from autoreg.tracking import server_command
+    from autoreg.tracking.sync import page_of
 
+    page = f"http://127.0.0.1:{port}/{page_of(study, home)}"
     command = server_command(home, port)
-    err.print(f"MLflow on [bold]http://127.0.0.1:{port}[/] (Ctrl-C ends it)")
+    err.print(f"MLflow on [bold]{escape(page)}[/] (Ctrl-C ends it)", soft_wrap=True)
     os.execvp(command[0], command)
 
 

@@ -154,6 +154,7 @@ class Projection:
         self._seen = time.monotonic()
         if self._writer is not None and self.state.run is None and step.name == "the study":
             self.state.run = self._writer.parent
+            self.state.experiment = self._writer.experiment
             self._tell()
         elif time.time() - self.state.moved > 1.0:
             self._tell()

@@ -66,23 +66,23 @@ def promote(
         version = _registered(client, known, spool)
         champion = _alias(client, known, CHAMPION)
         if champion is None:
-            client.set_registered_model_alias(known, CHAMPION, version.version)
-            return Promotion(known, version.version, True, "there was no champion to beat")
-        if champion.version == version.version:
-            return Promotion(known, version.version, True, "it is the champion already")
-        client.set_registered_model_alias(known, CHALLENGER, version.version)
+            client.set_registered_model_alias(known, CHAMPION, _number(version))
+            return Promotion(known, _number(version), True, "there was no champion to beat")
+        if _number(champion) == _number(version):
+            return Promotion(known, _number(version), True, "it is the champion already")
+        client.set_registered_model_alias(known, CHALLENGER, _number(version))
         if data is None:
             raise StudyError(
-                f"{known} has a champion, version {champion.version}: name a table of rows to "
+                f"{known} has a champion, version {_number(champion)}: name a table of rows to "
                 f"compare on with --data; rows that either model was trained on are left out"
             )
         rows = _rows(spool, data)
         found = _compared(client, champion, spool, rows, margin)
-        reused = _record(place, study, known, champion.version, version.version, rows, found)
+        reused = _record(place, study, known, _number(champion), _number(version), rows, found)
         reason = str(found) + (f"; {reused} earlier comparisons saw such rows" if reused else "")
         if found.passed:
-            _crown(client, known, version.version, champion.version, found)
-        return Promotion(known, version.version, found.passed, reason, found)
+            _crown(client, known, _number(version), _number(champion), found)
+        return Promotion(known, _number(version), found.passed, reason, found)
 
 
 def rollback(name: str, home: str | Path | None = None) -> Promotion:
@@ -94,15 +94,15 @@ def rollback(name: str, home: str | Path | None = None) -> Promotion:
         champion, before = _alias(client, name, CHAMPION), _alias(client, name, PREVIOUS)
         if champion is None or before is None:
             raise StudyError(f"{name} has no previous champion to go back to")
-        client.set_registered_model_alias(name, CHAMPION, before.version)
+        client.set_registered_model_alias(name, CHAMPION, _number(before))
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        client.set_model_version_tag(name, champion.version, "autoreg.rolled_back", when)
+        client.set_model_version_tag(name, _number(champion), "autoreg.rolled_back", when)
         if earlier := before.tags.get("autoreg.replaced"):
             client.set_registered_model_alias(name, PREVIOUS, earlier)
         else:
             client.delete_registered_model_alias(name, PREVIOUS)
-        reason = f"version {champion.version} was rolled back"
-        return Promotion(name, before.version, True, reason)
+        reason = f"version {_number(champion)} was rolled back"
+        return Promotion(name, _number(before), True, reason)
 
 
 # ---- the registry ------------------------------------------------------------------------------
@@ -135,15 +135,13 @@ def _registered(client: MlflowClient, name: str, spool: Spool) -> ModelVersion:
         client.create_registered_model(name, description="Kept by `autoreg promote`.")
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get("autoreg.key") == f"{opening['key']}:{chosen}":
-            return client.get_model_version(name, version.version)
-    source = parents[0].data.tags["autoreg.model"]
-    return client.create_model_version(
-        name,
-        source,
-        run_id=parents[0].info.run_id,
-        tags={"autoreg.key": f"{opening['key']}:{chosen}", "autoreg.study": opening["study"]},
-        model_id=source.removeprefix("models:/"),
-    )
+            return client.get_model_version(name, _number(version))
+    model = parents[0].data.tags["autoreg.model"]
+    own = {"autoreg.key": f"{opening['key']}:{chosen}", "autoreg.model": model}
+    # Where its files lie: `models:/...` would be looked up in the user's own store.
+    place = client.get_logged_model(model.removeprefix("models:/")).artifact_location
+    run, tags = parents[0].info.run_id, own | {"autoreg.study": opening["study"]}
+    return client.create_model_version(name, place, run_id=run, tags=tags)
 
 
 def _alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -151,6 +149,11 @@ def _alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
         if version := model.aliases.get(alias):
             return client.get_model_version(name, version)
     return None
+
+
+def _number(version: ModelVersion) -> str:
+    """The version's number as text: stores disagree about its type."""
+    return str(version.version)
 
 
 def _crown(client: MlflowClient, name: str, version: str, champion: str, found: Comparison) -> None:
@@ -185,7 +188,7 @@ def _downloaded(client: MlflowClient, version: ModelVersion) -> Path:
     """The folder of a registered version's own files."""
     from mlflow.artifacts import download_artifacts
 
-    uri = client.get_model_version_download_uri(version.name, version.version)
+    uri = client.get_model_version_download_uri(version.name, _number(version))
     folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
     return next(folder.rglob("model.json")).parent
 

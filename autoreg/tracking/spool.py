@@ -35,12 +35,13 @@ class Told:
 
 @dataclass
 class State:
-    """How far the writer got: the parent's run, what is written and what is left, and why.
+    """How far the writer got: the parent's run and its experiment, what is left, and why.
 
     ``moved`` is the time of its last sign of life, ``refused`` what the store will never take.
     """
 
     run: str | None = None
+    experiment: str | None = None
     written: int = 0
     left: int = 0
     reason: str | None = None

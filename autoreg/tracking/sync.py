@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
 from autoreg.ledger import locked
+from autoreg.tracking import views
 from autoreg.tracking.spool import Spool, State
 from autoreg.tracking.store import Store, impatient, without_secrets
 from autoreg.tracking.tracker import WriterProcess
@@ -51,6 +52,23 @@ def spool_of(study: str, place: Path) -> Spool:
     if spool.opening is None:
         raise StudyError(f"{study} has no documents for MLflow; run it again, that writes them")
     return spool
+
+
+def page_of(study: str | None, home: str | Path | None = None) -> str:
+    """The address, on a server, of a study's run; of the list of studies where none is named.
+
+    Raises StudyError where the study was never run here, or is not in MLflow.
+    """
+    place = home_folder(home)
+    if study is None:
+        folders = [path.parent for path in (place / "studies").glob("*/tracking")]
+        found = [state.experiment for state in (Spool(one).state for one in folders)]
+        numbers = [number for number in found if number]
+        return views.view_page(numbers[0], "autoreg-studies") if numbers else ""
+    state = spool_of(study, place).state
+    if state.run is None or state.experiment is None:
+        raise StudyError(f"{study} is not in MLflow yet; `autoreg sync {study}` writes it")
+    return views.run_page(state.experiment, state.run)
 
 
 @dataclass(frozen=True)

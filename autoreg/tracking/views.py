@@ -40,7 +40,7 @@ TRIAL_COLUMNS = (
     "metrics.`fit_seconds`",
     "params.`fold`",
 )
-PARALLEL = ("strength_norm", "n_techniques", "train_loss", "gap", "val_loss")
+PARALLEL = ("strength_norm", "train_loss", "val_loss")
 
 
 def note(text: str, study: str, technique: str, experiment: str) -> str:
@@ -64,11 +64,14 @@ def note(text: str, study: str, technique: str, experiment: str) -> str:
             f"[all trials by inner loss]({page(experiment, trials, by_loss=True)})",
             f"[final search]({page(experiment, filters['the final search'], by_loss=True)})",
             f"[failed trials]({page(experiment, filters['failed trials'])})",
-            f"[charts of this study]({view_page(experiment, view_key(study))})",
+            f"[its charts]({view_page(experiment, view_key(study), charts=True)})",
         ]
     )
-    ready = "\n".join(["", "", links, "", "**Filters for the list of runs**", "", *lines])
-    return text[: LONGEST_NOTE - len(ready)] + ready
+    # The links follow the title: of a long description the page shows the first lines only.
+    title, _, rest = text.partition("\n\n")
+    ready = "\n".join(["", "", "**Filters for the list of runs**", "", *lines])
+    space = LONGEST_NOTE - len(ready) - len(links) - len(title)
+    return "\n\n".join([title, links, rest[:space].rstrip()]) + ready
 
 
 def experiment_note(experiment: str) -> str:
@@ -97,9 +100,15 @@ def page(experiment: str, chosen: str, *, by_loss: bool = False) -> str:
     return f"#/experiments/{experiment}/runs?{TRAINING}&searchFilter={quote(chosen)}{order}"
 
 
-def view_page(experiment: str, key: str) -> str:
-    """The address of a saved view."""
-    return f"#/experiments/{experiment}/runs?{TRAINING}&viewStateShareKey={key}"
+def view_page(experiment: str, key: str, *, charts: bool = False) -> str:
+    """The address of a saved view: of its table or of its charts."""
+    mode = "&compareRunsMode=CHART" if charts else ""
+    return f"#/experiments/{experiment}/runs?{TRAINING}&viewStateShareKey={key}{mode}"
+
+
+def run_page(experiment: str, run: str) -> str:
+    """The address of a run."""
+    return f"#/experiments/{experiment}/runs/{run}?{TRAINING}"
 
 
 def view_key(study: str) -> str:
@@ -122,9 +131,12 @@ def experiment_tags(experiment: str, now: int) -> dict[str, str]:
 
 
 def study_view(study: str, now: int) -> tuple[str, str]:
-    """The tag and the value of a study's own view: its trials by inner loss, and their charts."""
-    chosen = f"tags.`autoreg.study` = '{study}' and tags.`autoreg.role` = 'trial'"
-    name = f"{study}: trials by inner loss"
+    """The tag and the value of a study's own view: its final search by inner loss, with charts.
+
+    Of one search, because searches fit other rows, and losses on other rows do not compare.
+    """
+    chosen = f"tags.`autoreg.study` = '{study}' and params.`fold` = 'final'"
+    name = f"{study}: the final search"
     value = _view(name, chosen, TRIAL_COLUMNS, now, by="metrics.`val_loss`", charts=_charts())
     return f"{VIEW_TAG}{view_key(study)}", value
 
@@ -148,6 +160,7 @@ def _view(
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": list(columns),
+        "columnOrder": list(columns),
         **(charts or {}),
     }
     return json.dumps(
