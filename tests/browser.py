@@ -86,11 +86,13 @@ class Page:
     def _hear(self, message):
         what, said = message.get("method"), message.get("params", {})
         if what == "Runtime.exceptionThrown":
-            self.errors.append(str(said["exceptionDetails"].get("exception", said)))
+            self.errors.append(json.dumps(said["exceptionDetails"]))
         elif what == "Runtime.consoleAPICalled" and said["type"] == "error":
             self.errors.append(" ".join(str(one.get("value", one)) for one in said["args"]))
         elif what == "Log.entryAdded" and said["entry"]["level"] == "error":
             self.errors.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
+        elif what == "Page.javascriptDialogOpening":
+            self.errors.append(f"a dialog says {said['message']}")
         elif what == "Network.requestWillBeSent":
             self.requests.append(said["request"]["url"])
 

@@ -52,3 +52,26 @@ def server(tmp_path_factory):
     home = tmp_path_factory.mktemp("server")
     with served(home) as address:
         yield address, home
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory):
+    """A study of columns whose names would like to be code, and its folder.
+
+    One cell is a number that is found nowhere else.
+    """
+    import numpy as np
+    import pandas as pd
+    from tracked import HOSTILE, QUICK, run
+
+    home = tmp_path_factory.mktemp("hostile")
+    draws = np.random.default_rng(3)
+    frame = pd.DataFrame({name: draws.normal(size=90) for name in HOSTILE})
+    target = "<b>target</b> | *x*"
+    frame[target] = frame[HOSTILE[0]] + frame[HOSTILE[4]] + 0.1 * draws.normal(size=90)
+    frame["secret"] = 0.0
+    frame.loc[7, "secret"] = 31337.4242  # a cell that must not leave the table
+    frame.to_csv(home / "<svg onload=alert(1)>.csv", index=False)
+    source = {"source": str(home / "<svg onload=alert(1)>.csv"), "target": target}
+    document = QUICK | {"data": source, "question": "<script>alert(2)</script> https://a:b@c.d/?"}
+    return run(home / "home", document), home

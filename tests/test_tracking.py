@@ -87,7 +87,7 @@ def test_times_are_those_of_the_ledger_and_the_refit_is_the_newest_run(tracked, 
 def test_every_trial_carries_the_common_columns_and_its_dials(runs):
     for one in by_role(runs, "trial"):
         assert set(one.data.metrics) >= COMMON
-        assert {"family", "technique", "fold", "n_techniques"} <= set(one.data.params)
+        assert {"family", "technique", "fold"} <= set(one.data.params)
         assert {"autoreg.study", "autoreg.technique", "autoreg.fold"} <= set(one.data.tags)
     ridge = next(one for one in by_role(runs, "trial") if one.data.params["technique"] == "ridge")
     assert "ridge.strength" in ridge.data.params
@@ -416,33 +416,6 @@ def test_no_batch_is_larger_than_a_server_takes(spool, monkeypatch):
 
 # ---- hostile names, secrets, places ------------------------------------------------------------
 
-HOSTILE = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "[click](javascript:alert(1))",
-    "![x](http://evil.example/x.png)",
-    "=HYPERLINK(1)",
-    "@sum",
-    "`` ` ``",
-    "größe 测量 مقياس",
-    "n" * 10_000,
-]
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    home = tmp_path_factory.mktemp("hostile")
-    draws = np.random.default_rng(3)
-    frame = pd.DataFrame({name: draws.normal(size=90) for name in HOSTILE})
-    target = "<b>target</b> | *x*"
-    frame[target] = frame[HOSTILE[0]] + frame[HOSTILE[4]] + 0.1 * draws.normal(size=90)
-    frame["secret"] = 0.0
-    frame.loc[7, "secret"] = 31337.4242  # a cell that must not leave the table
-    frame.to_csv(home / "<svg onload=alert(1)>.csv", index=False)
-    source = {"source": str(home / "<svg onload=alert(1)>.csv"), "target": target}
-    document = QUICK | {"data": source, "question": "<script>alert(2)</script> https://a:b@c.d/?"}
-    return run(home / "home", document), home
-
 
 def test_hostile_names_arrive_and_have_no_power(hostile, tmp_path):
     result, home = hostile
@@ -473,7 +446,7 @@ def test_no_row_no_secret_and_no_place_of_this_machine_is_in_a_run(hostile, tmp_
     for text in held:
         assert str(home) not in text
         assert str(Path.home()) not in text
-        assert "a:b@" not in text
+        assert "a:b" not in text
         assert "31337.42" not in text
 
 

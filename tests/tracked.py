@@ -43,6 +43,18 @@ LINEAR = STUDY["space"] | {"families": {"linear": {"techniques": ["ridge", "lass
 QUICK = STUDY | {"space": LINEAR, "trials": 2}  # 8 trials
 TRIALS = 24
 
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "[click](javascript:alert(1))",
+    "![x](http://evil.example/x.png)",
+    "=HYPERLINK(1)",
+    "@sum",
+    "`` ` ``",
+    "größe 测量 مقياس",
+    "n" * 10_000,
+]
+
 
 def run(home, document=STUDY, **options):
     return autoreg.run_study(document, home=home, workers=1, progress=False, **options)

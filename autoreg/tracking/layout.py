@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from autoreg.candidate import Candidate
@@ -18,12 +18,13 @@ from autoreg.report import markdown
 from autoreg.report.words import clean
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
+from autoreg.tracking.store import discreet
 from autoreg.trial import Trial
 from autoreg.verdict import Verdict
 
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
-MOST_POINTS = 16  # of a curve: what a chart of MLflow can show, at a sixth of the writer's time
+MOST_POINTS = 12  # of a curve: enough for its shape; each point costs a row of a table
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Curve = list[tuple[int, float]]
@@ -78,7 +79,6 @@ def trial_entry(trial: Trial) -> Entry:
     params = {
         "family": best.family,
         "technique": best.label,
-        "n_techniques": _techniques(best),
         "fold": trial.search,
         **dials(best),
     }
@@ -216,12 +216,18 @@ def closing(findings: Findings, key: str) -> dict[str, Any]:
         },
         "refit": refit_entry(findings).to_data(),
         "verdict": verdict_entry(findings).to_data(),
-        "note": markdown(findings),
+        "note": markdown(_discreet(findings)),
         "technique": chosen.label,
         "selection": findings.final.digest(str(findings.data["digest"])),
         "model": {name: str(value) for name, value in _chosen(chosen).items()},
         "texts": _texts(findings),
     }
+
+
+def _discreet(findings: Findings) -> Findings:
+    """Before marks are escaped, which hides a secret from those who look for one."""
+    spec = findings.spec.model_copy(update={"question": discreet(findings.spec.question)})
+    return replace(findings, spec=spec)
 
 
 def _texts(findings: Findings) -> dict[str, str]:
@@ -302,7 +308,7 @@ def thinned(curve: Iterable[tuple[int, float]], keep: int | None = None) -> Curv
     """At most ``MOST_POINTS`` points of a curve: both ends, the one to keep, others evenly.
 
     >>> len(thinned((step, 0.0) for step in range(1000))), thinned([(3, 0.5), (1, 0.7)])
-    (16, [(1, 0.7), (3, 0.5)])
+    (12, [(1, 0.7), (3, 0.5)])
     """
     points = dict(sorted(curve))
     steps = list(points)

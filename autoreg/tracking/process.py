@@ -55,13 +55,20 @@ class Pipe:
             self._last = "KILLED"
 
 
+def spare_the_collector() -> None:
+    """Collect garbage rarely: MLflow makes many small objects that live for one call only."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 def main(arguments: list[str]) -> int:
     """Write one study; 0 where everything is written."""
     folder, home, grace = Path(arguments[0]), Path(arguments[1]), float(arguments[2])
     os.nice(NICE)
     spool = Spool(folder)
     words = Pipe(sys.stdin.fileno(), os.getppid())
-    gc.set_threshold(50_000, 20, 20)  # MLflow makes many small objects that live for one call
+    spare_the_collector()
     try:
         with spool.locked(HANDOVER), impatient():
             state = Projection(spool, Store.of(home), words, grace).run()
