@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from scipy import stats
-from tracked import LINEAR, QUICK, run, uri_of
+from tracked import LINEAR, QUICK, projected, run, uri_of
 
 from autoreg.data import load
 from autoreg.errors import StudyError
@@ -29,6 +29,7 @@ from autoreg.tracking.gate import (
 )
 from autoreg.tracking.promote import promote, rollback
 from autoreg.tracking.spool import Spool
+from autoreg.tracking.store import Store
 
 WEAK = QUICK | {"study": "houses", "space": LINEAR, "data": {"target": "price"}}
 
@@ -96,6 +97,19 @@ def test_a_better_model_becomes_champion_and_a_rollback_brings_the_old_one_back(
     assert (back.version, aliases(home)) == ("1", {"champion": "1"})
     with pytest.raises(StudyError, match="no previous champion"):
         rollback("houses", home)
+
+
+def test_all_of_it_works_through_a_server(home, server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server[0])
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "houses")
+    for name in ("old", "new"):
+        state = projected(Spool(home / "studies" / name), store=Store(server[0], "houses"))
+        assert state.reason is None
+    assert promote("old", home, name="houses").promoted
+    assert promote("new", home, data=fresh(home), name="houses").promoted
+    loaded = mlflow.pyfunc.load_model("models:/houses@champion")
+    assert len(loaded.predict(table(5, 3))) == 5
+    assert rollback("houses", home).version == "1"
 
 
 def test_a_worse_model_stays_challenger_and_the_look_is_written_down(home):

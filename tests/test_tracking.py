@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +34,7 @@ from tracked import (
 
 import autoreg
 from autoreg.model import Model
-from autoreg.tracking import views
+from autoreg.tracking import server_command, views
 from autoreg.tracking.layout import MOST_POINTS, closing, thinned, trial_entry, verdict_entry
 from autoreg.tracking.serving import wrap
 from autoreg.tracking.spool import Spool, Told
@@ -515,3 +517,19 @@ def test_the_store_is_where_mlflow_says_or_in_the_home_folder(tmp_path):
     assert (other.uri, other.database) == ("sqlite:///x.db", None)
     assert other.artifacts.startswith("file:///")
     assert Store.of(tmp_path, {"MLFLOW_TRACKING_URI": "http://h"}).artifacts is None
+
+
+def test_the_local_server_answers_only_to_its_own_name(server):
+    """A page elsewhere that lets its name point to this machine must not read the store."""
+    place = f"{server[0]}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    with urllib.request.urlopen(place) as answer:
+        assert answer.status == 200
+    stranger = urllib.request.Request(place, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(stranger)
+
+
+def test_the_local_server_listens_here_only_and_runs_no_jobs(tmp_path):
+    command = server_command(tmp_path, 5000)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in command

@@ -58,6 +58,7 @@ class Projection:
         self.state = State()
         self.tail = spool.trials()
         self._writer: Writer | None = None
+        self._warm = False
         self._seen = time.monotonic()  # the last time that the store took something
 
     def run(self) -> State:
@@ -67,7 +68,7 @@ class Projection:
             self._connect()
         for step in self._steps():
             if step is None:
-                self.words.listen(PAUSE)
+                self._rest()
             elif not self._done(step):
                 self.state.left = self._left(step)
                 break
@@ -132,6 +133,15 @@ class Projection:
         if self.words.last is not None and not told:
             self._seen = time.monotonic()  # the grace begins with the study's end
         return True
+
+    def _rest(self) -> None:
+        """There is nothing to write: make ready for the end, or wait for news."""
+        if self._warm or self._writer is None:
+            self.words.listen(PAUSE)
+            return
+        self._warm = True
+        with suppress(Exception):  # what it is will be seen when there is a model
+            self._writer.warm_up()
 
     def _connect(self) -> Writer:
         if self._writer is None:

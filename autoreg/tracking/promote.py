@@ -138,10 +138,15 @@ def _registered(client: MlflowClient, name: str, spool: Spool) -> ModelVersion:
             return client.get_model_version(name, _number(version))
     model = parents[0].data.tags["autoreg.model"]
     own = {"autoreg.key": f"{opening['key']}:{chosen}", "autoreg.model": model}
-    # Where its files lie: `models:/...` would be looked up in the user's own store.
-    place = client.get_logged_model(model.removeprefix("models:/")).artifact_location
     run, tags = parents[0].info.run_id, own | {"autoreg.study": opening["study"]}
-    return client.create_model_version(name, place, run_id=run, tags=tags)
+    number = model.removeprefix("models:/")
+    if client.tracking_uri.startswith("http"):  # a server takes no other source
+        return client.create_model_version(
+            name, model, run_id=run, tags=tags, model_id=number, await_creation_for=0
+        )
+    # Where its files lie: without a server `models:/...` is looked up in the user's own store.
+    place = client.get_logged_model(number).artifact_location
+    return client.create_model_version(name, place, run_id=run, tags=tags, await_creation_for=0)
 
 
 def _alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:

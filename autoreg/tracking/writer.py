@@ -35,7 +35,7 @@ from autoreg.model import Model
 from autoreg.tracking import layout, views
 from autoreg.tracking.figures import charts
 from autoreg.tracking.layout import Entry
-from autoreg.tracking.serving import wrap
+from autoreg.tracking.serving import made_up, wrap
 from autoreg.tracking.spool import Told
 from autoreg.tracking.store import Store, discreet, hasten
 
@@ -138,6 +138,14 @@ class Writer:
             self.client.log_outputs(self.parent, [LoggedModelOutput(model.model_id, step=0)])
         self.client.set_tag(self.parent, "autoreg.model", f"models:/{model.model_id}")
         self.client.set_tag(self.parent, "autoreg.selection", digest)
+
+    @staticmethod
+    def warm_up() -> None:
+        """Wrap a made-up model, so that the study need not wait for MLflow's second thoughts."""
+        with tempfile.TemporaryDirectory() as place:
+            model = made_up()
+            model.save(Path(place) / "saved")
+            wrap(Path(place) / "saved", Path(place) / "model", model.example())
 
     def close(self, at: int) -> None:
         """Close the parent: everything is written."""
