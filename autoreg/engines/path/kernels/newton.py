@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.faces import descend_faces
 from autoreg.engines.path.kernels.gram import free_inputs, zeroing
 from autoreg.engines.path.kernels.groups import descend_groups, groups_within, make_whole, size_of
 from autoreg.engines.path.kernels.likelihood import look
@@ -49,9 +50,12 @@ def proposal(state, A, H, terms, level, shrink, height, tolerance):
     if len(height):
         starts, own = groups_within(A, terms.starts, height)
         descend_groups(inner, slope, new, level, shrink[A], terms.lowest[A], starts, own, tolerance)
+        return new
+    lowest = terms.lowest[A]
+    if np.any(level > 0.0) or np.any(lowest == 0.0):
+        descend_faces(inner, slope, new, level, shrink[A], lowest, tolerance)
     else:
-        room = room_for(len(A))
-        descend(inner, slope, new, level, shrink[A], terms.lowest[A], tolerance, room)
+        descend(inner, slope, new, level, shrink[A], lowest, tolerance, room_for(len(A)))
     return new
 
 
