@@ -15,6 +15,7 @@ ROOMS = [
     "spec",
     "metrics",
     "dials",
+    "hooks",
     "techniques",
     "moments",
     "data",
@@ -50,7 +51,9 @@ ROOMS = [
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
     "numba": {"engines/path"},
-    "torch": {"engines/loop_network", "engines/network"},
+    "torch": {
+        f"engines/{name}" for name in ("draws", "loop_network", "network", "scaling", "training")
+    },
     "mlflow": {"tracking"},
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},
@@ -59,7 +62,7 @@ OWNERS = {
     "jinja2": {"report"},
     "matplotlib": {"report"},
 }
-LAZY_OWNERS = {"torch": {"techniques"}}
+LAZY_OWNERS = {"torch": {"hooks", "techniques"}}
 # Rooms that format what others computed.
 FORBIDDEN = {"report": {"sklearn", "scipy"}, "tracking": {"sklearn", "scipy"}}
 STRANGERS = ("techniques", "metrics")

@@ -12,9 +12,10 @@ from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
+from autoreg.engines.draws import generator
 from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import batches, fit_network
-from autoreg.engines.network import generator, initial_network, poisson_loss
+from autoreg.engines.network import initial_network, poisson_loss
 from autoreg.errors import DataError
 from autoreg.spec import Training
 from autoreg.splitters import stop_rows

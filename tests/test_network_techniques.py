@@ -14,10 +14,10 @@ from sklearn.datasets import load_diabetes
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Fit, Job, TrainingSet
+from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import (
-    Acting,
-    Streams,
+    CROSS_ENTROPY,
     cross_entropy,
     initial_network,
     squared_error,
@@ -25,7 +25,7 @@ from autoreg.engines.network import (
 from autoreg.spec import Training
 from autoreg.splitters import stop_rows
 from autoreg.techniques import catalogue, technique
-from autoreg.techniques.base import Architecture, Moment, Range, Technique
+from autoreg.techniques.base import Architecture, Facts, Moment, Range, Seen, Technique
 
 KEYS = [key for key, kind in catalogue().items() if "network" in kind.families and key != "none"]
 HOOKS = ("batch", "hidden", "loss", "step", "prox")
@@ -50,8 +50,15 @@ def stacked(*members):
     }
 
 
+def facts(models=1, columns=WIDTH):
+    """Every input is a numeric column of its own."""
+    groups = torch.arange(columns).repeat(models, 1)
+    return Facts(groups, torch.ones(models, 1, columns), columns)
+
+
 def moment(progress=0.0, models=1):
-    return Moment(torch.full((models, 1, 1), progress), torch.ones(models, 1, 1), 0, 2)
+    ones = torch.ones(models, 1, 1)
+    return Moment(progress * ones, 1000.0 * ones, ones, facts(models), 0, 2)
 
 
 def numbers(*shape, seed=0):
@@ -75,12 +82,17 @@ def act(key, seam, given, dials, streams, when):
     """Call one hook; always a tuple of tensors."""
     hook = getattr(technique(key), seam)
     if seam == "batch":
-        return hook(*given, dials, streams)
+        return hook(*given, dials, streams, when)
     if seam == "hidden":
         return (hook(given, dials, streams, when),)
     if seam == "loss":
-        return (hook(cross_entropy(*given), *given, cross_entropy, dials),)
+        return (hook(cross_entropy(*given), seen(*given), dials, streams, when),)
     return (hook(given, dials, when),)
+
+
+def seen(outputs, targets, inputs=None, answer=None):
+    weights = torch.ones(*outputs.shape[:2], 1)
+    return Seen(inputs, targets, outputs, weights, CROSS_ENTROPY, answer)
 
 
 def untouched(seam, given):
@@ -290,7 +302,7 @@ def mixed(alpha, rows=4000, seed=9):
     """Each row is its own unit vector, so a mixture shows who is in it, and how much."""
     kind, dials = technique("mixup"), stacked({"alpha": alpha})
     identity = torch.eye(rows)[None]
-    inputs, targets = kind.batch(identity, 3 * identity, dials, Streams([seed]))
+    inputs, targets = kind.batch(identity, 3 * identity, dials, Streams([seed]), moment())
     return inputs[0], targets[0]
 
 
@@ -320,7 +332,7 @@ def test_every_row_is_the_partner_of_exactly_one_row():
 def test_feature_noise_has_its_variance_and_no_bias(sigma):
     inputs, targets = numbers(1, 4000, 50), numbers(1, 4000, 1)
     dials = stacked({"sigma": sigma})
-    noisy, same = technique("feature_noise").batch(inputs, targets, dials, Streams([5]))
+    noisy, same = technique("feature_noise").batch(inputs, targets, dials, Streams([5]), moment())
     noise = (noisy - inputs)[0].double()
     assert same is targets
     assert float(noise.var()) == pytest.approx(sigma**2, rel=0.02)
@@ -340,7 +352,11 @@ def test_label_smoothing_is_the_loss_of_torch(share, classes):
     labels = torch.arange(64) % classes
     targets = torch.nn.functional.one_hot(labels, classes).float()[None]
     got = technique("label_smoothing").loss(
-        cross_entropy(outputs, targets), outputs, targets, cross_entropy, stacked({"share": share})
+        cross_entropy(outputs, targets),
+        seen(outputs, targets),
+        stacked({"share": share}),
+        Streams([1]),
+        moment(),
     )
     expected = torch.nn.functional.cross_entropy(
         outputs[0], labels, reduction="none", label_smoothing=share

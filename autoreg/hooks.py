@@ -1,0 +1,127 @@
+"""What the hooks of a network technique are given: draws, facts, the moment, what was seen.
+
+Hooks act on M models at once, with a leading model dimension. Everything here is either a
+tensor with that dimension or the same for all M models; the ranges and dials of techniques are
+described in ``dials.py``, the hooks themselves in ``techniques/base.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Dials = Mapping[str, "Tensor"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a multilayer perceptron; structural techniques return a changed copy.
+
+    ``norm`` names what standardizes the hidden units before the activation (batch, then layer,
+    for ``both``). With ``skip`` every hidden layer but the first adds to what it is given.
+
+    >>> Architecture(depth=2, width=64).norm
+    'none'
+    """
+
+    depth: int
+    width: int
+    norm: Literal["none", "batch", "layer", "both"] = "none"
+    skip: bool = False
+
+
+class Draws(Protocol):
+    """The random numbers of one technique: every model has a stream of its own.
+
+    Each technique gets its own streams, so switching one on or off never moves another's.
+    """
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), shape (M, *shape)."""
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers, shape (M, *shape)."""
+
+    def beta(self, concentration: Tensor, rows: int) -> Tensor:
+        """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
+
+    def permutation(self, rows: int) -> Tensor:
+        """A random order of the rows for each model, integers of shape (M, rows)."""
+
+
+class Criterion(Protocol):
+    """The training loss of the task, for soft targets."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Row losses of shape (M, B, 1) for outputs and targets of shape (M, B, C)."""
+
+    def means(self, outputs: Tensor) -> Tensor:
+        """The soft targets (M, B, C) that outputs (M, B, C) predict."""
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What is known of the inputs, beyond their values.
+
+    ``groups`` (M, q) numbers the raw column, of ``columns`` in all, that each input comes from.
+    ``numeric`` (M, 1, q) is 1 for inputs that may take any value and 0 for indicators.
+    """
+
+    groups: Tensor
+    numeric: Tensor
+    columns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Where in training and in the network a hook acts.
+
+    ``progress`` is the share of the longest possible training that is over, (M, 1, 1) in
+    [0, 1]; ``longest`` how many optimizer steps that training has, (M, 1, 1); ``rate`` the
+    current learning rate relative to the model's own, (M, 1, 1). ``layer`` counts hidden layers
+    from 0 up to the output layer, which is number ``depth``.
+    """
+
+    progress: Tensor
+    longest: Tensor
+    rate: Tensor
+    facts: Facts
+    layer: int = 0
+    depth: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A training batch behind its pass through the network, and a way to ask the network more.
+
+    ``inputs`` (M, B, q), soft ``targets`` (M, B, C) and row ``weights`` (M, B, 1) of mean 1 are
+    as the batch hooks left them, ``outputs`` (M, B, C) what the network made of them.
+    ``answer(inputs)`` gives the outputs for other inputs with the very noise (dropped units, for
+    example) of this pass; ``answer(inputs, draws)`` with fresh noise from these draws.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    outputs: Tensor
+    weights: Tensor
+    criterion: Criterion
+    answer: Callable[..., Tensor]
+
+    def divergence(self, outputs: Tensor, others: Tensor) -> Tensor:
+        """How far predictions lie apart, (M, B, 1): Kullback-Leibler, or squared for means.
+
+        It is the loss of ``others`` against what ``outputs`` (both (M, B, C)) predict, less the
+        least possible one.
+        """
+        means = self.criterion.means(outputs)
+        return self.criterion(others, means) - self.criterion(outputs, means)
+
+
+def joint_norm(parts: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all numbers of a model, (M, 1, 1), from tensors (M, a, b)."""
+    squares = [part.square().sum(dim=(1, 2), keepdim=True) for part in parts]
+    return sum(squares[1:], squares[0]).sqrt()
