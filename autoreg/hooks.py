@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Dials = Mapping[str, "Tensor"]
-POWER_STEPS = 8
 TINY = 1e-30  # a norm of 0 divides nothing, not even 0
 
 
@@ -151,12 +150,17 @@ def joint_norm(parts: Sequence[Tensor]) -> Tensor:
 def top_direction(weights: Tensor) -> Tensor:
     """The direction (M, out, 1) of length 1 in which each matrix (M, in, out) stretches most.
 
-    By the power method, from the longest row of the matrix. Where the two largest singular values
-    are close it has not told them apart yet; either serves then.
+    By 40 steps of the power method: its matrix squared three times makes 8 steps at once, and the
+    start is the best of all unit vectors behind the first 8. Where the largest singular values
+    are close, the stretch in this direction can be 1 % smaller than the largest one.
     """
-    longest = weights.square().sum(dim=2, keepdim=True).argmax(dim=1, keepdim=True)
-    direction = weights.take_along_dim(longest, dim=1).mT
-    for _ in range(POWER_STEPS):
-        direction = weights.mT @ (weights @ direction)
+    gram = weights.mT @ weights
+    for _ in range(3):
+        gram = gram / gram.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=TINY)[:, None, None]
+        gram = gram @ gram
+    best = gram.diagonal(dim1=1, dim2=2).argmax(dim=1)[:, None, None]
+    direction = gram.take_along_dim(best, dim=2)
+    for _ in range(4):
         direction = direction / direction.square().sum(dim=1, keepdim=True).sqrt().clamp(min=TINY)
-    return direction
+        direction = gram @ direction
+    return direction / direction.square().sum(dim=1, keepdim=True).sqrt().clamp(min=TINY)

@@ -501,7 +501,9 @@ def test_the_largest_network_at_the_highest_rate_comes_back(task):
 # ---- predictions -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", [(), ("batch_norm",)])
+@pytest.mark.parametrize(
+    "norm", [(), ("batch_norm",), ("layer_norm",), ("skip",), ("batch_norm", "layer_norm", "skip")]
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_kept_parameters_predict_the_same_with_numpy(task, norm):
     data = table(task)
