@@ -50,7 +50,7 @@ ROOMS = [
 
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
-    "numba": {"engines/path"},
+    "numba": {"engines/path", "engines/philox"},
     "torch": {
         f"engines/{name}" for name in ("draws", "loop_network", "network", "scaling", "training")
     },

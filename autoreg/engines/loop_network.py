@@ -19,7 +19,7 @@ from torch import Tensor
 from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.draws import Acting, generator
+from autoreg.engines.draws import Acting, row_order
 from autoreg.engines.network import Adam, Network, initial_network, one_thread
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.engines.training import SEAMS, Trainer
@@ -27,7 +27,7 @@ from autoreg.errors import DataError
 from autoreg.splitters import stop_rows
 from autoreg.techniques.base import Architecture
 
-__all__ = ["SEAMS", "Best", "batches", "fit_network", "thinned"]
+__all__ = ["SEAMS", "Best", "Pace", "fit_network", "thinned"]
 
 CURVE_POINTS = 100
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
@@ -101,7 +101,7 @@ def _trainer(job: Job, network: Network, sample: Sample, scaling: Scaling) -> Tr
     optimizer = Adam(network.trained, float(_network_dials(job)["learning_rate"]))
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
-    longest = job.settings.epochs * len(batches(sample.rows, job.settings.batch_size))
+    longest = job.settings.epochs * Pace.of(sample.rows, job.settings.batch_size).steps
     averages = tuple(network.copy() for _ in acting["average"])
     return Trainer(network, optimizer, acting, scaling.criterion, scaling.facts, longest, averages)
 
@@ -109,16 +109,26 @@ def _trainer(job: Job, network: Network, sample: Sample, scaling: Scaling) -> Tr
 # ---- the training loop -----------------------------------------------------------------------
 
 
-def batches(rows: int, size: int) -> list[tuple[int, int]]:
-    """Where batches start and stop; a lone last row joins the batch before it.
+@dataclass(frozen=True)
+class Pace:
+    """How training passes over its rows: full batches only, ``steps`` of them in an epoch.
 
-    Why: one row has no batch statistics, and all candidates shall take the same steps.
+    The rows that the last pass leaves over are joined by the first ones of the next. Why: every
+    step then weighs the same, and models whose rows differ by a few take equal steps.
 
-    >>> batches(7, 3), batches(8, 3)
-    ([(0, 3), (3, 7)], [(0, 3), (3, 6), (6, 8)])
+    >>> Pace.of(150, 64), Pace.of(50, 64)
+    (Pace(rows=150, batch=64, steps=2), Pace(rows=50, batch=50, steps=1))
     """
-    starts = [start for start in range(0, rows, size) if start == 0 or start < rows - 1]
-    return list(zip(starts, [*starts[1:], rows], strict=True))
+
+    rows: int
+    batch: int
+    steps: int
+
+    @classmethod
+    def of(cls, rows: int, size: int) -> Pace:
+        """The pace for a number of rows and the size of a batch."""
+        batch = min(size, rows)
+        return cls(rows, batch, max(1, round(rows / batch)))
 
 
 @dataclass
@@ -170,14 +180,15 @@ def _train(
 
 def _epochs(job: Job, trainer: Trainer, sample: Sample) -> Iterator[int]:
     """Train epoch by epoch, up to the job's steps; yields the steps so far after each one."""
-    stream = generator(job.fit_seed, "order")
-    cuts = batches(sample.rows, job.settings.batch_size)
+    pace = Pace.of(sample.rows, job.settings.batch_size)
     limit = trainer.longest if job.steps is None else job.steps
-    for first in range(0, limit, len(cuts)):
-        shuffled = sample.ordered(torch.randperm(sample.rows, generator=stream))
-        last = min(first + len(cuts), limit)
-        for number, (start, end) in zip(range(first, last), cuts, strict=False):
-            trainer.step(shuffled.slice(start, end), number)
+    for first in range(0, limit, pace.steps):
+        last = min(first + pace.steps, limit)
+        seen, length = first * pace.batch, pace.steps * pace.batch
+        shuffled = sample.ordered(row_order([job.fit_seed], [seen], [pace.rows], length)[0])
+        for number in range(first, last):
+            start = (number - first) * pace.batch
+            trainer.step(shuffled.slice(start, start + pace.batch), number)
         yield last
 
 

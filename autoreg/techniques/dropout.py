@@ -35,8 +35,8 @@ class Dropout(Technique):
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
         fading = dials["schedule"] * _faded_part(moment.progress)
         rate = dials["rate"] * (1.0 - fading)
-        kept = draws.uniform(*activations.shape[1:]) >= rate
-        return activations * kept / (1.0 - rate)
+        kept = draws.chance(1.0 - rate, *activations.shape[1:])
+        return activations * (kept / (1.0 - rate))
 
 
 def _faded_part(progress: Tensor) -> Tensor:
