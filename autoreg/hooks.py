@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Dials = Mapping[str, "Tensor"]
+POWER_STEPS = 8
+TINY = 1e-30  # a norm of 0 divides nothing, not even 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,24 @@ class Facts:
     numeric: Tensor
     columns: int
 
+    def spread(self, cells: Tensor) -> Tensor:
+        """What is said of raw columns, (M, B, columns), said of the inputs: (M, B, q)."""
+        return cells.gather(2, self.groups.unsqueeze(1).expand(-1, cells.shape[1], -1))
+
+    def region(self, share: Tensor, draws: Draws) -> Tensor:
+        """A random part of each row's inputs, (M, B, q) booleans; ``share`` is (M, B, 1).
+
+        Of a table, a part is made of whole columns, each of them drawn by itself.
+        """
+        return self.spread(draws.uniform(share.shape[1], self.columns) < share)
+
+    def share(self, region: Tensor) -> Tensor:
+        """The share of a row's inputs that a region takes, (M, B, 1); a column counts once."""
+        ones = self.groups.new_ones(self.groups.shape)
+        sizes = ones.new_zeros(len(ones), self.columns).scatter_add(1, self.groups, ones)
+        counts = 1.0 / (self.columns * sizes.gather(1, self.groups)).unsqueeze(1)
+        return (region * counts).sum(dim=2, keepdim=True)
+
 
 @dataclass(frozen=True, eq=False)
 class Moment:
@@ -104,7 +124,8 @@ class Seen:
     ``inputs`` (M, B, q), soft ``targets`` (M, B, C) and row ``weights`` (M, B, 1) of mean 1 are
     as the batch hooks left them, ``outputs`` (M, B, C) what the network made of them.
     ``answer(inputs)`` gives the outputs for other inputs with the very noise (dropped units, for
-    example) of this pass; ``answer(inputs, draws)`` with fresh noise from these draws.
+    example) of this pass; ``answer(inputs, draws)`` draws the noise of the technique that asks
+    anew, from these draws, and keeps that of the others.
     """
 
     inputs: Tensor
@@ -128,3 +149,17 @@ def joint_norm(parts: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all numbers of a model, (M, 1, 1), from tensors (M, a, b)."""
     squares = [part.square().sum(dim=(1, 2), keepdim=True) for part in parts]
     return sum(squares[1:], squares[0]).sqrt()
+
+
+def top_direction(weights: Tensor) -> Tensor:
+    """The direction (M, out, 1) of length 1 in which each matrix (M, in, out) stretches most.
+
+    By the power method, from the longest row of the matrix. Where the two largest singular values
+    are close it has not told them apart yet; either serves then.
+    """
+    longest = weights.square().sum(dim=2, keepdim=True).argmax(dim=1, keepdim=True)
+    direction = weights.take_along_dim(longest, dim=1).mT
+    for _ in range(POWER_STEPS):
+        direction = weights.mT @ (weights @ direction)
+        direction = direction / direction.square().sum(dim=1, keepdim=True).sqrt().clamp(min=TINY)
+    return direction

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -97,16 +98,28 @@ class Trainer:
         def taped(one: Acting, seam: str, layer: int) -> Draws:
             return tape.draws(one.kind.key, seam, layer, one.draws)
 
-        def answer(inputs: Tensor, draws: Draws | None = None) -> Tensor:
-            drawn = taped if draws is None else lambda *_: draws
-            return self._outputs(inputs, moments, drawn, track=False)
-
         outputs = self._outputs(batch.inputs, moments, taped, track)
         losses = self.criterion(outputs, batch.targets)
-        seen = Seen(batch.inputs, batch.targets, outputs, batch.weights, self.criterion, answer)
         for one in self.acting["loss"]:
+            answer = partial(self._answer, moments, taped, one)
+            seen = Seen(batch.inputs, batch.targets, outputs, batch.weights, self.criterion, answer)
             losses = one.kind.loss(losses, seen, one.dials, taped(one, "loss", 0), moments[0])
         return (losses * batch.weights).mean(dim=1).sum()
+
+    def _answer(
+        self,
+        moments: list[Moment],
+        taped: Drawn,
+        asking: Acting,
+        inputs: Tensor,
+        draws: Draws | None = None,
+    ) -> Tensor:
+        """Outputs for other inputs, with the noise of the step; the asking one's own anew."""
+
+        def drawn(one: Acting, seam: str, layer: int) -> Draws:
+            return taped(one, seam, layer) if draws is None or one is not asking else draws
+
+        return self._outputs(inputs, moments, drawn, track=False)
 
     def _outputs(self, inputs: Tensor, moments: list[Moment], drawn: Drawn, track: bool) -> Tensor:
         """Outputs (M, B, C) with the noise that ``drawn`` gives to each hook."""

@@ -35,6 +35,7 @@ from autoreg.hooks import (
     Moment,
     Seen,
     joint_norm,
+    top_direction,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "Technique",
     "Value",
     "joint_norm",
+    "top_direction",
 ]
 
 SEAMS = frozenset(
