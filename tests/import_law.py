@@ -52,7 +52,8 @@ ROOMS = [
 OWNERS = {
     "numba": {"engines/path", "engines/philox"},
     "torch": {
-        f"engines/{name}" for name in ("draws", "loop_network", "network", "scaling", "training")
+        f"engines/{name}"
+        for name in ("draws", "fitting", "loop_network", "network", "pack", "scaling", "training")
     },
     "mlflow": {"tracking"},
     "optuna": {"tuner"},

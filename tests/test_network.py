@@ -10,11 +10,12 @@ from sklearn.metrics import mean_poisson_deviance
 
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
-from autoreg.engines import loop_network
+from autoreg.engines import fitting, loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
 from autoreg.engines.draws import row_order
+from autoreg.engines.fitting import Pace
 from autoreg.engines.loop import fit as fit_at_the_door
-from autoreg.engines.loop_network import Pace, fit_network
+from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import initial_network, poisson_loss
 from autoreg.errors import DataError
 from autoreg.spec import Training
@@ -231,10 +232,8 @@ def test_a_fit_does_not_see_other_rows(key):
 
 def test_a_statistic_of_other_rows_would_be_seen(monkeypatch):
     """A planted leak: the preprocessing is fitted on every row of the table."""
-    honest = loop_network.Scaling.fit
-    monkeypatch.setattr(
-        loop_network.Scaling, "fit", lambda table, _: honest(table, np.arange(table.n))
-    )
+    honest = fitting.Scaling.fit
+    monkeypatch.setattr(fitting.Scaling, "fit", lambda table, _: honest(table, np.arange(table.n)))
     one, data = on_rows(job(), TRAIN), table(weight=np.ones(90))
     assert bits(fitted(one, data)) != bits(fitted(one, garbled(data, TEST)))
 
@@ -265,7 +264,7 @@ def test_stop_rows_are_training_rows_and_obey_groups(monkeypatch):
         seen.append(stop_rows(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(loop_network, "stop_rows", watching)
+    monkeypatch.setattr(fitting, "stop_rows", watching)
     group = np.random.default_rng(0).integers(0, 12, 90)
     fitted(job("early_stopping"), table(group=group))
     ((fit_rows, watched),) = seen
@@ -363,7 +362,7 @@ def test_a_refit_takes_its_steps_and_cuts_no_stop_set(monkeypatch, steps):
         taken.append(number)
         original(self, sample, number)
 
-    monkeypatch.setattr(loop_network, "stop_rows", refusing)
+    monkeypatch.setattr(fitting, "stop_rows", refusing)
     monkeypatch.setattr(loop_network.Trainer, "step", counting)
     refit = fitted(job("early_stopping", kind=SameSeed, steps=steps), table())
     assert refit.steps == steps
