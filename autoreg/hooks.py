@@ -47,6 +47,9 @@ class Draws(Protocol):
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape)."""
 
+    def chance(self, probability: Tensor, *shape: int) -> Tensor:
+        """1 with each model's probability, (M, 1, 1), and else 0; shape (M, *shape)."""
+
     def beta(self, concentration: Tensor, rows: int) -> Tensor:
         """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
 

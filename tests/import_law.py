@@ -50,9 +50,10 @@ ROOMS = [
 
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
-    "numba": {"engines/path"},
+    "numba": {"engines/path", "engines/philox"},
     "torch": {
-        f"engines/{name}" for name in ("draws", "loop_network", "network", "scaling", "training")
+        f"engines/{name}"
+        for name in ("draws", "fitting", "loop_network", "network", "pack", "scaling", "training")
     },
     "mlflow": {"tracking"},
     "optuna": {"tuner"},

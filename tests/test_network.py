@@ -10,11 +10,12 @@ from sklearn.metrics import mean_poisson_deviance
 
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
-from autoreg.engines import loop_network
+from autoreg.engines import fitting, loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
-from autoreg.engines.draws import generator
+from autoreg.engines.draws import row_order
+from autoreg.engines.fitting import Pace
 from autoreg.engines.loop import fit as fit_at_the_door
-from autoreg.engines.loop_network import batches, fit_network
+from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import initial_network, poisson_loss
 from autoreg.errors import DataError
 from autoreg.spec import Training
@@ -117,12 +118,11 @@ def textbook(one, data):
 
     net = _sequential(initial_network(_sizes(one, data), one.fit_seed))
     optimizer = torch.optim.Adam(net.parameters(), lr=SHAPE["learning_rate"])
-    stream = generator(one.fit_seed, "order")
     size = one.settings.batch_size
+    order = row_order([one.fit_seed], [0], [len(rows)], 2 * one.settings.epochs * len(rows))[0]
     for _ in range(one.settings.epochs):
-        order = torch.from_numpy(rows)[torch.randperm(len(rows), generator=stream)]
-        for start in range(0, len(rows), size):
-            batch = order[start : start + size]
+        for _ in range(max(1, round(len(rows) / size))):
+            batch, order = torch.from_numpy(rows)[order[:size]], order[size:]
             outputs = net(inputs[batch])
             if classes:
                 losses = torch.nn.functional.cross_entropy(
@@ -232,10 +232,8 @@ def test_a_fit_does_not_see_other_rows(key):
 
 def test_a_statistic_of_other_rows_would_be_seen(monkeypatch):
     """A planted leak: the preprocessing is fitted on every row of the table."""
-    honest = loop_network.Scaling.fit
-    monkeypatch.setattr(
-        loop_network.Scaling, "fit", lambda table, _: honest(table, np.arange(table.n))
-    )
+    honest = fitting.Scaling.fit
+    monkeypatch.setattr(fitting.Scaling, "fit", lambda table, _: honest(table, np.arange(table.n)))
     one, data = on_rows(job(), TRAIN), table(weight=np.ones(90))
     assert bits(fitted(one, data)) != bits(fitted(one, garbled(data, TEST)))
 
@@ -266,7 +264,7 @@ def test_stop_rows_are_training_rows_and_obey_groups(monkeypatch):
         seen.append(stop_rows(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(loop_network, "stop_rows", watching)
+    monkeypatch.setattr(fitting, "stop_rows", watching)
     group = np.random.default_rng(0).integers(0, 12, 90)
     fitted(job("early_stopping"), table(group=group))
     ((fit_rows, watched),) = seen
@@ -335,11 +333,21 @@ def test_a_technique_that_is_on_moves_something(key):
 
 
 @pytest.mark.parametrize("rows", range(1, 40))
-def test_batches_cover_the_rows_and_none_is_lonely(rows):
-    cuts = batches(rows, 6)
-    assert [row for start, stop in cuts for row in range(start, stop)] == list(range(rows))
-    assert rows == 1 or min(stop - start for start, stop in cuts) > 1
-    assert max(stop - start for start, stop in cuts) <= 7
+def test_batches_are_full_and_an_epoch_is_about_one_pass(rows):
+    pace = Pace.of(rows, 6)
+    assert pace.batch == min(rows, 6)
+    assert abs(pace.steps * pace.batch - rows) <= 3
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 50])
+def test_every_pass_meets_every_row_once_in_a_new_order(rows):
+    order = row_order([5, 6], [0, 3], [rows, rows], 4 * rows)
+    passes = order[0].reshape(4, rows)
+    assert (passes.sort(dim=1).values == torch.arange(rows)).all()
+    assert rows < 7 or len({tuple(one.tolist()) for one in passes}) == 4
+    later = row_order([5], [rows + 1], [rows], rows)
+    assert torch.equal(later[0], order[0, rows + 1 : 2 * rows + 1])
+    assert rows < 7 or not torch.equal(order[0], order[1])
 
 
 @pytest.mark.parametrize("steps", [1, 4, 7, 60])
@@ -354,7 +362,7 @@ def test_a_refit_takes_its_steps_and_cuts_no_stop_set(monkeypatch, steps):
         taken.append(number)
         original(self, sample, number)
 
-    monkeypatch.setattr(loop_network, "stop_rows", refusing)
+    monkeypatch.setattr(fitting, "stop_rows", refusing)
     monkeypatch.setattr(loop_network.Trainer, "step", counting)
     refit = fitted(job("early_stopping", kind=SameSeed, steps=steps), table())
     assert refit.steps == steps

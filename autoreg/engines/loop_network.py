@@ -12,27 +12,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from autoreg.candidate import ARCHITECTURE
-from autoreg.data.dataset import Dataset, Rows
-from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.draws import Acting, generator
-from autoreg.engines.network import Adam, Network, initial_network, one_thread
-from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
-from autoreg.engines.training import SEAMS, Trainer
+from autoreg.data.dataset import Dataset
+from autoreg.engines.base import Failure, Job, Outcome
+from autoreg.engines.draws import Acting, row_order
+from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
+from autoreg.engines.network import Adam, Network, one_thread
+from autoreg.engines.training import SEAMS, Trainer, single
 from autoreg.errors import DataError
-from autoreg.splitters import stop_rows
-from autoreg.techniques.base import Architecture
 
-__all__ = ["SEAMS", "Best", "batches", "fit_network", "thinned"]
-
-CURVE_POINTS = 100
-# A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
-# this much worse on its own rows ran away, even where float32 still holds its numbers.
-DIVERGED = 1e3
+__all__ = ["SEAMS", "Best", "fit_network"]
 
 
 def fit_network(job: Job, table: Dataset) -> Outcome:
@@ -43,82 +34,28 @@ def fit_network(job: Job, table: Dataset) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        fit_rows, watched = _cut(job, table)
+        ground = Ground.of(job, table)
     except DataError as error:
         return Failure(f"no stop-set for early stopping: {error}", time.perf_counter() - start)
     with one_thread():
-        outcome = _fit(job, table, fit_rows, watched)
+        trainer = _trainer(job, ground)
+        steps, curve = _train(job, ground, trainer)
+        outcome = ground.outcome(job, trainer.kept, steps, curve)
     return replace(outcome, seconds=time.perf_counter() - start)
 
 
-def _fit(job: Job, table: Dataset, fit_rows: Rows, watched: Rows) -> Outcome:
-    scaling = Scaling.fit(table, fit_rows)
-    sample = scaling.sample(table, fit_rows)
-    network = initial_network(_architecture(job, sample), job.fit_seed)
-    trainer = _trainer(job, network, sample, scaling)
-    train = Eye(scaling, table, fit_rows)
-    stop = Eye(scaling, table, watched) if len(watched) else None
-    steps, curve = _train(job, trainer, sample, train, stop)
-    if not trainer.loss(sample) <= DIVERGED:  # NaN is not either
-        return Failure("the network diverged; narrow learning_rate to smaller values")
-    whole = Eye(scaling, table, job.training.rows)
-    kept = trainer.kept
-    predictions = scaling.predictions(kept, scaling.inputs(table.X[job.predict]))[None]
-    fit = Fit(
-        predictions=predictions,
-        losses=mean_losses(table, job.predict, predictions),
-        train_loss=np.array([whole.loss(kept)]),
-        steps=steps,
-        curve=curve,
-        model=parameters(kept, scaling) if job.keep_model else None,
-    )
-    return checked(fit)
-
-
-def _cut(job: Job, table: Dataset) -> tuple[Rows, Rows]:
-    """The rows to fit on and the rows to watch (none, where nothing stops early)."""
-    rows = job.training.rows
-    stops = any("stop" in chosen.seams() for chosen in job.candidate.techniques)
-    if not stops or job.steps is not None:
-        return rows, rows[:0]
-    return stop_rows(table, rows, job.settings.stop_share, job.stop_seed)
-
-
-def _architecture(job: Job, sample: Sample) -> tuple[int, Architecture, int]:
-    """Inputs, shape and outputs of the network that the candidate asks for."""
-    dials = _network_dials(job)
-    shape = Architecture(depth=int(dials["depth"]), width=int(dials["width"]))
-    for chosen in job.candidate.techniques:
-        shape = chosen.net(shape)
-    return sample.inputs.shape[-1], shape, sample.targets.shape[-1]
-
-
-def _network_dials(job: Job) -> dict[str, float | int]:
-    return {dial.name: dial.default for dial in ARCHITECTURE} | dict(job.candidate.architecture)
-
-
-def _trainer(job: Job, network: Network, sample: Sample, scaling: Scaling) -> Trainer:
-    optimizer = Adam(network.trained, float(_network_dials(job)["learning_rate"]))
+def _trainer(job: Job, ground: Ground) -> Trainer:
+    network, scaling = ground.first(job), ground.scaling
+    optimizer = Adam(network.trained, float(network_dials(job)["learning_rate"]))
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
-    longest = job.settings.epochs * len(batches(sample.rows, job.settings.batch_size))
     averages = tuple(network.copy() for _ in acting["average"])
+    longest = single(job.settings.epochs * _pace(job, ground).steps)
     return Trainer(network, optimizer, acting, scaling.criterion, scaling.facts, longest, averages)
 
 
-# ---- the training loop -----------------------------------------------------------------------
-
-
-def batches(rows: int, size: int) -> list[tuple[int, int]]:
-    """Where batches start and stop; a lone last row joins the batch before it.
-
-    Why: one row has no batch statistics, and all candidates shall take the same steps.
-
-    >>> batches(7, 3), batches(8, 3)
-    ([(0, 3), (3, 7)], [(0, 3), (3, 6), (6, 8)])
-    """
-    starts = [start for start in range(0, rows, size) if start == 0 or start < rows - 1]
-    return list(zip(starts, [*starts[1:], rows], strict=True))
+def _pace(job: Job, ground: Ground) -> Pace:
+    return Pace.of(ground.sample.rows, job.settings.batch_size)
 
 
 @dataclass
@@ -145,53 +82,42 @@ class Best:
         return self.steps
 
 
-def _train(
-    job: Job, trainer: Trainer, sample: Sample, train: Eye, stop: Eye | None
-) -> tuple[int, dict[str, list[float]]]:
+def _train(job: Job, ground: Ground, trainer: Trainer) -> tuple[int, dict[str, list[float]]]:
     """Train in place; the steps behind the weights that stay, and the learning curves."""
     best, network = Best(), trainer.kept
-    train_curve: list[float] = []
-    stop_curve: list[float] = []
+    eyes = {"train": ground.eye(ground.seen)}
+    if len(ground.watched):
+        eyes["stop"] = ground.eye(ground.watched)
+    curve: dict[str, list[float]] = {name: [] for name in eyes}
     steps = 0
-    for steps in _epochs(job, trainer, sample):
-        losses = [eye.loss(network) for eye in (train, stop) if eye is not None]
-        if not np.isfinite(losses).all():
+    for steps in _epochs(job, ground, trainer):
+        losses = {name: eye.loss(network) for name, eye in eyes.items()}
+        if not is_known(list(losses.values())):
             break
-        train_curve.append(losses[0])
-        if stop is not None:
-            stop_curve.append(losses[1])
-            best.see(losses[1], steps, network)
+        for name, loss in losses.items():
+            curve[name].append(loss)
+        if "stop" in losses:
+            best.see(losses["stop"], steps, network)
             if _is_over(trainer.acting["stop"], best.since):
                 break
-    curve = {"train": thinned(train_curve), "stop": thinned(stop_curve)}
-    kept = {name: values for name, values in curve.items() if values}
-    return (best.restore(network) if best.state else steps), kept
+    return (best.restore(network) if best.state else steps), curve
 
 
-def _epochs(job: Job, trainer: Trainer, sample: Sample) -> Iterator[int]:
+def _epochs(job: Job, ground: Ground, trainer: Trainer) -> Iterator[int]:
     """Train epoch by epoch, up to the job's steps; yields the steps so far after each one."""
-    stream = generator(job.fit_seed, "order")
-    cuts = batches(sample.rows, job.settings.batch_size)
-    limit = trainer.longest if job.steps is None else job.steps
-    for first in range(0, limit, len(cuts)):
-        shuffled = sample.ordered(torch.randperm(sample.rows, generator=stream))
-        last = min(first + len(cuts), limit)
-        for number, (start, end) in zip(range(first, last), cuts, strict=False):
-            trainer.step(shuffled.slice(start, end), number)
+    pace = _pace(job, ground)
+    limit = int(trainer.longest) if job.steps is None else job.steps
+    for first in range(0, limit, pace.steps):
+        last = min(first + pace.steps, limit)
+        seen, length = first * pace.batch, pace.steps * pace.batch
+        order = row_order([job.fit_seed], [seen], [pace.rows], length)
+        shuffled = ground.sample.ordered(order[0])
+        for number in range(first, last):
+            start = (number - first) * pace.batch
+            trainer.step(shuffled.slice(start, start + pace.batch), single(number))
         yield last
 
 
 def _is_over(acting: tuple[Acting, ...], since: int) -> bool:
     epochs = torch.full((1,), float(since))
     return any(bool(one.kind.stop(epochs, one.dials).all()) for one in acting)
-
-
-def thinned(values: list[float]) -> list[float]:
-    """At most 100 of the values, evenly spread, first and last among them.
-
-    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
-    (100, [1.0, 2.0])
-    """
-    if len(values) <= CURVE_POINTS:
-        return values
-    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]

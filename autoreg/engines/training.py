@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, Acting, Tape
-from autoreg.engines.network import Adam, Likelihood, Network
+from autoreg.engines.network import Likelihood, Network
 from autoreg.engines.scaling import Sample
 from autoreg.techniques.base import Draws, Facts, Moment, Seen
 
@@ -31,20 +32,32 @@ SEAMS = frozenset(
 Drawn = Callable[[Acting, str, int], Draws]
 
 
+class Optimizer(Protocol):
+    """What moves the trained tensors."""
+
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Move all tensors once, by their gradients."""
+
+
+def single(number: float) -> Tensor:
+    """A number of a single model, (1, 1, 1)."""
+    return torch.full((1, 1, 1), float(number), dtype=FLOAT)
+
+
 @dataclass(frozen=True, eq=False)
 class Trainer:
-    """A network, what moves it, and the techniques that act on the way.
+    """The networks of M models, what moves them, and the techniques that act on the way.
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
     what the one before it keeps.
     """
 
     network: Network
-    optimizer: Adam
+    optimizer: Optimizer
     acting: Mapping[str, tuple[Acting, ...]]
     criterion: Likelihood
     facts: Facts
-    longest: int
+    longest: Tensor
     averages: tuple[Network, ...] = ()
 
     @property
@@ -52,8 +65,8 @@ class Trainer:
         """The network to watch, to keep and to predict with: an average where there is one."""
         return self.averages[-1] if self.averages else self.network
 
-    def step(self, sample: Sample, number: int) -> None:
-        """One optimizer step, the ``number``-th from 0, on the rows of one batch."""
+    def step(self, sample: Sample, number: Tensor) -> None:
+        """One optimizer step, each model's ``number``-th from 0, (M, 1, 1), on its own batch."""
         moments = self._moments(number)
         batch, tape = self._batch(sample, moments[0]), Tape()
         gradients = self._gradients(batch, moments, tape, track=True)
@@ -65,19 +78,13 @@ class Trainer:
         self._regularize(moments)
         self._average(moments[0])
 
-    def loss(self, sample: Sample) -> float:
-        """The mean loss in training units, standardized targets or nats; no technique acts."""
-        losses = self.criterion(self.kept.predicting(sample.inputs), sample.targets)
-        return float((losses * sample.weights).mean())
-
-    def _moments(self, number: int) -> list[Moment]:
+    def _moments(self, number: Tensor) -> list[Moment]:
         """This step as seen from each layer, the output layer last."""
-        progress = torch.full((1, 1, 1), min(number / self.longest, 1.0), dtype=FLOAT)
-        longest = torch.full((1, 1, 1), float(self.longest), dtype=FLOAT)
-        rate = torch.ones(1, 1, 1, dtype=FLOAT)
+        progress, rate = (number / self.longest).clamp(max=1.0), torch.ones_like(number)
         depth = len(self.network.weights) - 1
         return [
-            Moment(progress, longest, rate, self.facts, layer, depth) for layer in range(depth + 1)
+            Moment(progress, self.longest, rate, self.facts, layer, depth)
+            for layer in range(depth + 1)
         ]
 
     def _batch(self, sample: Sample, moment: Moment) -> Sample:

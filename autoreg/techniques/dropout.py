@@ -39,8 +39,8 @@ class Dropout(Technique):
         fading = dials["schedule"] * _faded_part(moment.progress)
         falling = dials["shape"] * (moment.layer / max(moment.depth, 1))
         rate = dials["rate"] * (1.0 - fading) * (1.0 - falling)
-        kept = draws.uniform(*activations.shape[1:]) >= rate
-        return activations * kept / (1.0 - rate)
+        kept = draws.chance(1.0 - rate, *activations.shape[1:])
+        return activations * (kept / (1.0 - rate))
 
 
 def _faded_part(progress: Tensor) -> Tensor:
