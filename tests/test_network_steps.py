@@ -17,7 +17,7 @@ from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import CROSS_ENTROPY, Adam, LayerNorm, Network, Norm, initial_network
 from autoreg.engines.scaling import Sample
-from autoreg.engines.training import SEAMS, Trainer
+from autoreg.engines.training import SEAMS, Trainer, single
 from autoreg.techniques import technique
 from autoreg.techniques.base import Architecture, Facts
 
@@ -121,14 +121,17 @@ def trained(members, seeds, shape):
         acting,
         CROSS_ENTROPY,
         known,
-        4,
+        torch.full((len(seeds), 1, 1), 4.0),
         tuple(network.copy() for _ in acting["average"]),
     )
     for number in range(3):
         rows = [numbers(20, 6, seed=100 * number + seed) for seed in seeds]
         labels = torch.stack([one_hot(own[:, :3].argmax(dim=1)) for own in rows])
         weights = torch.stack([numbers(20, 1, seed=seed).abs() for seed in seeds])
-        trainer.step(Sample(torch.stack(rows), labels, weights), number)
+        trainer.step(
+            Sample(torch.stack(rows), labels, weights),
+            torch.full((len(seeds), 1, 1), float(number)),
+        )
     return trainer
 
 
@@ -144,8 +147,8 @@ def test_a_stack_of_models_is_trained_as_each_of_them_alone(key):
     together = trained(members, seeds, shape)
     for model, (own, seed) in enumerate(zip(members, seeds, strict=True)):
         alone = trained([own], [seed], shape)
-        for stack, single in zip(together.kept.state, alone.kept.state, strict=True):
-            assert torch.allclose(stack[model], single[0], atol=1e-5), key
+        for stack, lone in zip(together.kept.state, alone.kept.state, strict=True):
+            assert torch.allclose(stack[model], lone[0], atol=1e-5), key
 
 
 def at(key, unit):
@@ -177,9 +180,9 @@ def test_sam_takes_the_gradient_where_it_leads():
     spy = type("Spy", (), {"step": lambda self, gradients: seen.extend(gradients)})()
     acting = {seam: () for seam in SEAMS} | {"ascent": (Acting.of(chosen("sam", rho=0.4), 1),)}
     known = Facts(torch.arange(4)[None], torch.ones(1, 1, 4), 4)
-    trainer = Trainer(start, spy, acting, CROSS_ENTROPY, known, 4)
+    trainer = Trainer(start, spy, acting, CROSS_ENTROPY, known, single(4))
     before = [one.detach().clone() for one in start.trained]
-    trainer.step(Sample(inputs[None], one_hot(labels)[None], torch.ones(1, 30, 1)), 0)
+    trainer.step(Sample(inputs[None], one_hot(labels)[None], torch.ones(1, 30, 1)), single(0))
     for got, want, plain in zip(seen, expected, here, strict=True):
         assert torch.allclose(got, want, atol=1e-6)
         assert not torch.allclose(got, plain, atol=1e-4)
