@@ -23,7 +23,8 @@ class Architecture:
     """The shape of a multilayer perceptron; structural techniques return a changed copy.
 
     ``norm`` names what standardizes the hidden units before the activation (batch, then layer,
-    for ``both``). With ``skip`` every hidden layer but the first adds to what it is given.
+    for ``both``). With ``skip`` every hidden layer but the first adds to what it is given. With an
+    ``embedding`` numeric inputs are given as vectors.
 
     >>> Architecture(depth=2, width=64).norm
     'none'
@@ -33,6 +34,7 @@ class Architecture:
     width: int
     norm: Literal["none", "batch", "layer", "both"] = "none"
     skip: bool = False
+    embedding: Literal["none", "piecewise", "periodic"] = "none"
 
 
 class Draws(Protocol):
@@ -73,11 +75,19 @@ class Facts:
 
     ``groups`` (M, q) numbers the raw column, of ``columns`` in all, that each input comes from.
     ``numeric`` (M, 1, q) is 1 for inputs that may take any value and 0 for indicators.
+    ``entries`` (M, in) are the raw columns behind the rows of the first weight matrix, where
+    they are not those of the inputs.
     """
 
     groups: Tensor
     numeric: Tensor
     columns: int
+    entries: Tensor | None = None
+
+    @property
+    def first(self) -> Tensor:
+        """The raw column behind each row of the first weight matrix, (M, in)."""
+        return self.groups if self.entries is None else self.entries
 
     def spread(self, cells: Tensor) -> Tensor:
         """What is said of raw columns, (M, B, columns), said of the inputs: (M, B, q)."""

@@ -134,7 +134,8 @@ class Eye:
 def parameters(network: Network, scaling: Scaling) -> Parameters:
     """A trained network as data that predicts without torch."""
     depth = len(network.weights) - 1
-    tensors = {f"weight_{k}": network.weights[k][0] for k in range(depth)}
+    tensors = network.embedding.arrays() if network.embedding is not None else {}
+    tensors |= {f"weight_{k}": network.weights[k][0] for k in range(depth)}
     tensors |= {f"bias_{k}": network.biases[k][0, 0] for k in range(depth)}
     for layer, norm in enumerate(network.norms):
         scale, shift = norm.folded()

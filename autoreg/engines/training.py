@@ -12,6 +12,7 @@ not move the random stream of any other technique.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from autoreg.candidate import SCHEDULES
 from autoreg.engines.draws import FLOAT, Acting, Tape
 from autoreg.engines.network import Likelihood, Network
 from autoreg.engines.scaling import Sample
@@ -29,14 +31,15 @@ SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
     | {"step", "prox", "average", "net", "stop"}
 )
+FLAT_SHARE = 0.7
 Drawn = Callable[[Acting, str, int], Draws]
 
 
 class Optimizer(Protocol):
     """What moves the trained tensors."""
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move all tensors once, by their gradients."""
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all tensors once, at a learning rate relative to the model's own, (M, 1, 1)."""
 
 
 def single(number: float) -> Tensor:
@@ -44,12 +47,27 @@ def single(number: float) -> Tensor:
     return torch.full((1, 1, 1), float(number), dtype=FLOAT)
 
 
+def relative_rate(schedule: Tensor, progress: Tensor) -> Tensor:
+    """The learning rate relative to its first one, for positions in SCHEDULES, (M, 1, 1) both.
+
+    ``constant`` stays at 1, ``cosine`` falls to 0 along half a wave, ``flat_cos`` does so in the
+    last 30 % of the longest training.
+
+    >>> relative_rate(torch.tensor([0.0, 1.0, 2.0]), torch.tensor(0.5)).round(decimals=3).tolist()
+    [1.0, 0.5, 1.0]
+    """
+    late = ((progress - FLAT_SHARE) / (1.0 - FLAT_SHARE)).clamp(0.0, 1.0)
+    whole, end = (0.5 + 0.5 * (math.pi * part).cos() for part in (progress, late))
+    falling = whole.where(schedule == SCHEDULES.index("cosine"), end)
+    return falling.where(schedule != SCHEDULES.index("constant"), 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Trainer:
     """The networks of M models, what moves them, and the techniques that act on the way.
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
-    what the one before it keeps.
+    what the one before it keeps. ``schedule`` (M, 1, 1) is each model's position in SCHEDULES.
     """
 
     network: Network
@@ -59,6 +77,7 @@ class Trainer:
     facts: Facts
     longest: Tensor
     averages: tuple[Network, ...] = ()
+    schedule: Tensor | None = None
 
     @property
     def kept(self) -> Network:
@@ -74,13 +93,16 @@ class Trainer:
             gradients = self._displaced(batch, moments, tape, gradients)
         for one in self.acting["gradients"]:
             gradients = one.kind.gradients(gradients, one.dials, moments[0])
-        self.optimizer.step(gradients)
+        self.optimizer.step(gradients, moments[0].rate)
         self._regularize(moments)
         self._average(moments[0])
 
     def _moments(self, number: Tensor) -> list[Moment]:
         """This step as seen from each layer, the output layer last."""
-        progress, rate = (number / self.longest).clamp(max=1.0), torch.ones_like(number)
+        progress = (number / self.longest).clamp(max=1.0)
+        rate = torch.ones_like(number)
+        if self.schedule is not None:
+            rate = relative_rate(self.schedule, progress)
         depth = len(self.network.weights) - 1
         return [
             Moment(progress, self.longest, rate, self.facts, layer, depth)
