@@ -177,7 +177,7 @@ def test_sam_takes_the_gradient_where_it_leads():
         (t.detach() + 0.4 * g / length).requires_grad_() for t, g in zip(tensors, here, strict=True)
     ]
     expected, seen = slopes(moved), []
-    spy = type("Spy", (), {"step": lambda self, gradients: seen.extend(gradients)})()
+    spy = type("Spy", (), {"step": lambda self, gradients, rate: seen.extend(gradients)})()
     acting = {seam: () for seam in SEAMS} | {"ascent": (Acting.of(chosen("sam", rho=0.4), 1),)}
     known = Facts(torch.arange(4)[None], torch.ones(1, 1, 4), 4)
     trainer = Trainer(start, spy, acting, CROSS_ENTROPY, known, single(4))
