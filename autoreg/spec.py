@@ -153,8 +153,10 @@ class FamilySpec(Frozen):
         description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
     )
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
-    architecture: dict[str, list[Whole | Number]] = Field(
-        default_factory=dict, description="network family: width, depth, learning_rate"
+    architecture: dict[str, list[Whole | Number | str]] = Field(
+        default_factory=dict,
+        description="network family: width, depth, learning_rate; schedule and embedding are "
+        "searched only where they are named here",
     )
 
     @field_validator(
