@@ -276,8 +276,8 @@ def _by_rows(
 ) -> tuple[Floats, Floats, float]:
     """Any loss from the rows: coefficients and intercept (S, q + 1, K), violations, scale."""
     K, q = design.columns, len(order)
-    plain = order if len(order) < design.q or np.any(np.diff(order) < 0) else slice(None)
-    sample = design.sample(kind, design.inputs[:, plain])
+    moved = q < design.q or np.any(np.diff(order) < 0)
+    sample = design.sample(kind, design.inputs[:, order] if moved else None)
     many = _for_columns(terms, K)
     W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
     if top == 0.0:
@@ -286,10 +286,12 @@ def _by_rows(
         top *= ROUNDING
     allowed = tolerances(penalty, steps, top)
     newton_path(sample, K, steps, allowed, top, many, W, left)
-    out = np.zeros((len(steps), design.q + 1, K))
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
     split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
+    if not moved:
+        return split, left, top
+    out = np.zeros((len(steps), design.q + 1, K))
     out[:, order], out[:, -1] = split[:, :-1], split[:, -1]
     return out, left, top
 
