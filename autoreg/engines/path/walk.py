@@ -256,7 +256,8 @@ def _by_rows(
 ) -> _Walked:
     """Any loss, from the rows."""
     K, q = design.columns, len(terms.bend)
-    sample = design.sample(kind, design.inputs[:, order])
+    moved = not isinstance(order, slice)
+    sample = design.sample(kind, design.inputs[:, order] if moved else None)
     many = for_columns(terms, K)
     W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
     if top == 0.0:
@@ -265,10 +266,12 @@ def _by_rows(
         top *= ROUNDING
     allowed = tolerances(penalty, steps, top, target)
     newton_path(sample, K, steps, allowed, top, many, W, left)
-    out = np.zeros((len(steps), design.q + 1, K))
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
     split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
+    if not moved:
+        return _Walked(split, left, allowed, top)
+    out = np.zeros((len(steps), design.q + 1, K))
     out[:, :-1][:, order], out[:, -1] = split[:, :-1], split[:, -1]
     return _Walked(out, left, allowed, top)
 
