@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -50,7 +51,7 @@ class Trial:
     stability: Mapping[str, float] = field(default_factory=dict)
     repeats: int = 1
 
-    @property
+    @cached_property
     def smoothed(self) -> Floats:
         """The losses (S, F) of each fold, smoothed over neighbouring strengths of the path.
 
@@ -64,7 +65,7 @@ class Trial:
         places = smoother(tuple(map(dial.strength, self.strengths)))
         return np.asarray(places @ self.losses)
 
-    @property
+    @cached_property
     def means(self) -> Floats:
         """Row-weighted mean validation loss of each strength, smoothed, shape (S,)."""
         return np.asarray(self.smoothed @ (self.weights / self.weights.sum()))
