@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
-from autoreg.engines.draws import Acting, row_order
+from autoreg.engines.draws import Acting, order_key, row_order
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
 from autoreg.engines.network import Adam, Network, one_thread
 from autoreg.engines.training import SEAMS, Trainer, single
@@ -110,7 +110,7 @@ def _epochs(job: Job, ground: Ground, trainer: Trainer) -> Iterator[int]:
     for first in range(0, limit, pace.steps):
         last = min(first + pace.steps, limit)
         seen, length = first * pace.batch, pace.steps * pace.batch
-        order = row_order([job.fit_seed], [seen], [pace.rows], length)
+        order = row_order([order_key(job.fit_seed)], [seen], [pace.rows], length)
         shuffled = ground.sample.ordered(order[0])
         for number in range(first, last):
             start = (number - first) * pace.batch

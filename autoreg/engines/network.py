@@ -151,7 +151,10 @@ class Network:
     def _outputs(self, inputs: Tensor, hidden: Act, weighted: Act, standardized: Act) -> Tensor:
         last = len(self.weights) - 1
         for layer in range(last):
-            values = torch.baddbmm(self.biases[layer], inputs, weighted(self.weights[layer], layer))
+            # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
+            # which Adam would blow up to whole steps.
+            bias = self.biases[layer].detach() if self.norms else self.biases[layer]
+            values = torch.baddbmm(bias, inputs, weighted(self.weights[layer], layer))
             if self.norms:
                 values = standardized(values, layer)
             if self.layer_norms:
@@ -208,7 +211,7 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
 
 
-def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
+def poisson_loss(outputs: Tensor, targets: Tensor, limit: float | Tensor) -> Tensor:
     """Row losses (M, B, 1) of logarithms of means against counts, both (M, B, C).
 
     ``exp(o) - t o`` in units of the training mean. Where o is above ``limit``, and above 1 more
@@ -236,7 +239,7 @@ class Likelihood:
         return self.losses(outputs, targets)
 
     @classmethod
-    def poisson(cls, limit: float) -> Likelihood:
+    def poisson(cls, limit: float | Tensor) -> Likelihood:
         """The loss of counts, exact up to a log mean of ``limit``."""
         return cls(
             lambda outputs, targets: poisson_loss(outputs, targets, limit),

@@ -49,7 +49,8 @@ class Trainer:
     """The networks of M models, what moves them, and the techniques that act on the way.
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
-    what the one before it keeps.
+    what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
+    each trained tensor: the rest gets no gradient and no noise.
     """
 
     network: Network
@@ -59,6 +60,7 @@ class Trainer:
     facts: Facts
     longest: Tensor
     averages: tuple[Network, ...] = ()
+    real: tuple[Tensor, ...] = ()
 
     @property
     def kept(self) -> Network:
@@ -97,7 +99,10 @@ class Trainer:
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
         loss = self._loss(batch, moments, tape, track)
-        return torch.autograd.grad(loss, self.network.trained)
+        gradients = torch.autograd.grad(loss, self.network.trained, materialize_grads=True)
+        if not self.real:
+            return gradients
+        return [one.mul_(real) for one, real in zip(gradients, self.real, strict=True)]
 
     def _loss(self, batch: Sample, moments: list[Moment], tape: Tape, track: bool) -> Tensor:
         """The sum over models of the mean loss of the batch."""
@@ -135,7 +140,7 @@ class Trainer:
             for one in self.acting["weights"]:
                 draws = drawn(one, "weights", layer)
                 weights = one.kind.weights(weights, one.dials, draws, moments[layer])
-            return weights
+            return weights * self.real[layer] if self.real and self.acting["weights"] else weights
 
         def hidden(activations: Tensor, layer: int) -> Tensor:
             for one in self.acting["hidden"]:
