@@ -48,8 +48,8 @@ class Draws(Protocol):
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape)."""
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, (M, 1, 1), and else 0; shape (M, *shape)."""
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, (M, 1, 1), else 1 / (1 - rate); shape (M, *shape)."""
 
     def beta(self, concentration: Tensor, rows: int) -> Tensor:
         """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
@@ -149,6 +149,16 @@ def joint_norm(parts: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all numbers of a model, (M, 1, 1), from tensors (M, a, b)."""
     squares = [part.square().sum(dim=(1, 2), keepdim=True) for part in parts]
     return sum(squares[1:], squares[0]).sqrt()
+
+
+def rows_at(values: Tensor, rows: Tensor) -> Tensor:
+    """Of values (M, B, q) the rows (M, B), by their numbers, of each model."""
+    import torch
+
+    models, length = rows.shape
+    first = torch.arange(0, models * values.shape[1], values.shape[1]).unsqueeze(1)
+    found = values.flatten(0, 1).index_select(0, (rows + first).flatten())
+    return found.view(models, length, -1)
 
 
 def top_direction(weights: Tensor) -> Tensor:

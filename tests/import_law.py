@@ -50,7 +50,7 @@ ROOMS = [
 
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
-    "numba": {"engines/path", "engines/philox"},
+    "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
     "torch": {
         f"engines/{name}"
         for name in ("draws", "fitting", "loop_network", "network", "pack", "scaling", "training")

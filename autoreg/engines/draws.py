@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from autoreg.engines.philox import GRAIN, orders, uniforms
+from autoreg.engines.philox import GRAIN, coins, orders, uniforms
 from autoreg.spec import seed_for
 from autoreg.techniques.base import Draws, Technique
 
@@ -49,18 +49,44 @@ class Streams:
         """The streams of some of the models, from where they are."""
         return Streams(self._keys[list(models)], self._calls[list(models)])
 
+    def ahead(self, steps: int, stride: int) -> Streams:
+        """The streams of the next steps, as so many stacks one after the other: (steps x M).
+
+        A step makes ``stride`` calls; these streams are behind them then.
+        """
+        calls = self._calls + np.arange(0, steps * stride, stride, dtype=np.uint64)[:, None]
+        self._calls += steps * stride
+        return Streams(np.tile(self._keys, steps), calls.flatten())
+
+    @property
+    def called(self) -> int:
+        """How many calls were made in all."""
+        return int(self._calls.sum())
+
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), shape (M, *shape)."""
-        *rows, columns = shape
-        out = torch.empty(len(self._keys), math.prod(rows), columns, dtype=FLOAT)
+        out = self._sheet(shape, 4)
         uniforms(self._keys, self._calls, out.numpy())
-        self._calls += 1
-        return out.view(len(self._keys), *shape)
+        return self._cut(out, shape)
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, (M, 1, 1), and else 0; shape (M, *shape)."""
-        drawn = self.uniform(*shape)
-        return torch.lt(drawn, probability.view(-1, *([1] * len(shape))), out=drawn)
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, (M, 1, 1), else 1 / (1 - rate), whose mean is 1.
+
+        Shape (M, *shape); rates count in steps of 1 / 65,536.
+        """
+        out = self._sheet(shape, 8)
+        coins(self._keys, self._calls, rate.view(-1).numpy(), out.numpy())
+        return self._cut(out, shape)
+
+    def _sheet(self, shape: tuple[int, ...], together: int) -> Tensor:
+        """Room for numbers that come so many rows at a time."""
+        rows = -(-math.prod(shape[:-1]) // together) * together
+        return torch.empty(len(self._keys), rows, shape[-1], dtype=FLOAT)
+
+    def _cut(self, sheet: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The numbers of one call, which is over."""
+        self._calls += 1
+        return sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape), by the inverse of their distribution."""
@@ -161,9 +187,9 @@ class Replay:
         """Standard normal numbers, shape (M, *shape)."""
         return self._take(lambda: self._source.normal(*shape))
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, and else 0; shape (M, *shape)."""
-        return self._take(lambda: self._source.chance(probability, *shape))
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, else 1 / (1 - rate); shape (M, *shape)."""
+        return self._take(lambda: self._source.kept(rate, *shape))
 
     def beta(self, concentration: Tensor, rows: int) -> Tensor:
         """Beta(c, c) numbers, shape (M, rows, 1)."""

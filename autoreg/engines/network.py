@@ -161,7 +161,23 @@ class Network:
                 values = self.layer_norms[layer](values)
             added = hidden(values.relu(), layer)
             inputs = inputs + added if self.skip and layer else added
-        return torch.baddbmm(self.biases[-1], inputs, weighted(self.weights[-1], last))
+        return affine(inputs, weighted(self.weights[-1], last), self.biases[-1])
+
+
+FEW_OUTPUTS = 8  # up to which a product is faster turned over
+
+
+def affine(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Inputs (M, B, in) times weights (M, in, out) plus biases (M, 1, out), for few outputs.
+
+    A single output is a sum, for a product with one column has other bits alone than in a stack.
+    """
+    outputs = weights.shape[2]
+    if outputs == 1:
+        return (inputs * weights.mT).sum(dim=2, keepdim=True) + biases
+    if outputs <= FEW_OUTPUTS:
+        return torch.baddbmm(biases.mT, weights.mT, inputs.mT).mT
+    return torch.baddbmm(biases, inputs, weights)
 
 
 def initial_network(sizes: tuple[int, Architecture, int], fit_seed: int) -> Network:
@@ -206,6 +222,18 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(targets * outputs.log_softmax(dim=-1)).sum(dim=-1, keepdim=True)
 
 
+def cross_entropy_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`cross_entropy` in the outputs, (M, B, C)."""
+    powers = (outputs - outputs.amax(dim=-1, keepdim=True)).exp_()
+    shares = targets.sum(dim=-1, keepdim=True) / powers.sum(dim=-1, keepdim=True)
+    return powers.mul_(shares).sub_(targets)
+
+
+def squared_error_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`squared_error` in the outputs, (M, B, C)."""
+    return (outputs - targets).mul_(2)
+
+
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Row losses (M, B, 1) of outputs against targets, both (M, B, C)."""
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
@@ -225,7 +253,7 @@ def poisson_loss(outputs: Tensor, targets: Tensor, limit: float | Tensor) -> Ten
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A training loss together with what its outputs predict.
+    """A training loss together with what its outputs predict, and its slope if that is simple.
 
     >>> CROSS_ENTROPY.means(torch.zeros(1, 1, 4)).tolist()
     [[[0.25, 0.25, 0.25, 0.25]]]
@@ -233,6 +261,7 @@ class Likelihood:
 
     losses: Callable[[Tensor, Tensor], Tensor]
     means: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Row losses (M, B, 1) of outputs against soft targets, both (M, B, C)."""
@@ -247,8 +276,10 @@ class Likelihood:
         )
 
 
-CROSS_ENTROPY = Likelihood(cross_entropy, lambda outputs: outputs.softmax(dim=-1))
-SQUARED_ERROR = Likelihood(squared_error, lambda outputs: outputs)
+CROSS_ENTROPY = Likelihood(
+    cross_entropy, lambda outputs: outputs.softmax(dim=-1), cross_entropy_slope
+)
+SQUARED_ERROR = Likelihood(squared_error, lambda outputs: outputs, squared_error_slope)
 
 
 class Adam:

@@ -43,6 +43,10 @@ class Sample:
         """The rows from one position up to another."""
         return Sample(*(t[:, start:stop] for t in self._tensors))
 
+    def models(self, start: int, stop: int) -> Sample:
+        """The rows of the models from one position up to another."""
+        return Sample(*(t[start:stop] for t in self._tensors))
+
     @property
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.inputs, self.targets, self.weights
@@ -114,25 +118,39 @@ class Scaling:
 
     def predictions(self, network: Network, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""
-        outputs = network.predicting(inputs)[0].double()
+        return self.meant(network.predicting(inputs)[0])
+
+    def meant(self, outputs: Tensor) -> Floats:
+        """The predictions (n, C) that outputs (n, C) stand for."""
+        exact = outputs.double()
         if self.classes:
-            return np.asarray(outputs.softmax(dim=-1).numpy())
-        return linked((outputs * self.scale + self.mean).numpy(), self.task)
+            return np.asarray(exact.softmax(dim=-1).numpy())
+        return linked((exact * self.scale + self.mean).numpy(), self.task)
 
 
 class Eye:
     """Looks at the task's loss on some rows, in original units, as often as asked."""
 
-    def __init__(self, scaling: Scaling, table: Dataset, rows: Rows) -> None:
+    def __init__(
+        self, scaling: Scaling, table: Dataset, rows: Rows, inputs: Tensor | None = None
+    ) -> None:
         self._scaling = scaling
         self._task = table.task
-        self._inputs = scaling.inputs(table.X[rows])
+        self.inputs = scaling.inputs(table.X[rows]) if inputs is None else inputs
         self._y, self._weights = table.y[rows], table.weights[rows]
+
+    @property
+    def weight(self) -> float:
+        """The weight of all the rows."""
+        return float(self._weights.sum())
 
     def loss(self, network: Network) -> float:
         """The row-weighted mean loss of the network as it is now."""
-        predictions = self._scaling.predictions(network, self._inputs)
-        losses = row_losses(self._task, self._y, predictions)
+        return self.loss_of(network.predicting(self.inputs))
+
+    def loss_of(self, outputs: Tensor) -> float:
+        """The row-weighted mean loss of outputs (1, n, C)."""
+        losses = row_losses(self._task, self._y, self._scaling.meant(outputs[0]))
         return float(np.average(losses, weights=self._weights))
 
 

@@ -69,8 +69,12 @@ class Trainer:
 
     def step(self, sample: Sample, number: Tensor) -> None:
         """One optimizer step, each model's ``number``-th from 0, (M, 1, 1), on its own batch."""
-        moments = self._moments(number)
-        batch, tape = self._batch(sample, moments[0]), Tape()
+        moments = self.moments(number)
+        self.descend(self._batch(sample, moments[0]), moments)
+
+    def descend(self, batch: Sample, moments: list[Moment]) -> None:
+        """The rest of a step, on rows that the batch hooks have changed."""
+        tape = Tape()
         gradients = self._gradients(batch, moments, tape, track=True)
         if self.acting["ascent"]:
             gradients = self._displaced(batch, moments, tape, gradients)
@@ -80,7 +84,7 @@ class Trainer:
         self._regularize(moments)
         self._average(moments[0])
 
-    def _moments(self, number: Tensor) -> list[Moment]:
+    def moments(self, number: Tensor) -> list[Moment]:
         """This step as seen from each layer, the output layer last."""
         progress, rate = (number / self.longest).clamp(max=1.0), torch.ones_like(number)
         depth = len(self.network.weights) - 1

@@ -35,6 +35,7 @@ from autoreg.hooks import (
     Moment,
     Seen,
     joint_norm,
+    rows_at,
     top_direction,
 )
 
@@ -59,6 +60,7 @@ __all__ = [
     "Technique",
     "Value",
     "joint_norm",
+    "rows_at",
     "top_direction",
 ]
 

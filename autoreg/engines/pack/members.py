@@ -13,6 +13,7 @@ from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job
 from autoreg.engines.fitting import Ground, Pace, architecture, network_dials
 from autoreg.engines.pack.layout import Layout, padded
+from autoreg.engines.pack.plain import is_plain
 from autoreg.errors import DataError
 
 Curve = dict[str, list[float]]
@@ -39,9 +40,15 @@ class Member:
         return cls(position, job, ground, pace, shape.width, layout)
 
     @property
-    def kind(self) -> tuple[Layout, int]:
+    def is_plain(self) -> bool:
+        """Whether the written-out gradient is enough."""
+        kinds = [type(one) for one in self.job.candidate.techniques]
+        return is_plain(self.layout.shape, kinds)
+
+    @property
+    def kind(self) -> tuple[Layout, int, bool]:
         """Equal for models that can be stacked."""
-        return self.layout, self.pace.batch
+        return self.layout, self.pace.batch, self.is_plain
 
     @property
     def longest(self) -> int:

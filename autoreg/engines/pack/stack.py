@@ -15,45 +15,43 @@ from torch import Tensor
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
 from autoreg.engines.network import Likelihood
+from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
+from autoreg.engines.pack.kernels import adam
 from autoreg.engines.pack.members import Member, Shelf, means_of
+from autoreg.engines.pack.plain import PlainTrainer
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import SEAMS, Trainer
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
 from autoreg.techniques.base import Facts
 
-LONGEST_ADVANCE = 256  # steps whose row numbers are drawn at once
-EYE_ROWS = 512  # rows that are looked at together
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+EYE_ROWS = 128  # rows that are looked at together
+BETAS, EPSILON = np.array([0.9, 0.999]), 1e-8
+SHARES = np.concatenate([BETAS, 1 - BETAS]).astype(np.float32)
 
 
 class StackedAdam:
-    """Adam for M models with a learning rate each, on rows (M, P) of numbers.
+    """Adam for M models with a learning rate each, on the first P numbers of their rows.
 
     Source: Kingma & Ba 2015, Adam, ICLR, algorithm 1, in the order of section 2's last lines.
     """
 
-    def __init__(self, crowd: Crowd, trained: int) -> None:
-        rates = [[one.rate] for one in crowd.members]
-        self._rates = torch.tensor(rates, dtype=torch.float64)
-        self._rows = crowd.rows["state"][:, :trained]
-        self._first, self._second = crowd.rows["first"], crowd.rows["second"]
+    def __init__(self, crowd: Crowd) -> None:
+        self._rates = np.array([one.rate for one in crowd.members])
+        self._rows = crowd.rows["state"].numpy()
+        self._first, self._second = crowd.rows["first"].numpy(), crowd.rows["second"].numpy()
         # beta^t of both moments, by multiplication: powers are not the same bits everywhere.
-        self._fading = crowd.rows["fading"]
-        self._betas = torch.tensor([BETA_1, BETA_2], dtype=torch.float64)
+        self._fading = crowd.rows["fading"].numpy()
 
-    @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move all models once."""
-        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
-        self._fading.mul_(self._betas)
-        part, root = 1 - self._fading[:, :1], (1 - self._fading[:, 1:]).sqrt()
-        size = (self._rates * root / part).to(FLOAT)
-        self._first.lerp_(gradient, 1 - BETA_1)
-        self._second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-        spread = self._second.sqrt().add_((EPSILON * root).to(FLOAT))
-        self._rows.addcdiv_(torch.mul(self._first, size, out=gradient), spread, value=-1)
+        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1).detach().numpy()
+        self._fading *= BETAS
+        root = np.sqrt(1 - self._fading[:, 1])
+        size = (self._rates * root / (1 - self._fading[:, 0])).astype(np.float32)
+        least = (EPSILON * root).astype(np.float32)
+        adam(self._rows, self._first, self._second, gradient, size, least, SHARES)
 
 
 class Stack:
@@ -64,10 +62,11 @@ class Stack:
         members = crowd.members
         self._layout = members[0].layout
         self._batch = members[0].pace.batch
-        self._base = counts([shelf.base[one.ground] for one in members])
+        self._base = torch.tensor([[shelf.base[one.ground]] for one in members])
         self._rows = counts([one.pace.rows for one in members])
         self._units = _units(members)
         self._trainer = self._trainer_of(crowd)
+        self._batches = Batches(self._trainer)
 
     def _trainer_of(self, crowd: Crowd) -> Trainer:
         network = self._layout.network(crowd.rows["state"], self._units)
@@ -82,9 +81,10 @@ class Stack:
             for seam in SEAMS
         }
         longest = torch.tensor([float(one.longest) for one in crowd.members], dtype=FLOAT)
-        return Trainer(
+        trainer = PlainTrainer if crowd.members[0].is_plain else Trainer
+        return trainer(
             network,
-            StackedAdam(crowd, self._layout.trained),
+            StackedAdam(crowd),
             acting,
             _criterion(crowd.members),
             _facts(crowd.members),
@@ -101,18 +101,23 @@ class Stack:
 
     def advance(self, steps: int) -> None:
         """Let each model take so many steps."""
-        for first in range(0, steps, LONGEST_ADVANCE):
-            self._advance(min(LONGEST_ADVANCE, steps - first))
+        at_once = self._batches.at_once(self._batch)
+        for first in range(0, steps, at_once):
+            self._advance(min(at_once, steps - first))
 
     def _advance(self, steps: int) -> None:
-        taken = self.crowd.rows["steps"]
+        taken, models = self.crowd.rows["steps"], len(self.crowd)
         keys = self.crowd.rows["order"].numpy()
         order = row_order(keys, taken.numpy() * self._batch, self._rows, steps * self._batch)
-        order += torch.from_numpy(self._base)[:, None]
-        for number in range(steps):
-            rows = order[:, number * self._batch : (number + 1) * self._batch]
-            self._trainer.step(Sample(*self._shelf.batch(rows)), taken.to(FLOAT).view(-1, 1, 1))
-            taken += 1
+        order += self._base
+        rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
+        numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
+        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), numbers, steps)
+        for step in range(steps):
+            start, stop = step * models, (step + 1) * models
+            moments = self._trainer.moments(numbers[start:stop])
+            self._trainer.descend(batches.models(start, stop), moments)
+        taken += steps
 
     def remember(self, model: int) -> None:
         """Keep a model's state as its best."""
