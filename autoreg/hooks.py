@@ -70,19 +70,51 @@ class Criterion(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Picture:
+    """Inputs that are the pixels of an image, row by row, the channels of a pixel together.
+
+    ``mean`` and ``scale`` (M, 1, q) are those by which pixels were standardized; a scale of 0
+    marks a pixel that never changes. ``symmetries`` name what leaves an image's meaning as it was.
+    """
+
+    height: int
+    width: int
+    channels: int
+    symmetries: frozenset[str]
+    mean: Tensor
+    scale: Tensor
+
+    def square(self, share: Tensor, draws: Draws) -> Tensor:
+        """A random square of each image, (M, B, q) booleans, of a ``share`` (M, B, 1) of it.
+
+        Its middle is anywhere, so it may hang over the border.
+        """
+        import torch
+
+        middle, half = draws.uniform(share.shape[1], 2), 0.5 * share.sqrt()
+        rows, columns = (
+            (torch.arange(n, device=share.device) + 0.5).div(n) - middle[..., k : k + 1]
+            for k, n in enumerate((self.height, self.width))
+        )
+        inside = (rows.abs() < half).unsqueeze(3) & (columns.abs() < half).unsqueeze(2)
+        return inside.flatten(2).repeat_interleave(self.channels, dim=2)
+
+
+@dataclass(frozen=True, eq=False)
 class Facts:
     """What is known of the inputs, beyond their values.
 
     ``groups`` (M, q) numbers the raw column, of ``columns`` in all, that each input comes from.
     ``numeric`` (M, 1, q) is 1 for inputs that may take any value and 0 for indicators.
     ``entries`` (M, in) are the raw columns behind the rows of the first weight matrix, where
-    they are not those of the inputs.
+    they are not those of the inputs. ``picture`` tells of images.
     """
 
     groups: Tensor
     numeric: Tensor
     columns: int
     entries: Tensor | None = None
+    picture: Picture | None = None
 
     @property
     def first(self) -> Tensor:
@@ -96,8 +128,11 @@ class Facts:
     def region(self, share: Tensor, draws: Draws) -> Tensor:
         """A random part of each row's inputs, (M, B, q) booleans; ``share`` is (M, B, 1).
 
-        Of a table, a part is made of whole columns, each of them drawn by itself.
+        Of a table, a part is made of whole columns, each of them drawn by itself; of an image it is
+        a square.
         """
+        if self.picture is not None:
+            return self.picture.square(share, draws)
         return self.spread(draws.uniform(share.shape[1], self.columns) < share)
 
     def share(self, region: Tensor) -> Tensor:

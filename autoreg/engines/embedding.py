@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -116,7 +116,7 @@ def informed(facts: Facts, embedding: Embedding | None) -> Facts:
     columns = facts.groups.gather(1, embedding.positions)
     behind = columns.repeat_interleave(embedding.length, dim=1)
     entries = torch.cat([facts.groups, behind], dim=1)
-    return Facts(facts.groups, facts.numeric, facts.columns, entries)
+    return replace(facts, entries=entries)
 
 
 def embedding_of(
