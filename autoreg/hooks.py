@@ -8,7 +8,7 @@ described in ``dials.py``, the hooks themselves in ``techniques/base.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -115,6 +115,25 @@ class Facts:
     columns: int
     entries: Tensor | None = None
     picture: Picture | None = None
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Facts]) -> Facts:
+        """The facts of several models, of one table each, as those of them all."""
+        import torch
+
+        known = [one.picture for one in parts if one.picture is not None]
+        picture = known and replace(
+            known[0],
+            mean=torch.cat([one.mean for one in known]),
+            scale=torch.cat([one.scale for one in known]),
+        )
+        return cls(
+            torch.cat([one.groups for one in parts]),
+            torch.cat([one.numeric for one in parts]),
+            max(one.columns for one in parts),
+            torch.cat([one.first for one in parts]),
+            picture or None,
+        )
 
     @property
     def first(self) -> Tensor:

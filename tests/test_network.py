@@ -12,7 +12,7 @@ from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import fitting, loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
-from autoreg.engines.draws import row_order
+from autoreg.engines.draws import order_key, row_order
 from autoreg.engines.fitting import Pace
 from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import fit_network
@@ -123,7 +123,9 @@ def textbook(one, data):
     net = _sequential(initial_network(_sizes(one, data), one.fit_seed))
     optimizer = torch.optim.Adam(net.parameters(), lr=SHAPE["learning_rate"])
     size = one.settings.batch_size
-    order = row_order([one.fit_seed], [0], [len(rows)], 2 * one.settings.epochs * len(rows))[0]
+    order = row_order(
+        [order_key(one.fit_seed)], [0], [len(rows)], 2 * one.settings.epochs * len(rows)
+    )[0]
     for _ in range(one.settings.epochs):
         for _ in range(max(1, round(len(rows) / size))):
             batch, order = torch.from_numpy(rows)[order[:size]], order[size:]

@@ -11,7 +11,7 @@ import numpy as np
 from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.embedding import embedding_of
+from autoreg.engines.embedding import Embedding, embedding_of
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.spec import seed_for
@@ -65,9 +65,13 @@ class Ground:
         """The untrained network of a job."""
         shape, sample = architecture(job), self.sample
         sizes = sample.inputs.shape[-1], shape, sample.targets.shape[-1]
-        rows = sample.inputs, sample.weights
-        embedding = embedding_of(shape.embedding, *rows, self.scaling.facts, job.fit_seed)
-        return initial_network(sizes, job.fit_seed, embedding)
+        return initial_network(sizes, job.fit_seed, self.embedding(job))
+
+    def embedding(self, job: Job) -> Embedding | None:
+        """How a job's network is given numeric inputs, if not as they are."""
+        rows = self.sample.inputs, self.sample.weights
+        kind = architecture(job).embedding
+        return embedding_of(kind, *rows, self.scaling.facts, job.fit_seed)
 
     def training_loss(self, network: Network) -> float:
         """The mean loss in training units, standardized targets or nats; no technique acts."""

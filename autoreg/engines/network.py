@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, generator
-from autoreg.engines.embedding import Embedding, widened
+from autoreg.engines.embedding import Embedding, extra, widened
 from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
@@ -157,7 +157,10 @@ class Network:
         if self.embedding is not None:
             inputs = widened(self.embedding, inputs)
         for layer in range(last):
-            values = torch.baddbmm(self.biases[layer], inputs, weighted(self.weights[layer], layer))
+            # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
+            # which Adam would blow up to whole steps.
+            bias = self.biases[layer].detach() if self.norms else self.biases[layer]
+            values = torch.baddbmm(bias, inputs, weighted(self.weights[layer], layer))
             if self.norms:
                 values = standardized(values, layer)
             if self.layer_norms:
@@ -178,9 +181,7 @@ def initial_network(
     """
     inputs, shape, outputs = sizes
     stream = generator(fit_seed, "init")
-    if embedding is not None:
-        inputs += embedding.positions.shape[1] * embedding.length
-    widths = [inputs, *[shape.width] * shape.depth, outputs]
+    widths = [inputs + extra(embedding), *[shape.width] * shape.depth, outputs]
     gains = [2.0] * shape.depth + [1.0]
     weights = [
         torch.randn(1, fan_in, fan_out, generator=stream, dtype=FLOAT)
@@ -221,7 +222,7 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
 
 
-def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
+def poisson_loss(outputs: Tensor, targets: Tensor, limit: float | Tensor) -> Tensor:
     """Row losses (M, B, 1) of logarithms of means against counts, both (M, B, C).
 
     ``exp(o) - t o`` in units of the training mean. Where o is above ``limit``, and above 1 more
@@ -249,7 +250,7 @@ class Likelihood:
         return self.losses(outputs, targets)
 
     @classmethod
-    def poisson(cls, limit: float) -> Likelihood:
+    def poisson(cls, limit: float | Tensor) -> Likelihood:
         """The loss of counts, exact up to a log mean of ``limit``."""
         return cls(
             lambda outputs, targets: poisson_loss(outputs, targets, limit),

@@ -81,8 +81,13 @@ class Scaling:
     def criterion(self) -> Likelihood:
         """The row loss that is minimized."""
         if self.task == "count":
-            return Likelihood.poisson(max(FARTHEST, math.log(MANY) - self.mean))
+            return Likelihood.poisson(self.limit)
         return CROSS_ENTROPY if self.classes else SQUARED_ERROR
+
+    @property
+    def limit(self) -> float:
+        """Counts: up to which output the loss is exact."""
+        return max(FARTHEST, math.log(MANY) - self.mean)
 
     @property
     def facts(self) -> Facts:

@@ -67,7 +67,9 @@ class Trainer:
     """The networks of M models, what moves them, and the techniques that act on the way.
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
-    what the one before it keeps. ``schedule`` (M, 1, 1) is each model's position in SCHEDULES.
+    what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
+    each trained tensor: the rest gets no gradient and no noise. ``schedule`` (M, 1, 1) is each
+    model's position in SCHEDULES.
     """
 
     network: Network
@@ -77,6 +79,7 @@ class Trainer:
     facts: Facts
     longest: Tensor
     averages: tuple[Network, ...] = ()
+    real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
 
     @property
@@ -119,7 +122,10 @@ class Trainer:
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
         loss = self._loss(batch, moments, tape, track)
-        return torch.autograd.grad(loss, self.network.trained)
+        gradients = torch.autograd.grad(loss, self.network.trained, materialize_grads=True)
+        if not self.real:
+            return gradients
+        return [one.mul_(real) for one, real in zip(gradients, self.real, strict=True)]
 
     def _loss(self, batch: Sample, moments: list[Moment], tape: Tape, track: bool) -> Tensor:
         """The sum over models of the mean loss of the batch."""
@@ -157,7 +163,7 @@ class Trainer:
             for one in self.acting["weights"]:
                 draws = drawn(one, "weights", layer)
                 weights = one.kind.weights(weights, one.dials, draws, moments[layer])
-            return weights
+            return weights * self.real[layer] if self.real and self.acting["weights"] else weights
 
         def hidden(activations: Tensor, layer: int) -> Tensor:
             for one in self.acting["hidden"]:
