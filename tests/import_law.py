@@ -48,13 +48,20 @@ ROOMS = [
     "__main__",
 ]
 
+TORCH_ROOMS = [
+    "draws",
+    "embedding",
+    "fitting",
+    "loop_network",
+    "network",
+    "pack",
+    "scaling",
+    "training",
+]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
     "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
-    "torch": {
-        f"engines/{name}"
-        for name in ("draws", "fitting", "loop_network", "network", "pack", "scaling", "training")
-    },
+    "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking"},
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},

@@ -18,7 +18,7 @@ from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import initial_network, poisson_loss
 from autoreg.errors import DataError
-from autoreg.spec import Training
+from autoreg.spec import ImageSpec, Training
 from autoreg.splitters import stop_rows
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import TASKS, Architecture
@@ -27,6 +27,9 @@ KEYS = [key for key, kind in catalogue().items() if "network" in kind.families a
 SHAPE = {"width": 8, "depth": 2, "learning_rate": 1e-2}
 TRAIN = np.arange(90)[np.arange(90) % 3 != 2]
 TEST = np.arange(90)[np.arange(90) % 3 == 2]
+
+
+IMAGE = ImageSpec(height=2, width=2, symmetries=("shift", "rotate", "zoom", "flip", "erase"))
 
 
 class SameSeed(Job):
@@ -45,6 +48,7 @@ def table(task="binary", n=90, p=4, seed=0, **roles):
     if task == "count":
         y = rng.poisson(np.exp(1 + (noisy - noisy.mean()) / noisy.std())).astype(float)
     columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
+    roles.setdefault("image", IMAGE if p == IMAGE.pixels else None)
     return Dataset("some", columns, X, y, task, "y", tuple(range(classes)), **roles)
 
 
@@ -326,7 +330,7 @@ def test_a_technique_that_is_off_moves_nothing(key, beside):
 @pytest.mark.parametrize("key", [key for key in KEYS if key != "early_stopping"])
 def test_a_technique_that_is_on_moves_something(key):
     """Behind 70 % of the training at the latest, or where the loss has become small."""
-    data = table(technique(key).tasks[0], p=1)
+    data = table(technique(key).tasks[0], p=4 if technique(key).needs_symmetries else 1)
     alone, on = job(kind=SameSeed, epochs=30), job(key, kind=SameSeed, epochs=30)
     assert bits(fitted(alone, data)) != bits(fitted(on, data))
 
@@ -511,7 +515,9 @@ def test_the_largest_network_at_the_highest_rate_comes_back(task):
 # ---- predictions -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", [(), ("batch_norm",)])
+@pytest.mark.parametrize(
+    "norm", [(), ("batch_norm",), ("layer_norm",), ("skip",), ("batch_norm", "layer_norm", "skip")]
+)
 @pytest.mark.parametrize("task", TASKS)
 def test_kept_parameters_predict_the_same_with_numpy(task, norm):
     data = table(task)

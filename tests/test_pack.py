@@ -85,6 +85,18 @@ def test_every_step_is_the_step_of_the_loop_engine(task):
     check_same(run(jobs, data), LoopEngine().run(jobs, data), data)
 
 
+@pytest.mark.parametrize("embedding", ["none", "piecewise", "periodic"])
+@pytest.mark.parametrize("keys", [("dropout", "group_inputs"), ("weight_noise", "ema")])
+def test_embeddings_and_schedules_in_a_stack_are_those_alone(embedding, keys):
+    data = table("binary")
+    jobs = [
+        job(*keys, epochs=3, shape=shape | {"schedule": schedule, "embedding": embedding})
+        for schedule in ("constant", "cosine", "flat_cos")
+        for shape in SHAPES[:2]
+    ]
+    check_same(run(jobs, data), LoopEngine().run(jobs, data), data)
+
+
 def test_models_of_other_rows_share_a_stack():
     """Rows, epochs and stop-sets may differ: each model has its own pace."""
     data = table("regression")

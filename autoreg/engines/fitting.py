@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, cast
 
 import numpy as np
 from torch import Tensor
@@ -12,11 +13,12 @@ from torch import Tensor
 from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
+from autoreg.engines.embedding import Embedding, embedding_of
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
-from autoreg.techniques.base import Architecture
+from autoreg.techniques.base import Architecture, Value
 
 CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
@@ -24,6 +26,7 @@ SEEN_ROWS = 128
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
 # this much worse on its own rows ran away, even where float32 still holds its numbers.
 DIVERGED = 1e3
+Embedded = Literal["none", "piecewise", "periodic"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +65,15 @@ class Ground:
 
     def first(self, job: Job) -> Network:
         """The untrained network of a job."""
-        sizes = self.sample.inputs.shape[-1], architecture(job), self.sample.targets.shape[-1]
-        return initial_network(sizes, job.fit_seed)
+        shape, sample = architecture(job), self.sample
+        sizes = sample.inputs.shape[-1], shape, sample.targets.shape[-1]
+        return initial_network(sizes, job.fit_seed, self.embedding(job))
+
+    def embedding(self, job: Job) -> Embedding | None:
+        """How a job's network is given numeric inputs, if not as they are."""
+        rows = self.sample.inputs, self.sample.weights
+        kind = architecture(job).embedding
+        return embedding_of(kind, *rows, self.scaling.facts, job.fit_seed)
 
     @cached_property
     def _eyes(self) -> list[Eye]:
@@ -111,7 +121,7 @@ def stops_early(job: Job) -> bool:
     return stops and job.steps is None
 
 
-def network_dials(job: Job) -> dict[str, float | int]:
+def network_dials(job: Job) -> dict[str, Value]:
     """The dials of a job's network and its training."""
     return {dial.name: dial.default for dial in ARCHITECTURE} | dict(job.candidate.architecture)
 
@@ -119,7 +129,8 @@ def network_dials(job: Job) -> dict[str, float | int]:
 def architecture(job: Job) -> Architecture:
     """The shape of the network that the candidate asks for."""
     dials = network_dials(job)
-    shape = Architecture(depth=int(dials["depth"]), width=int(dials["width"]))
+    embedding = cast(Embedded, dials["embedding"])
+    shape = Architecture(int(dials["depth"]), int(dials["width"]), embedding=embedding)
     for chosen in job.candidate.techniques:
         shape = chosen.net(shape)
     return shape

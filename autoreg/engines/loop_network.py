@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.engines.draws import Acting, order_key, row_order
+from autoreg.engines.embedding import informed
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
 from autoreg.engines.network import Adam, Network, one_thread
 from autoreg.engines.training import SEAMS, Trainer, single
@@ -51,7 +53,16 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
     averages = tuple(network.copy() for _ in acting["average"])
     longest = single(job.settings.epochs * _pace(job, ground).steps)
-    return Trainer(network, optimizer, acting, scaling.criterion, scaling.facts, longest, averages)
+    return Trainer(
+        network,
+        optimizer,
+        acting,
+        scaling.criterion,
+        informed(scaling.facts, network.embedding),
+        longest,
+        averages,
+        schedule=single(SCHEDULES.index(str(network_dials(job)["schedule"]))),
+    )
 
 
 def _pace(job: Job, ground: Ground) -> Pace:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, generator
+from autoreg.engines.embedding import Embedding, extra, widened
 from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
@@ -92,7 +93,8 @@ def untouched(values: Tensor, layer: int) -> Tensor:
 class Network:
     """All that training changes: weights (M, in, out), biases (M, 1, out), norms; output last.
 
-    With ``skip`` every hidden layer but the first adds to what it is given.
+    With ``skip`` every hidden layer but the first adds to what it is given. An ``embedding``
+    widens the inputs and is not trained.
     """
 
     weights: tuple[Tensor, ...]
@@ -100,6 +102,7 @@ class Network:
     norms: tuple[Norm, ...] = ()
     layer_norms: tuple[LayerNorm, ...] = ()
     skip: bool = False
+    embedding: Embedding | None = None
 
     @property
     def trained(self) -> list[Tensor]:
@@ -128,6 +131,7 @@ class Network:
                 for n in self.layer_norms
             ),
             self.skip,
+            self.embedding,
         )
 
     def training(
@@ -150,6 +154,8 @@ class Network:
 
     def _outputs(self, inputs: Tensor, hidden: Act, weighted: Act, standardized: Act) -> Tensor:
         last = len(self.weights) - 1
+        if self.embedding is not None:
+            inputs = widened(self.embedding, inputs)
         for layer in range(last):
             # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
             # which Adam would blow up to whole steps.
@@ -180,14 +186,18 @@ def affine(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
     return torch.baddbmm(biases, inputs, weights)
 
 
-def initial_network(sizes: tuple[int, Architecture, int], fit_seed: int) -> Network:
+def initial_network(
+    sizes: tuple[int, Architecture, int], fit_seed: int, embedding: Embedding | None = None
+) -> Network:
     """A fresh network: normal weights of variance 2 / inputs (1 / inputs for the output).
+
+    ``sizes`` are the inputs in front of the embedding, the shape and the outputs.
 
     Source: He et al. 2015, Delving deep into rectifiers, ICCV, equation 10.
     """
     inputs, shape, outputs = sizes
     stream = generator(fit_seed, "init")
-    widths = [inputs, *[shape.width] * shape.depth, outputs]
+    widths = [inputs + extra(embedding), *[shape.width] * shape.depth, outputs]
     gains = [2.0] * shape.depth + [1.0]
     weights = [
         torch.randn(1, fan_in, fan_out, generator=stream, dtype=FLOAT)
@@ -198,7 +208,8 @@ def initial_network(sizes: tuple[int, Architecture, int], fit_seed: int) -> Netw
     layers = range(shape.depth)
     norms = [_initial_norm(shape.width) for _ in layers if shape.norm in ("batch", "both")]
     layer_norms = [_layer_norm(shape.width) for _ in layers if shape.norm in ("layer", "both")]
-    network = Network(tuple(weights), tuple(biases), tuple(norms), tuple(layer_norms), shape.skip)
+    normed = tuple(norms), tuple(layer_norms)
+    network = Network(tuple(weights), tuple(biases), *normed, shape.skip, embedding)
     for tensor in network.trained:
         tensor.requires_grad_()
     return network
@@ -303,8 +314,9 @@ class Adam:
         self._steps = 0
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], beta1: float = 0.9, beta2: float = 0.999) -> None:
-        """Move all tensors once."""
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all tensors once, at a learning rate relative to the model's own, (M, 1, 1)."""
+        beta1, beta2 = 0.9, 0.999
         self._steps += 1
         size = self._rate / (1 - beta1**self._steps)
         root = math.sqrt(1 - beta2**self._steps)
@@ -313,4 +325,4 @@ class Adam:
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         torch.div(self._first, self._second.sqrt().div_(root).add_(1e-8), out=self._move)
         for tensor, move in zip(self._tensors, self._moves, strict=True):
-            tensor.sub_(move, alpha=size)
+            tensor.sub_(rate * move, alpha=size)

@@ -15,7 +15,8 @@ from autoreg.engines.network import CROSS_ENTROPY, SQUARED_ERROR, Likelihood, Ne
 from autoreg.metrics.base import CLIP, row_losses
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
-from autoreg.techniques.base import Facts
+from autoreg.spec import ImageSpec
+from autoreg.techniques.base import Facts, Picture
 
 # Up to where the loss of counts is exact, whatever a row's own count: means of exp(5) = 148 times
 # the training mean, and of 20 events.
@@ -65,6 +66,7 @@ class Scaling:
     classes: int
     mean: float = 0.0
     scale: float = 1.0
+    image: ImageSpec | None = None
 
     @classmethod
     def fit(cls, table: Dataset, rows: Rows) -> Scaling:
@@ -72,12 +74,12 @@ class Scaling:
         weights = table.weights[rows]
         scaler = Preprocessor.fit(table.X[rows], table.columns, weights)
         if table.classes:
-            return cls(scaler, table.task, len(table.classes))
+            return cls(scaler, table.task, len(table.classes), image=table.image)
         mean = float(np.average(table.y[rows], weights=weights))
         if table.task == "count":
-            return cls(scaler, table.task, 0, math.log(max(mean, CLIP)))
+            return cls(scaler, table.task, 0, math.log(max(mean, CLIP)), image=table.image)
         variance = float(np.average((table.y[rows] - mean) ** 2, weights=weights))
-        return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0)
+        return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0, table.image)
 
     @property
     def criterion(self) -> Likelihood:
@@ -98,7 +100,19 @@ class Scaling:
         categorical = torch.tensor(sorted(self.preprocessor.lookups), dtype=groups.dtype)
         numeric = ~torch.isin(groups, categorical)
         columns = int(groups.max()) + 1 if len(groups) else 0
-        return Facts(groups[None], numeric.to(FLOAT)[None, None], columns)
+        return Facts(groups[None], numeric.to(FLOAT)[None, None], columns, picture=self._picture)
+
+    @property
+    def _picture(self) -> Picture | None:
+        if self.image is None:
+            return None
+        mean, scale = (
+            torch.from_numpy(one).to(FLOAT)[None, None]
+            for one in (self.preprocessor.mean, self.preprocessor.scale)
+        )
+        one = self.image
+        allowed = frozenset(one.symmetries)
+        return Picture(one.height, one.width, one.channels, allowed, mean, scale)
 
     def inputs(self, X: Floats) -> Tensor:
         """Preprocessed inputs (1, n, q) of raw rows (n, p)."""
@@ -157,7 +171,8 @@ class Eye:
 def parameters(network: Network, scaling: Scaling) -> Parameters:
     """A trained network as data that predicts without torch."""
     depth = len(network.weights) - 1
-    tensors = {f"weight_{k}": network.weights[k][0] for k in range(depth)}
+    tensors = network.embedding.arrays() if network.embedding is not None else {}
+    tensors |= {f"weight_{k}": network.weights[k][0] for k in range(depth)}
     tensors |= {f"bias_{k}": network.biases[k][0, 0] for k in range(depth)}
     for layer, norm in enumerate(network.norms):
         scale, shift = norm.folded()

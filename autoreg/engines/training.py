@@ -12,14 +12,16 @@ not move the random stream of any other technique.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from autoreg.candidate import SCHEDULES
 from autoreg.engines.draws import FLOAT, Acting, Tape
 from autoreg.engines.network import Likelihood, Network
 from autoreg.engines.scaling import Sample
@@ -29,19 +31,35 @@ SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
     | {"step", "prox", "average", "net", "stop"}
 )
+FLAT_SHARE = 0.7
 Drawn = Callable[[Acting, str, int], Draws]
 
 
 class Optimizer(Protocol):
     """What moves the trained tensors."""
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move all tensors once, by their gradients."""
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all tensors once, at a learning rate relative to the model's own, (M, 1, 1)."""
 
 
 def single(number: float) -> Tensor:
     """A number of a single model, (1, 1, 1)."""
     return torch.full((1, 1, 1), float(number), dtype=FLOAT)
+
+
+def relative_rate(schedule: Tensor, progress: Tensor) -> Tensor:
+    """The learning rate relative to its first one, for positions in SCHEDULES, (M, 1, 1) both.
+
+    ``constant`` stays at 1, ``cosine`` falls to 0 along half a wave, ``flat_cos`` does so in the
+    last 30 % of the longest training.
+
+    >>> relative_rate(torch.tensor([0.0, 1.0, 2.0]), torch.tensor(0.5)).round(decimals=3).tolist()
+    [1.0, 0.5, 1.0]
+    """
+    late = ((progress - FLAT_SHARE) / (1.0 - FLAT_SHARE)).clamp(0.0, 1.0)
+    whole, end = (0.5 + 0.5 * (math.pi * part).cos() for part in (progress, late))
+    falling = whole.where(schedule == SCHEDULES.index("cosine"), end)
+    return falling.where(schedule != SCHEDULES.index("constant"), 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +68,8 @@ class Trainer:
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
     what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
-    each trained tensor: the rest gets no gradient and no noise.
+    each trained tensor: the rest gets no gradient and no noise. ``schedule`` (M, 1, 1) is each
+    model's position in SCHEDULES.
     """
 
     network: Network
@@ -61,6 +80,7 @@ class Trainer:
     longest: Tensor
     averages: tuple[Network, ...] = ()
     real: tuple[Tensor, ...] = ()
+    schedule: Tensor | None = None
 
     @property
     def kept(self) -> Network:
@@ -80,18 +100,28 @@ class Trainer:
             gradients = self._displaced(batch, moments, tape, gradients)
         for one in self.acting["gradients"]:
             gradients = one.kind.gradients(gradients, one.dials, moments[0])
-        self.optimizer.step(gradients)
+        self.optimizer.step(gradients, moments[0].rate)
         self._regularize(moments)
         self._average(moments[0])
 
     def moments(self, number: Tensor) -> list[Moment]:
         """This step as seen from each layer, the output layer last."""
-        progress, rate = (number / self.longest).clamp(max=1.0), torch.ones_like(number)
+        return self.layers(self.moment(number))
+
+    def moment(self, number: Tensor) -> Moment:
+        """The moments of steps of the models, (S x M, 1, 1) for S steps one after the other."""
+        steps = len(number) // len(self.longest)
+        longest = self.longest.repeat(steps, 1, 1)
+        progress = (number / longest).clamp(max=1.0)
+        if self.schedule is None:
+            return Moment(progress, longest, torch.ones_like(number), self.facts)
+        rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
+        return Moment(progress, longest, rate, self.facts)
+
+    def layers(self, moment: Moment) -> list[Moment]:
+        """A moment as seen from each layer, the output layer last."""
         depth = len(self.network.weights) - 1
-        return [
-            Moment(progress, self.longest, rate, self.facts, layer, depth)
-            for layer in range(depth + 1)
-        ]
+        return [replace(moment, layer=layer, depth=depth) for layer in range(depth + 1)]
 
     def _batch(self, sample: Sample, moment: Moment) -> Sample:
         inputs, targets = sample.inputs, sample.targets

@@ -33,6 +33,7 @@ from autoreg.hooks import (
     Draws,
     Facts,
     Moment,
+    Picture,
     Seen,
     joint_norm,
     rows_at,
@@ -54,6 +55,7 @@ __all__ = [
     "Facts",
     "Moment",
     "Penalty",
+    "Picture",
     "Prior",
     "Range",
     "Seen",
@@ -164,6 +166,7 @@ class Technique:
     references: ClassVar[tuple[str, ...]]
     tasks: ClassVar[tuple[str, ...]] = TASKS
     on_by_default: ClassVar[bool] = False
+    needs_symmetries: ClassVar[bool] = False
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]

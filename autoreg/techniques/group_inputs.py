@@ -40,7 +40,7 @@ class GroupInputs(Technique):
         """First-layer weights (M, in, out), each group's norm less its share, but not below 0."""
         if moment.layer:
             return weights
-        groups, squares = moment.facts.groups, weights.square().sum(dim=2)
+        groups, squares = moment.facts.first, weights.square().sum(dim=2)
         empty = weights.new_zeros(len(weights), moment.facts.columns)
         norms = empty.scatter_add(1, groups, squares).sqrt()
         sizes = empty.scatter_add(1, groups, squares.new_ones(squares.shape))

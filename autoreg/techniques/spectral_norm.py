@@ -40,5 +40,6 @@ class SpectralNorm(Technique):
     @staticmethod
     def step(weights: Tensor, dials: Dials, moment: Moment) -> Tensor:
         """Weights (M, in, out), those of too large a spectral norm scaled down to the bound."""
-        stretch = (weights @ top_direction(weights)).square().sum(dim=1, keepdim=True).sqrt()
+        longest = weights @ top_direction(weights)
+        stretch = longest.square().sum(dim=1, keepdim=True).sqrt()
         return weights * (dials["bound"] / stretch).clamp(max=1.0)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT
+from autoreg.engines.embedding import Embedding
 from autoreg.engines.network import NORM_EPS, LayerNorm, Network, Norm
 from autoreg.techniques.base import Architecture
 
@@ -91,7 +92,7 @@ class Layout:
         parts = torch.split(rows, [a * b for a, b in shapes], dim=1)
         return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def network(self, state: Tensor, units: Tensor) -> Network:
+    def network(self, state: Tensor, units: Tensor, embedding: Embedding | None = None) -> Network:
         """The networks of rows (M, size), sharing their memory; ``units`` marks the real ones."""
         parts, trained = iter(self.views(state)), self.shape.depth + 1
         weights = tuple(next(parts) for _ in range(trained))
@@ -111,7 +112,8 @@ class Layout:
                 gains[self.batch_norms :], shifts[self.batch_norms :], strict=True
             )
         ]
-        return Network(weights, biases, tuple(batch), tuple(layer), self.shape.skip)
+        normed = tuple(batch), tuple(layer)
+        return Network(weights, biases, *normed, self.shape.skip, embedding)
 
     def row(self, network: Network) -> Tensor:
         """The row (1, size) of a single network, padded by zeros."""
@@ -120,7 +122,7 @@ class Layout:
             view[:, : tensor.shape[1], : tensor.shape[2]] = tensor.detach()
         return state
 
-    def single(self, row: Tensor, width: int) -> Network:
+    def single(self, row: Tensor, width: int, embedding: Embedding | None = None) -> Network:
         """The network of a row (1, size), in tensors of its own, of its own width."""
         cut = [
             view[:, :a, :b].clone()
@@ -128,7 +130,7 @@ class Layout:
         ]
         compact = Layout(self.inputs, _of_width(self.shape, width), self.outputs)
         state = torch.cat([one.flatten(1) for one in cut], dim=1)
-        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT))
+        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT), embedding)
 
     def mask(self, width: int) -> Tensor:
         """1 for the numbers of a model of a width that are trained, 0 for padding: (1, trained)."""

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job
+from autoreg.engines.embedding import Embedding, extra
 from autoreg.engines.fitting import Ground, Pace, architecture, network_dials
 from autoreg.engines.pack.layout import Layout, padded
 from autoreg.engines.pack.plain import is_plain
@@ -29,15 +31,18 @@ class Member:
     pace: Pace
     width: int
     layout: Layout
+    embedding: Embedding | None
 
     @classmethod
     def of(cls, position: int, job: Job, ground: Ground) -> Member:
         """The model that a job asks for."""
         shape, sample = architecture(job), ground.sample
         wide = replace(shape, width=padded(shape.width))
-        layout = Layout(sample.inputs.shape[-1], wide, sample.targets.shape[-1])
+        embedding = ground.embedding(job)
+        inputs = sample.inputs.shape[-1] + extra(embedding)
+        layout = Layout(inputs, wide, sample.targets.shape[-1])
         pace = Pace.of(sample.rows, job.settings.batch_size)
-        return cls(position, job, ground, pace, shape.width, layout)
+        return cls(position, job, ground, pace, shape.width, layout, embedding)
 
     @property
     def is_plain(self) -> bool:
@@ -64,6 +69,11 @@ class Member:
     def rate(self) -> float:
         """The learning rate."""
         return float(network_dials(self.job)["learning_rate"])
+
+    @property
+    def schedule(self) -> int:
+        """The position of the learning rate's schedule."""
+        return SCHEDULES.index(str(network_dials(self.job)["schedule"]))
 
     @property
     def weight(self) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, Streams, Tape
+from autoreg.engines.embedding import widened
 from autoreg.engines.network import SQUARED_ERROR, affine
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import Trainer
@@ -34,31 +35,15 @@ def _asks(kind: Any) -> bool:
     """Whether a technique's loss asks the network for more outputs; found out by trying."""
     if "loss" not in kind.seams():
         return False
-
-    ones, dials, moment = _toy(kind)
-    seen = Seen(ones, ones, ones, ones, SQUARED_ERROR, _refuse)
-    try:
-        kind.loss(ones, seen, dials, Streams([0]), moment)
-    except _AskedError:
-        return True
-    return False
-
-
-@cache
-def draws_of_batch(kind: Any) -> int:
-    """How often a technique draws when it changes a batch; found out by trying."""
-    ones, dials, moment = _toy(kind)
-    streams = Streams([0])
-    kind.batch(ones, ones, dials, streams, moment)
-    return streams.called
-
-
-def _toy(kind: type[Technique]) -> tuple[Tensor, dict[str, Tensor], Moment]:
-    """One row of one number, the technique's default dials, and the last moment of training."""
     ones = torch.ones(1, 1, 1, dtype=FLOAT)
     facts = Facts(torch.zeros(1, 1, dtype=torch.int64), ones, 1)
     dials = {dial.name: ones * dial.as_number(dial.default) for dial in kind.dials}
-    return ones, dials, Moment(ones, ones, ones, facts)
+    seen = Seen(ones, ones, ones, ones, SQUARED_ERROR, _refuse)
+    try:
+        kind.loss(ones, seen, dials, Streams([0]), Moment(ones, ones, ones, facts))
+    except _AskedError:
+        return True
+    return False
 
 
 class _AskedError(Exception):
@@ -74,7 +59,8 @@ class PlainTrainer(Trainer):
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
         network, last = self.network, len(self.network.weights) - 1
-        weights, values, path = network.weights, batch.inputs, []
+        weights, path = network.weights, []
+        values = widened(network.embedding, batch.inputs) if network.embedding else batch.inputs
         for layer in range(last):
             active = torch.baddbmm(network.biases[layer], values, weights[layer]).relu_()
             changed = self._changed(active, layer, moments, tape)

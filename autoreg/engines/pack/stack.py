@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
+from autoreg.engines.embedding import informed, only, stacked
 from autoreg.engines.network import Likelihood
 from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
@@ -24,7 +25,7 @@ from autoreg.engines.scaling import Sample
 from autoreg.engines.training import SEAMS, Trainer
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
-from autoreg.techniques.base import Facts
+from autoreg.techniques.base import Facts, Moment
 
 EYE_ROWS = 128  # rows that are looked at together
 BETAS, EPSILON = np.array([0.9, 0.999]), 1e-8
@@ -44,12 +45,13 @@ class StackedAdam:
         # beta^t of both moments, by multiplication: powers are not the same bits everywhere.
         self._fading = crowd.rows["fading"].numpy()
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move all models once."""
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
         gradient = torch.cat([one.flatten(1) for one in gradients], dim=1).detach().numpy()
         self._fading *= BETAS
         root = np.sqrt(1 - self._fading[:, 1])
-        size = (self._rates * root / (1 - self._fading[:, 0])).astype(np.float32)
+        rates = self._rates * rate.view(-1).numpy()
+        size = (rates * root / (1 - self._fading[:, 0])).astype(np.float32)
         least = (EPSILON * root).astype(np.float32)
         adam(self._rows, self._first, self._second, gradient, size, least, SHARES)
 
@@ -65,15 +67,17 @@ class Stack:
         self._base = torch.tensor([[shelf.base[one.ground]] for one in members])
         self._rows = counts([one.pace.rows for one in members])
         self._units = _units(members)
-        self._trainer = self._trainer_of(crowd)
-        self._batches = Batches(self._trainer)
+        self._embedding = stacked([one.embedding for one in members])
+        facts = [informed(m.ground.scaling.facts, m.embedding) for m in members]
+        self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
+        self._batches = Batches(self._trainer, facts)
 
-    def _trainer_of(self, crowd: Crowd) -> Trainer:
-        network = self._layout.network(crowd.rows["state"], self._units)
+    def _trainer_of(self, crowd: Crowd, facts: Facts) -> Trainer:
+        network = self._layout.network(crowd.rows["state"], self._units, self._embedding)
         for tensor in network.trained:
             tensor.requires_grad_()
         averages = tuple(
-            self._layout.network(crowd.rows[average_of(kind)], self._units)
+            self._layout.network(crowd.rows[average_of(kind)], self._units, self._embedding)
             for kind in crowd.averaging
         )
         acting = {
@@ -87,10 +91,11 @@ class Stack:
             StackedAdam(crowd),
             acting,
             _criterion(crowd.members),
-            _facts(crowd.members),
+            facts,
             longest.view(-1, 1, 1),
             averages,
             self._real(),
+            _schedules(crowd.members),
         )
 
     def _real(self) -> tuple[Tensor, ...]:
@@ -112,11 +117,17 @@ class Stack:
         order += self._base
         rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
-        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), numbers, steps)
+        whole = self._trainer.moment(numbers)
+        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), whole, steps)
         for step in range(steps):
             start, stop = step * models, (step + 1) * models
-            moments = self._trainer.moments(numbers[start:stop])
-            self._trainer.descend(batches.models(start, stop), moments)
+            now = Moment(
+                whole.progress[start:stop],
+                whole.longest[:models],
+                whole.rate[start:stop],
+                whole.facts,
+            )
+            self._trainer.descend(batches.models(start, stop), self._trainer.layers(now))
         taken += steps
 
     def remember(self, model: int) -> None:
@@ -164,7 +175,8 @@ class Stack:
         chosen = list(models)
         state = self.crowd.rows[self.crowd.kept]
         state = state if len(chosen) == len(state) else state[chosen]
-        network = self._layout.network(state, self._units[chosen])
+        embedding = only(self._embedding, chosen)
+        network = self._layout.network(state, self._units[chosen], embedding)
         parts = []
         for first in range(0, int(lengths.max()), EYE_ROWS):
             offsets = np.minimum(first + np.arange(EYE_ROWS), lengths[:, None] - 1)
@@ -191,10 +203,6 @@ def _criterion(members: Sequence[Member]) -> Likelihood:
     return Likelihood.poisson(torch.tensor(limits, dtype=FLOAT).view(-1, 1, 1))
 
 
-def _facts(members: Sequence[Member]) -> Facts:
-    facts = [one.ground.scaling.facts for one in members]
-    return Facts(
-        torch.cat([one.groups for one in facts]),
-        torch.cat([one.numeric for one in facts]),
-        max(one.columns for one in facts),
-    )
+def _schedules(members: Sequence[Member]) -> Tensor:
+    positions = [float(one.schedule) for one in members]
+    return torch.tensor(positions, dtype=FLOAT).view(-1, 1, 1)

@@ -110,6 +110,6 @@ def finished(stack: Stack, m: int) -> Outcome:
     member, each = stack.crowd.members[m], stack.crowd.progress[m]
     name, steps = ("best", each.best_steps) if each.best_steps else (stack.crowd.kept, each.steps)
     row: Tensor = stack.crowd.rows[name][m : m + 1]
-    network = member.layout.single(row, member.width)
+    network = member.layout.single(row, member.width, member.embedding)
     outcome = member.ground.outcome(member.job, network, steps, each.curve)
     return replace(outcome, seconds=each.seconds + time.perf_counter() - start)
