@@ -63,6 +63,25 @@ Members = Annotated[tuple[str, ...], Field(min_length=1)]
 Separator = Annotated[str, Field(min_length=1)]
 
 
+class ImageSpec(Frozen):
+    """The feature columns are the pixels of an image, row by row, the channels of a pixel together.
+
+    Symmetries are changes of an image that leave its meaning as it was: only the user knows.
+    """
+
+    height: Whole = Field(ge=2, description="pixels from top to bottom")
+    width: Whole = Field(ge=2, description="pixels from left to right")
+    channels: Whole = Field(1, ge=1, description="numbers in each pixel")
+    symmetries: tuple[Literal["shift", "rotate", "zoom", "flip", "erase"], ...] = Field(
+        (), description="changes that leave the target as it was; flip is left to right"
+    )
+
+    @property
+    def pixels(self) -> int:
+        """How many columns an image takes."""
+        return self.height * self.width * self.channels
+
+
 class DataSpec(Frozen):
     """Where the rows come from, what is predicted, and which columns have a role."""
 
@@ -85,6 +104,9 @@ class DataSpec(Frozen):
         None,
         description="columns that belong together: group -> column names or globs such as gene1_*; "
         "or a separator such as _, and columns that agree before the last one form a group",
+    )
+    image: ImageSpec | None = Field(
+        None, description="all feature columns are pixels: height, width, channels, symmetries"
     )
 
 
@@ -365,6 +387,7 @@ def _keys_at(model: type[Frozen], where: Where) -> list[str]:
         return list(LinearSpec.model_fields)
     parts: dict[str | int, type[Frozen]] = {
         "data": DataSpec,
+        "image": ImageSpec,
         "folds": FoldsSpec,
         "select": SelectSpec,
         "training": Training,

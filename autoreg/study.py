@@ -107,7 +107,8 @@ def prepare(
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
-    space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
+    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
+    space = Space.build(spec.space, table.task, spec.linear, **known)
     metrics = _metrics(spec.metrics, development, folds.outer)
     engine = engine_for(space.design(), table.task)
     cores = workers or len(os.sched_getaffinity(0))

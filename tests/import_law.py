@@ -60,7 +60,7 @@ TORCH_ROOMS = [
 ]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
-    "numba": {"engines/path", "engines/philox"},
+    "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
     "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking"},
     "optuna": {"tuner"},

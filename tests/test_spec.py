@@ -255,6 +255,7 @@ OPTIONS = {
     "sampler": "gp",
     "task": "binary",
     "loss": "huber",
+    "image": {"height": 8, "width": 8},
 }
 NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
 

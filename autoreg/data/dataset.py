@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreg.spec import ImageSpec
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Task = Literal["regression", "count", "binary", "multiclass"]
@@ -54,7 +56,7 @@ class Dataset:
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
     ``roles`` names the column that each of them came from. Where the table stands for a stream
     of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,) which outer fold it
-    belongs to (-1: held out).
+    belongs to (-1: held out). An ``image`` says how the columns lie, where they are its pixels.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -77,6 +79,7 @@ class Dataset:
     roles: Mapping[str, str] = field(default_factory=dict)
     block: Rows | None = None
     streamed: Floats | None = None
+    image: ImageSpec | None = None
 
     @property
     def n(self) -> int:
@@ -96,6 +99,11 @@ class Dataset:
     def weights(self) -> Floats:
         """The row weights, ones where none are declared; shape (n,)."""
         return np.ones(self.n) if self.weight is None else self.weight
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the rows are images of which the user knows a symmetry."""
+        return self.image is not None and bool(self.image.symmetries)
 
     @property
     def is_grouped(self) -> bool:
