@@ -253,6 +253,7 @@ OPTIONS = {
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",
+    "window": "rolling",
     "loss": "huber",
 }
 NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
