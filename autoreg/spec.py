@@ -111,6 +111,9 @@ class SelectSpec(Frozen):
     rule: Literal["min", "one_se", "parsimonious"] = Field(
         "min", description="lowest loss; or stronger / simpler within one standard error of it"
     )
+    metric: str | None = Field(
+        None, description="choose by this metric; left out, by the loss that the search minimizes"
+    )
     guard: Literal["report", "strict", "off"] = Field(
         "report",
         description="what to do when the winner does not clearly beat the incumbent: say so, "

@@ -117,7 +117,8 @@ def _check(spec: StudySpec) -> None:
         "folds: inner must be left out": spec.folds.inner is not None,
         "linear: loss must be squared": spec.linear.loss != "squared",
         "metrics: only mse, rmse and r2 follow from sums": any(
-            not metric(name).from_sums for name in spec.metrics
+            not metric(name).from_sums
+            for name in (*spec.metrics, *filter(None, [spec.select.metric]))
         ),
         "space: only linear models can be fitted from sums": (
             not isinstance(spec.space, str) and set(spec.space.families) != {"linear"}
