@@ -20,6 +20,7 @@ ROOMS = [
     "moments",
     "data",
     "statistics",
+    "resampling",
     "preprocess",
     "order",
     "splitters",
