@@ -274,4 +274,6 @@ def _remarks(bench: Bench, chosen: Sequence[Judgement]) -> tuple[str, ...]:
     remarks = [f"{one.fold}: {flag}" for one in chosen for flag in one.flags]
     if bench.table.time is not None:
         remarks.append("time splits: the folds are not exchangeable, the interval is approximate")
+        if bench.table.order.window == "both_sides":
+            remarks.append("trained on rows after those that judge as well: no forecast does that")
     return tuple(remarks)

@@ -174,6 +174,7 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
         steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
         curve=_mean_curves(fits),
         flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
+        costs=_costs(bench, len(nothing), pairs),
     )
     read = _read(bench, trial, fits)
     return replace(trial, scores=_scores(bench, trial.best, pairs), **read)
@@ -240,6 +241,20 @@ def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> d
         for fit, fold in pairs
     ]
     return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+
+
+def _costs(bench: Bench, strengths: int, pairs: Sequence[tuple[Fit, Fold]]) -> Floats:
+    """The metric that the study chooses by, (S, F), lower is better; empty where it is the loss."""
+    name = bench.spec.select.metric
+    if name is None:
+        return np.empty(0)
+    measure = metric(name)
+    costs = np.empty((strengths, len(pairs)))
+    for f, (fit, fold) in enumerate(pairs):
+        for s in range(strengths):
+            parts = metric_parts(bench.table, [name], fit.predictions[s], fold.train, fold.test)
+            costs[s, f] = measure.cost(measure.pooled([parts[name]]))
+    return costs
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> str:

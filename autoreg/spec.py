@@ -11,30 +11,17 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from autoreg.errors import SpecError
-from autoreg.strictyaml import Where, parse
+from autoreg.mistakes import Frozen, build
+from autoreg.strictyaml import parse
 
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
-MAPPING, LIST = "a mapping of `key: value` lines", "a list such as [a, b]"
-SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": LIST, "list_type": LIST}
-# How pydantic names the parts of a union.
-BRANCHES = {
-    "str",
-    "int",
-    "float",
-    "SpaceSpec",
-    "constrained-str",
-    "dict[str,tuple[str, ...]]",
-    "tuple[str, ...]",
-    "literal['all']",
-}
-NAMES = {"str", "constrained-str", "literal['all']"}  # of them, those that are one text
 
 
 def seed_for(*names: str | int) -> int:
@@ -46,14 +33,6 @@ def seed_for(*names: str | int) -> int:
     text = json.dumps(names, separators=(",", ":"))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
-
-class Frozen(BaseModel):
-    """Base of all parts of a file: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-_M = TypeVar("_M", bound=Frozen)
 
 # Strict, for `trials: true` would be read as 1 otherwise.
 Whole = Annotated[int, Field(strict=True)]
@@ -82,6 +61,20 @@ class ImageSpec(Frozen):
         return self.height * self.width * self.channels
 
 
+class OrderSpec(Frozen):
+    """How rows in the order of time are cut; distances count distinct moments of the table."""
+
+    window: Literal["expanding", "rolling", "both_sides"] = Field(
+        "expanding",
+        description="train on all the past, on its latest half, or on the rows on both sides",
+    )
+    gap: Whole = Field(0, ge=0, description="moments between a forecast and what it is about")
+    purge: Whole = Field(0, ge=0, description="moments until the target of a row is known")
+    embargo: Whole = Field(
+        0, ge=0, description="both_sides: further moments left out after the rows that judge"
+    )
+
+
 class DataSpec(Frozen):
     """Where the rows come from, what is predicted, and which columns have a role."""
 
@@ -94,6 +87,10 @@ class DataSpec(Frozen):
     )
     group: str | None = Field(None, description="rows of one group are never split apart")
     time: str | None = Field(None, description="train on the past, judge on the future")
+    order: OrderSpec = Field(default_factory=OrderSpec)
+    fold: str | None = Field(
+        None, description="outer folds by a column; the group column: each group is left out once"
+    )
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
@@ -119,6 +116,9 @@ class FoldsSpec(Frozen):
         ge=2,
         description="inner folds; left out, the other outer folds serve as inner folds",
     )
+    outer_repeats: Whole = Field(
+        1, ge=1, description="how often the rows are cut into outer folds; each cut is searched"
+    )
     repeats: Whole | None = Field(
         None,
         ge=1,
@@ -132,6 +132,9 @@ class SelectSpec(Frozen):
 
     rule: Literal["min", "one_se", "parsimonious"] = Field(
         "min", description="lowest loss; or stronger / simpler within one standard error of it"
+    )
+    metric: str | None = Field(
+        None, description="choose by this metric; left out, by the loss that the search minimizes"
     )
     guard: Literal["report", "strict", "off"] = Field(
         "report",
@@ -266,19 +269,19 @@ def read_study(name_or_path: str | Path) -> StudySpec:
     'breast_cancer'
     """
     path = _find(name_or_path, "studies")
-    spec = _build(StudySpec, *parse(path), path)
+    spec = build(StudySpec, *parse(path), path)
     return resolved(spec, path.parent)
 
 
 def read_space(name_or_path: str | Path, beside: Path | None = None) -> SpaceSpec:
     """A search space by shipped name or from a file (looked up beside the study, too)."""
     path = _find(name_or_path, "search_spaces", beside)
-    return _build(SpaceSpec, *parse(path), path)
+    return build(SpaceSpec, *parse(path), path)
 
 
 def study_from(document: dict[str, Any]) -> StudySpec:
     """A study from a dictionary, checked as strictly as a file."""
-    return resolved(_build(StudySpec, document, {}, None), None)
+    return resolved(build(StudySpec, document, {}, None), None)
 
 
 def resolved(spec: StudySpec, beside: Path | None) -> StudySpec:
@@ -344,57 +347,3 @@ def _find(
         f"{text}: there is no shipped {NOUNS[kind]} of that name; {hint} "
         f"(a file of your own ends in .yaml)"
     )
-
-
-# ---- mistakes in words ------------------------------------------------------------------------
-
-
-def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path | None) -> _M:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        items = [item for item in error.errors() if not _about_a_name(item)]
-        messages = [_explain(item, lines, path, model) for item in items]
-        raise SpecError("\n".join(dict.fromkeys(messages))) from None
-
-
-def _about_a_name(item: Any) -> bool:
-    """Whether it says only that a part given in place, such as a space, is no name."""
-    branch = item["loc"][-1] in NAMES and item["type"] in {"string_type", "literal_error"}
-    return branch and isinstance(item["input"], dict | list | tuple)
-
-
-def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[Frozen]) -> str:
-    where: Where = tuple(part for part in item["loc"] if part not in BRANCHES)
-    line = next((lines[where[:k]] for k in range(len(where), 0, -1) if where[:k] in lines), None)
-    place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
-    name = ".".join(str(part) for part in where) or "the document"
-    if item["type"] == "extra_forbidden":
-        known = _keys_at(model, where[:-1])
-        near = difflib.get_close_matches(str(where[-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return f"{place}unknown key {name!r}; {hint}"
-    if item["type"] == "missing":
-        return f"{place}{name} is missing"
-    if item["type"] in SHAPES:
-        return f"{place}{name}: write {SHAPES[item['type']]}, not {item['input']!r}"
-    return f"{place}{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
-
-
-def _keys_at(model: type[Frozen], where: Where) -> list[str]:
-    """The known keys of the part of a file that a place names."""
-    if model is StudySpec and where == ("linear",):  # elsewhere a family of a space
-        return list(LinearSpec.model_fields)
-    parts: dict[str | int, type[Frozen]] = {
-        "data": DataSpec,
-        "image": ImageSpec,
-        "folds": FoldsSpec,
-        "select": SelectSpec,
-        "training": Training,
-        "space": SpaceSpec,
-        "incumbent": IncumbentSpec,
-        "linear": FamilySpec,
-        "network": FamilySpec,
-    }
-    found = next((parts[part] for part in reversed(where) if part in parts), model)
-    return list(found.model_fields)

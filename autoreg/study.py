@@ -28,7 +28,7 @@ from autoreg.engines import engine_for
 from autoreg.engines.base import Failure, Fit, Outcome
 from autoreg.errors import DataError, NoValidTrialError
 from autoreg.findings import Findings
-from autoreg.folds import FINAL, Fold, plan
+from autoreg.folds import FINAL, Plan, plan
 from autoreg.home import home_folder, set_aside
 from autoreg.judge import (
     judge_held_out,
@@ -109,7 +109,7 @@ def prepare(
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
     space = Space.build(spec.space, table.task, spec.linear, **known)
-    metrics = _metrics(spec.metrics, development, folds.outer)
+    metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
     cores = workers or len(os.sched_getaffinity(0))
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
@@ -210,11 +210,14 @@ def _listener(progress: Progress | bool) -> Progress:
     return progress
 
 
-def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:
+def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     """The metrics of a study; one that a fold cannot define is an error before the search."""
-    names = tuple(named) or default_metrics(table.task, streamed=table.streamed is not None)
+    by = () if spec.select.metric is None else (spec.select.metric,)
+    default = default_metrics(table.task, streamed=table.streamed is not None)
+    names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
     for name in names:
-        targets = (table.y[fold.test] for fold in folds)
+        scored = folds.folds if name in by else folds.outer
+        targets = (table.y[fold.test] for fold in scored)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):
             raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
     return names

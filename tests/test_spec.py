@@ -254,6 +254,7 @@ OPTIONS = {
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",
+    "window": "rolling",
     "loss": "huber",
     "image": {"height": 8, "width": 8},
 }

@@ -28,11 +28,12 @@ from autoreg.data.table import (
 )
 from autoreg.data.target import read_target
 from autoreg.errors import DataError
-from autoreg.spec import DataSpec, ImageSpec, is_file_name
+from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name
 
 __all__ = ["Column", "Dataset", "describe", "encode", "load"]
 
 IN_MEMORY = "in memory"
+ROLES = ("group", "time", "weight", "fold")
 
 
 def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
@@ -48,7 +49,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     ((150, 4), 'multiclass', ('setosa', 'versicolor', 'virginica'))
     """
     table, target = _source(spec, data, name)
-    roles = {role: column for role in ("group", "time", "weight") if (column := _role(spec, role))}
+    roles = {role: column for role in ROLES if (column := _role(spec, role))}
     _check_columns(table, spec, target, roles)
     y, task, classes = read_target(table, target, spec.task)
     taken = {target, *roles.values(), *spec.drop}
@@ -71,6 +72,8 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         source=table.place if data is None else IN_MEMORY,
         roles=roles,
         image=spec.image,
+        fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
+        order=spec.order,
     )
 
 
@@ -144,17 +147,26 @@ def _series(y: Any, name: str) -> pd.Series[Any]:
 
 
 def _role(spec: DataSpec, role: str) -> str | None:
-    return {"group": spec.group, "time": spec.time, "weight": spec.weight}[role]
+    known = {"group": spec.group, "time": spec.time, "weight": spec.weight, "fold": spec.fold}
+    return known[role]
 
 
 def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, str]) -> None:
     """Every name that the study gives must exist, and have one job only."""
+    if spec.order != OrderSpec() and spec.time is None:
+        raise DataError("data: order is about rows in the order of time; declare data: time, too")
+    if spec.order.embargo and spec.order.window != "both_sides":
+        raise DataError(
+            f"data: order: embargo is for rows after those that judge, and window "
+            f"{spec.order.window} never trains on them; leave it out, or use gap"
+        )
     asked = [("target", target), *roles.items(), *(("drop", one) for one in spec.drop)]
     for role, column in [*asked, *(("categorical", one) for one in spec.categorical)]:
         table.require(column, f"data: {role}")
     first: dict[str, str] = {}
     for role, column in asked:
-        if first.setdefault(column, role) != role:
+        # Leave one group out: the groups are the folds.
+        if first.setdefault(column, role) != role and {first[column], role} != {"group", "fold"}:
             raise DataError(
                 f"{table.place}: column {column!r} is both {first[column]} and {role}; choose one"
             )
@@ -182,8 +194,8 @@ def _check_pixels(image: ImageSpec | None, columns: Sequence[Column], place: str
         )
 
 
-def _groups(table: Table, name: str) -> Rows:
-    refuse_missing(table, name, "the group")
+def _groups(table: Table, name: str, what: str = "the group") -> Rows:
+    refuse_missing(table, name, what)
     codes, _ = pd.factorize(table.frame[name])
     return np.asarray(codes, dtype=np.int64)
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreg.spec import ImageSpec
+from autoreg.spec import ImageSpec, OrderSpec
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -54,9 +54,11 @@ class Dataset:
     level. ``y`` is (n,): float64 for regression and counts, int64 positions in ``classes``
     otherwise.
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
-    ``roles`` names the column that each of them came from. Where the table stands for a stream
-    of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,) which outer fold it
-    belongs to (-1: held out). An ``image`` says how the columns lie, where they are its pixels.
+    ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
+    order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
+    stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
+    which outer fold it belongs to (-1: held out). An ``image`` says how the
+    columns lie, where they are its pixels.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -80,6 +82,8 @@ class Dataset:
     block: Rows | None = None
     streamed: Floats | None = None
     image: ImageSpec | None = None
+    fold: Rows | None = None
+    order: OrderSpec = OrderSpec()
 
     @property
     def n(self) -> int:
@@ -121,6 +125,7 @@ class Dataset:
             weight=None if self.weight is None else self.weight[ids],
             block=None if self.block is None else self.block[ids],
             streamed=None if self.streamed is None else self.streamed[ids],
+            fold=None if self.fold is None else self.fold[ids],
         )
 
     @property
