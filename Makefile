@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear clean
+.PHONY: help demo test lint format bench-linear bench-network clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,10 @@ format: $(READY) ## put the code into shape
 # PEERS is the Python of an environment with glmnet and adelie: see benchmarks/linear.py.
 bench-linear: $(READY) ## time linear paths against other libraries (PEERS=python of theirs)
 	$(BIN)/python benchmarks/linear.py --write benchmarks/results/linear.md \
+		$(if $(PEERS),--peers $(PEERS))
+
+bench-network: $(READY) ## time stacked networks against skorch (PEERS=python that has it)
+	$(BIN)/python benchmarks/network.py --write benchmarks/results/network.md \
 		$(if $(PEERS),--peers $(PEERS))
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
