@@ -22,6 +22,7 @@ from autoreg.strictyaml import parse
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
 def seed_for(*names: str | int) -> int:
@@ -229,6 +230,12 @@ class StudySpec(Frozen):
         "linear_and_network", description="a shipped space, a YAML file, or a space in place"
     )
     trials: Whole = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
+    ahead: Whole | None = Field(
+        None,
+        ge=1,
+        description="settings of a search that are tried at once: a setting learns from those that "
+        "many before it; left out, 4 where networks are searched, to stack more of them, else 1",
+    )
     minutes: Number | None = Field(None, gt=0, description="stop searching after that long")
     held_out: Annotated[Number, Field(gt=0, lt=0.9)] | None = Field(
         0.2, description="share of rows opened once, at the end; none for tiny data"
@@ -249,6 +256,12 @@ class StudySpec(Frozen):
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value == "none" else value
+
+    @property
+    def asks_ahead(self) -> int:
+        """How many settings of a search are tried at once."""
+        assert isinstance(self.space, SpaceSpec)
+        return self.ahead or (AHEAD if "network" in self.space.families else 1)
 
     @property
     def digest(self) -> str:

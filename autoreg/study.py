@@ -233,7 +233,7 @@ def _searched(
     stops = ledger.of("stop")
     clock = _Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
-    done = rounds
+    done, ahead = rounds, ready.spec.asks_ahead
     if rounds < ready.spec.trials:
         _warm_up(ready.bench, listener)
     listener.begin("search", ready.spec.trials, rounds)
@@ -257,7 +257,7 @@ def _searched(
         record=record,
         round_done=round_done,
         last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(done + fits / (total + 1)),
+        on_fit=lambda fits, total: listener.advance(done + ahead * fits / (total + 1)),
     )
     listener.end()
     return trials
