@@ -21,6 +21,7 @@ from autoreg.data.table import (
     describe,
     encode,
     features,
+    marks,
     moments,
     numbers,
     refuse_missing,
@@ -68,6 +69,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         weight=_weights(table, roles["weight"]) if "weight" in roles else None,
         source=table.place if data is None else IN_MEMORY,
         roles=roles,
+        marks=marks(table),
     )
 
 

@@ -54,7 +54,8 @@ class Dataset:
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
     ``roles`` names the column that each of them came from. Where the table stands for a stream
     of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,) which outer fold it
-    belongs to (-1: held out).
+    belongs to (-1: held out). ``marks`` (n,) tell rows of the source apart by all their cells,
+    those of columns that are left out included; the ledger of openings knows rows by them.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -77,6 +78,7 @@ class Dataset:
     roles: Mapping[str, str] = field(default_factory=dict)
     block: Rows | None = None
     streamed: Floats | None = None
+    marks: NDArray[np.uint64] | None = None
 
     @property
     def n(self) -> int:
@@ -113,6 +115,7 @@ class Dataset:
             weight=None if self.weight is None else self.weight[ids],
             block=None if self.block is None else self.block[ids],
             streamed=None if self.streamed is None else self.streamed[ids],
+            marks=None if self.marks is None else self.marks[ids],
         )
 
     @property
