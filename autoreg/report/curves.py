@@ -218,8 +218,8 @@ def history_chart(findings: Findings) -> Picture | None:
         WIDE,
         350,
         paint,
-        alt=f"Inner loss of {count(len(everyone), 'trial')} of {search_name(findings.lead)}; the best reaches "
-        f"{brief(min(t.loss for t in trials))}, beside the nested loss "
+        alt=f"Inner loss of {count(len(everyone), 'trial')} of {search_name(findings.lead)}; the "
+        f"best reaches {brief(min(t.loss for t in trials))}, beside the nested loss "
         f"{quoted(findings.verdict.nested_loss)}.",
         caption="Filled marks are the fixed design that every search starts with, hollow ones "
         "were proposed by the sampler; the thin lines are the best so far of the outer searches. "
@@ -252,8 +252,9 @@ def budget_chart(findings: Findings) -> Picture | None:
         WIDE,
         300,
         paint,
-        alt=f"Nested loss against trials: {brief(nested[0])} after {trials[0]}, {brief(nested[-1])} "
-        f"after {trials[-1]}; best inner loss {brief(inner[0])} and {brief(inner[-1])}.",
+        alt=f"Nested loss against trials: {brief(nested[0])} after {trials[0]}, "
+        f"{brief(nested[-1])} after {trials[-1]}; best inner loss {brief(inner[0])} and "
+        f"{brief(inner[-1])}.",
         caption="What the outer searches would have chosen after fewer trials, judged on the outer "
         "folds. Where the inner loss still falls and the nested loss rises, further trials fit "
         "the noise of the inner folds (overtuning).",
