@@ -159,6 +159,44 @@ def validate(
 
 
 @app.command()
+def verify(
+    study: Annotated[
+        str, typer.Argument(help="A study that was run here, a shipped one, or a YAML file.")
+    ],
+    trials: Annotated[
+        int | None, typer.Option(help="Trials of each search; a few by default.", min=1)
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="As many trials and epochs as the study has.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
+    home: HomeOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole certificate as one JSON line.")
+    ] = False,
+    no_tracking: Annotated[
+        bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")
+    ] = False,
+) -> None:
+    """Prove that no row leaked into what must not see it: garble rows, compare bits."""
+    from autoreg.verification import verify
+
+    with _progress() as listener:
+        proof = verify(
+            study,
+            home=home,
+            trials=trials,
+            full=full,
+            tracking=not no_tracking,
+            workers=workers,
+            progress=listener,
+        )
+    typer.echo(json.dumps(proof.to_data()) if as_json else "\n".join(proof.words))
+    if proof.outcome != "clean":
+        raise typer.Exit(1)
+
+
+@app.command()
 def techniques(
     name: Annotated[str | None, typer.Argument(help="One technique, in full.")] = None,
 ) -> None:
@@ -263,7 +301,8 @@ def schema(
 def _places(document: dict[str, Any]) -> list[str]:
     run = document["mlflow_run"]
     mlflow = f"run {run} (`autoreg ui` opens it)" if run else "not written"
-    return [f"report   {document['report']}", f"model    {document['model']}", f"mlflow   {mlflow}"]
+    model = document["model"] or "none was asked for"
+    return [f"report   {document['report']}", f"model    {model}", f"mlflow   {mlflow}"]
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

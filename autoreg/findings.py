@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.budget import Budget
+from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
 from autoreg.select import Selection
 from autoreg.space import Space
@@ -26,7 +28,8 @@ class Findings:
     ``missing_cells``, ``task``, ``target``, ``classes`` (label -> count, or {}), ``roles``
     (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``repeats``,
     ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
-    model along its path, where it is linear.
+    model along its path, where it is linear. ``budget`` is what the outer searches would have
+    given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
     """
 
     spec: StudySpec
@@ -40,8 +43,20 @@ class Findings:
     versions: Mapping[str, str] | None = None
     remarks: tuple[str, ...] = ()
     coefficients: CoefficientPath | None = None
+    budget: tuple[Budget, ...] = ()
+    certificate: Certificate | None = None
 
     @property
     def final(self) -> Selection:
-        """The selection of the search over all development rows."""
+        """The selection on all development rows."""
         return self.selections["final"]
+
+    @property
+    def lead(self) -> str:
+        """The search that the final selection comes from; its trials are the ones shown."""
+        return self.final.source or self.final.search
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a final model was asked for."""
+        return self.spec.select.final != "skip"

@@ -142,6 +142,11 @@ class SelectSpec(Frozen):
         description="what to do when the winner does not clearly beat the incumbent: say so, "
         "or keep the incumbent",
     )
+    final: Literal["search", "vote", "skip"] = Field(
+        "search",
+        description="the final model: searched once more on all development rows; what most outer "
+        "searches chose, at the median of its dials; or none",
+    )
 
 
 class Training(Frozen):

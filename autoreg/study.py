@@ -13,11 +13,13 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
+from autoreg.budget import choices, curve
+from autoreg.certificate import read_certificate
 from autoreg.coefficients import coefficient_path, final_jobs
 from autoreg.data import load
 from autoreg.data.constraints import check_linear
@@ -25,22 +27,17 @@ from autoreg.data.dataset import Dataset
 from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
-from autoreg.engines.base import Failure, Fit, Outcome
-from autoreg.errors import DataError, NoValidTrialError
+from autoreg.engines.base import Outcome
+from autoreg.errors import DataError
+from autoreg.final import final_model, held_out_verdict, searches_for, voted
 from autoreg.findings import Findings
-from autoreg.folds import FINAL, Plan, plan
-from autoreg.home import home_folder, set_aside
-from autoreg.judge import (
-    judge_held_out,
-    judgement,
-    outer_work,
-    refit_job,
-    verdict,
-)
+from autoreg.folds import FINAL, Fold, Plan, plan
+from autoreg.home import home_folder, set_aside, study_folder
+from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.ledger import Ledger, locked
 from autoreg.metrics import default_metrics, metric, undefined
-from autoreg.model import Model, Parameters
-from autoreg.progress import PlainProgress, Progress, Silent
+from autoreg.model import Model
+from autoreg.progress import Progress, listening
 from autoreg.report import write_report
 from autoreg.result import StudyResult
 from autoreg.sealed import Openings, Sealed, seal
@@ -48,9 +45,10 @@ from autoreg.search import Bench, run_searches
 from autoreg.select import Contender, Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.state import record_question
 from autoreg.tracking import Tracker, open_tracker
 from autoreg.trial import Trial
-from autoreg.verdict import HeldOut, Judgement
+from autoreg.verdict import Judgement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,12 +99,13 @@ def prepare(
     >>> prepare("breast_cancer").held_out
     Sealed(114 rows)
     """
-    spec = _read(study)
-    table = stream(spec) if spec.data.stream else load(spec.data, data)
+    spec = read(study)
+    table = table_of(spec, data)
     assert isinstance(spec.space, SpaceSpec)
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
+    folds = searches_for(folds, spec.select.final)
     known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
     space = Space.build(spec.space, table.task, spec.linear, **known)
     metrics = _metrics(spec, development, folds)
@@ -151,15 +150,17 @@ def run_study(
     """
     ready = prepare(study, data, workers=workers)
     place = home_folder(home)
-    folder = place / "studies" / ready.spec.study
+    folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
     with locked(folder), open_tracker(place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
+        record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
-        listener = _listener(progress)
+        listener = listening(progress)
         findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
-        return _written(findings, model, folder, tracker)
+        proof = read_certificate(folder, ready.header)
+        return _written(replace(findings, certificate=proof), model, folder, tracker)
 
 
 def _conducted(
@@ -169,19 +170,23 @@ def _conducted(
     listener: Progress,
     openings: Openings,
     reopen: bool,
-) -> tuple[Findings, Model]:
+) -> tuple[Findings, Model | None]:
     """Search, select, judge, refit, open: the order that makes the verdict honest."""
     started = time.monotonic()
     bench = ready.bench
     trials = _searched(ready, ledger, tracker, listener)
-    selections = {name: _select(ready, trials[name]) for name in bench.searches}
-    judgements = _judged(ready, ledger, selections, listener)
-    refits = _refits(ready, selections[FINAL])
-    model = _final_model(ready, selections[FINAL], refits[0])
-    held_out = _opened(ready, model, selections[FINAL], openings, reopen)
-    inner = _trial(trials, selections[FINAL].best).scores
+    selections = _selections(ready, trials)
+    final = selections[FINAL]
+    outer = [fold.name for fold in bench.plan.outer]
+    after = choices(trials, outer, ready.spec.select, bench.space.incumbent)
+    work = outer_work(bench, selections, after)
+    judgements = _judged(ready, ledger, work, listener)
+    refits = _refits(ready, final)
+    model = final_model(bench, final, refits[0]) if refits else None
+    held_out = held_out_verdict(bench, ready.held_out, model, final, openings, reopen=reopen)
+    inner = _trial(trials, final, final.best).scores
     judged = verdict(bench, selections, judgements, inner, held_out)
-    chosen = selections[FINAL].chosen
+    chosen = final.chosen
     findings = Findings(
         ready.spec,
         bench.space,
@@ -191,23 +196,24 @@ def _conducted(
         selections,
         judged,
         time.monotonic() - started,
-        _versions(),
+        versions(),
         _early_end(ready, trials, ledger),
-        coefficient_path(bench, chosen, refits, _trial(trials, chosen), judged.folds),
+        coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
+        curve(bench, after, trials, judgements),
     )
     return findings, model
 
 
-def _read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+    """A study in any of the forms in which it may be given."""
     if isinstance(study, StudySpec):
         return study
     return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
 
 
-def _listener(progress: Progress | bool) -> Progress:
-    if isinstance(progress, bool):
-        return PlainProgress() if progress else Silent()
-    return progress
+def table_of(spec: StudySpec, data: pd.DataFrame | tuple[Any, Any] | None) -> Dataset:
+    """All rows of a study, held-out ones included."""
+    return stream(spec) if spec.data.stream else load(spec.data, data)
 
 
 def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
@@ -235,7 +241,7 @@ def _searched(
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
     done, ahead = rounds, ready.spec.asks_ahead
     if rounds < ready.spec.trials:
-        _warm_up(ready.bench, listener)
+        ready.bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
     def record(trial: Trial) -> None:
@@ -263,13 +269,6 @@ def _searched(
     return trials
 
 
-def _warm_up(bench: Bench, listener: Progress) -> None:
-    listener.begin("compiling or loading solvers", 1)
-    bench.engine.warm_up(bench.space.design(), bench.table.task, bench.spec.linear)
-    listener.advance(1)
-    listener.end()
-
-
 class _Clock:
     """The time budget: its end is written to the ledger, so that a resumed run ends there too."""
 
@@ -291,15 +290,19 @@ class _Clock:
         return False
 
 
-def _select(ready: Prepared, trials: Sequence[Trial]) -> Selection:
-    return select(trials, ready.spec.select, ready.bench.space.incumbent)
+def _selections(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
+    """What each search chose; the final selection by vote where it has no search of its own."""
+    rule, incumbent = ready.spec.select, ready.bench.space.incumbent
+    found = {name: select(trials[name], rule, incumbent) for name in ready.bench.searches}
+    if FINAL not in found:
+        found[FINAL] = voted(list(found.values()), rule.final)
+    return found
 
 
 def _judged(
-    ready: Prepared, ledger: Ledger, selections: Mapping[str, Selection], listener: Progress
+    ready: Prepared, ledger: Ledger, work: Sequence[tuple[Fold, Contender]], listener: Progress
 ) -> list[Judgement]:
     """The judgements of all refits on the outer folds; those in the ledger are not repeated."""
-    work = outer_work(ready.bench, selections)
     known = [Judgement.from_data(record["judgement"]) for record in ledger.of("judgement")]
     have = {(one.fold, one.candidate.key) for one in known}
     todo = [pair for pair in work if (pair[0].name, pair[1].candidate.key) not in have]
@@ -324,48 +327,18 @@ def _judged(
 def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     """The selected candidate, refitted on all development rows; and along its path."""
     bench = ready.bench
+    if bench.spec.select.final == "skip":
+        return []
     jobs = final_jobs(bench, selection.chosen)
     return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)
 
 
-def _final_model(ready: Prepared, selection: Selection, outcome: Outcome) -> Model:
-    table = ready.bench.table
-    if isinstance(outcome, Failure):
-        raise NoValidTrialError(
-            f"the final refit of {selection.chosen.candidate.describe()} on all development "
-            f"rows failed: {outcome.reason}"
-        )
-    about = {
-        "study": ready.spec.study,
-        "candidate": selection.chosen.candidate.to_data(),
-        "autoreg": __version__,
-    }
-    return Model(
-        table.columns, table.task, table.target, table.classes, _parameters(outcome), about
-    )
-
-
-def _parameters(fit: Fit) -> Parameters:
-    assert fit.model is not None, "a final job keeps its model"
-    return fit.model
-
-
-def _opened(
-    ready: Prepared, model: Model, selection: Selection, openings: Openings, reopen: bool
-) -> HeldOut | None:
-    if ready.held_out is None:
-        return None
-    digest = selection.digest(ready.bench.table.digest)
-    opening = ready.held_out.open(openings, digest, ready.spec.study, reopen=reopen)
-    if opening.rows is None:
-        return HeldOut(ready.held_out.n, opening.kind)
-    predicted = model.parameters.predictions(opening.rows.X, model.task)
-    return judge_held_out(ready.bench, predicted, opening.rows, opening.kind)
-
-
-def _trial(trials: Mapping[str, Sequence[Trial]], contender: Contender) -> Trial:
-    """The trial of the final search that a contender comes from."""
-    return next(trial for trial in trials[FINAL] if trial.number == contender.trial)
+def _trial(
+    trials: Mapping[str, Sequence[Trial]], selection: Selection, contender: Contender
+) -> Trial:
+    """The trial that a contender of a selection comes from."""
+    own = trials[selection.source or selection.search]
+    return next(trial for trial in own if trial.number == contender.trial)
 
 
 def _early_end(
@@ -378,12 +351,15 @@ def _early_end(
     return ()
 
 
-def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -> StudyResult:
+def _written(
+    findings: Findings, model: Model | None, folder: Path, tracker: Tracker
+) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
-    model.save(folder / "model")
+    if model:
+        model.save(folder / "model")
     run = tracker.run()
     report = write_report(findings, folder, mlflow_run=run)
-    tracker.finish(findings, report, folder / "model", model.example())
+    tracker.finish(findings, report, folder / "model", model.example() if model else None)
     result = StudyResult(findings, model, folder, run, tracker.problem)
     partial = folder / "result.json.new"
     partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")
@@ -391,7 +367,8 @@ def _written(findings: Findings, model: Model, folder: Path, tracker: Tracker) -
     return result
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of autoreg and of what its numbers depend on."""
     from importlib.metadata import version
 
     names = ("numpy", "scikit-learn", "torch", "optuna", "mlflow", "pandas")

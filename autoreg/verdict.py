@@ -104,8 +104,10 @@ class Margin:
 class HeldOut:
     """The final model on the rows that were opened once.
 
-    ``opening`` is 'first' or 'reused k' (k earlier openings of some of these rows), or
-    'sealed' where the rows were not opened; then score, loss and baseline_loss are None.
+    ``opening`` is 'first' or 'reused k' (k earlier selections have seen some of these rows);
+    or 'sealed' where the rows were not opened, 'kept' where there is no final model to judge on
+    them; then the numbers are None. ``interval`` is that of the loss, over rows, widened where
+    they were reused.
     """
 
     rows: int
@@ -113,6 +115,18 @@ class HeldOut:
     score: float | None = None
     loss: float | None = None
     baseline_loss: float | None = None
+    interval: Interval | None = None
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as plain data."""
+        interval = None if self.interval is None else self.interval.to_data()
+        return {**vars(self), "interval": interval}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> HeldOut:
+        """The inverse of :meth:`to_data`."""
+        interval = data.get("interval")
+        return cls(**{**data, "interval": Interval.from_data(interval) if interval else None})
 
 
 @dataclass(frozen=True)

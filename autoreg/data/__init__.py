@@ -22,6 +22,7 @@ from autoreg.data.table import (
     describe,
     encode,
     features,
+    marks,
     moments,
     numbers,
     refuse_missing,
@@ -74,6 +75,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         image=spec.image,
         fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
         order=spec.order,
+        marks=marks(table),
     )
 
 

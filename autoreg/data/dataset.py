@@ -57,8 +57,9 @@ class Dataset:
     ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
     order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
     stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
-    which outer fold it belongs to (-1: held out). An ``image`` says how the
-    columns lie, where they are its pixels.
+    which outer fold it belongs to (-1: held out). An ``image`` says how the columns lie, where
+    they are its pixels. ``marks`` (n,) tell rows of the source apart by all their cells, those of
+    columns that are left out included; the ledger of openings knows rows by them.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -84,6 +85,7 @@ class Dataset:
     image: ImageSpec | None = None
     fold: Rows | None = None
     order: OrderSpec = OrderSpec()
+    marks: NDArray[np.uint64] | None = None
 
     @property
     def n(self) -> int:
@@ -126,6 +128,7 @@ class Dataset:
             block=None if self.block is None else self.block[ids],
             streamed=None if self.streamed is None else self.streamed[ids],
             fold=None if self.fold is None else self.fold[ids],
+            marks=None if self.marks is None else self.marks[ids],
         )
 
     @property

@@ -26,6 +26,7 @@ from mlflow.entities import (
     RunTag,
 )
 
+from autoreg.certificate import FILE_NAME
 from autoreg.findings import Findings
 from autoreg.spec import StudySpec
 from autoreg.tracking import layout
@@ -224,7 +225,7 @@ class Writer:
         )
 
     def files(self, findings: Findings, report: Path) -> None:
-        """Upload the report, the verdict as data, all trials and the coefficients as tables."""
+        """Upload report, verdict and certificate, all trials and the coefficients as tables."""
         import pandas as pd
 
         verdict = json.dumps(findings.verdict.to_data(), indent=2)
@@ -232,6 +233,9 @@ class Writer:
         self.client.log_artifact(self.parent, str(report))
         self.client.log_text(self.parent, verdict, "verdict.json")
         self.client.log_text(self.parent, table.to_csv(index=False), "trials.csv")
+        if findings.certificate is not None:
+            proof = json.dumps(findings.certificate.to_data(), indent=2)
+            self.client.log_text(self.parent, proof, FILE_NAME)
         if findings.coefficients is not None:
             read = pd.DataFrame(findings.coefficients.rows)
             self.client.log_text(self.parent, read.to_csv(index=False), "coefficients.csv")
