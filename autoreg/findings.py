@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.alarm import Alarm
 from autoreg.coefficients import CoefficientPath
 from autoreg.select import Selection
 from autoreg.space import Space
@@ -26,7 +27,7 @@ class Findings:
     ``missing_cells``, ``task``, ``target``, ``classes`` (label -> count, or {}), ``roles``
     (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``repeats``,
     ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
-    model along its path, where it is linear.
+    model along its path, where it is linear. ``alarms`` are those of the table and of the study.
     """
 
     spec: StudySpec
@@ -40,6 +41,7 @@ class Findings:
     versions: Mapping[str, str] | None = None
     remarks: tuple[str, ...] = ()
     coefficients: CoefficientPath | None = None
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def final(self) -> Selection:

@@ -37,8 +37,11 @@ ROOMS = [
     "select",
     "verdict",
     "judge",
+    "rehearsal",
     "coefficients",
+    "alarm",
     "findings",
+    "checks",
     "report",
     "tracking",
     "result",
@@ -65,7 +68,7 @@ OWNERS = {
 LAZY_OWNERS = {"torch": {"techniques"}}
 # Rooms that format what others computed.
 FORBIDDEN = {"report": {"sklearn", "scipy"}, "tracking": {"sklearn", "scipy"}}
-STRANGERS = ("techniques", "metrics")
+STRANGERS = ("techniques", "metrics", "checks")
 
 
 def violations(module: str, source: str) -> Iterator[str]:
