@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.alarm import Alarm
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
@@ -30,6 +31,7 @@ class Findings:
     ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
     model along its path, where it is linear. ``budget`` is what the outer searches would have
     given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
+    ``alarms`` are those of the table and of the study.
     """
 
     spec: StudySpec
@@ -45,6 +47,7 @@ class Findings:
     coefficients: CoefficientPath | None = None
     budget: tuple[Budget, ...] = ()
     certificate: Certificate | None = None
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def final(self) -> Selection:

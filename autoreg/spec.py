@@ -251,6 +251,7 @@ class StudySpec(Frozen):
     linear: LinearSpec = Field(default_factory=LinearSpec)
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
+    ignore: tuple[str, ...] = Field((), description="codes of alarms that are known to be harmless")
     seed: Whole = Field(0, ge=0, description="same seed, same result")
 
     @field_validator(
@@ -270,8 +271,8 @@ class StudySpec(Frozen):
 
     @property
     def digest(self) -> str:
-        """A hash of the whole configuration: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """A hash of all that the result depends on: 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"ignore"}), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

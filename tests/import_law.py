@@ -43,8 +43,11 @@ ROOMS = [
     "final",
     "certificate",
     "noninterference",
+    "rehearsal",
     "coefficients",
+    "alarm",
     "findings",
+    "checks",
     "report",
     "tracking",
     "result",
@@ -82,7 +85,7 @@ OWNERS = {
 LAZY_OWNERS = {"torch": {"hooks", "techniques"}}
 # Rooms that format what others computed.
 FORBIDDEN = {"report": {"sklearn", "scipy"}, "tracking": {"sklearn", "scipy"}}
-STRANGERS = ("techniques", "metrics")
+STRANGERS = ("techniques", "metrics", "checks")
 
 
 def violations(module: str, source: str) -> Iterator[str]:

@@ -276,7 +276,7 @@ def every_change(document):
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "width", "depth", "strength", "mix"):
             yield {**document, key: changed(key, value)}
 
 
