@@ -30,7 +30,7 @@ def rehearsed(bench: Bench) -> Verdict:
     trials = run_searches(bench, {}, record=lambda one: None, round_done=lambda number: True)
     rule, incumbent = bench.spec.select, bench.space.incumbent
     selections = {name: select(trials[name], rule, incumbent) for name in bench.searches}
-    work = outer_work(bench, selections)
+    work = outer_work(bench, selections, {})
     jobs = [refit_job(bench, contender, fold) for fold, contender in work]
     outcomes = bench.engine.run(jobs, bench.table, cells=bench.plan.cells, workers=bench.workers)
     judgements = [
