@@ -148,6 +148,11 @@ class SelectSpec(Frozen):
         "searches chose, at the median of its dials; or none",
     )
 
+    @property
+    def makes_model(self) -> bool:
+        """Whether a final model is asked for."""
+        return self.final != "skip"
+
 
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""

@@ -327,7 +327,7 @@ def _judged(
 def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     """The selected candidate, refitted on all development rows; and along its path."""
     bench = ready.bench
-    if bench.spec.select.final == "skip":
+    if not bench.spec.select.makes_model:
         return []
     jobs = final_jobs(bench, selection.chosen)
     return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)

@@ -258,7 +258,7 @@ OPTIONS = {
     "loss": "huber",
     "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
+NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
