@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear clean
+.PHONY: help demo test lint format bench-linear bench-selection clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,11 @@ format: $(READY) ## put the code into shape
 bench-linear: $(READY) ## time linear paths against other libraries (PEERS=python of theirs)
 	$(BIN)/python benchmarks/linear.py --write benchmarks/results/linear.md \
 		$(if $(PEERS),--peers $(PEERS))
+
+# DATA is a folder of real data sets: see REAL in benchmarks/selection.py.
+bench-selection: $(READY) ## measure what selecting gains and costs (DATA=folder of real sets)
+	$(BIN)/python benchmarks/selection.py --write benchmarks/results/selection.md \
+		$(if $(DATA),--data $(DATA))
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

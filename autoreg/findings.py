@@ -24,9 +24,9 @@ class Findings:
     ``data`` and ``splits`` are facts in plain JSON types: of the data ``name``, ``source``,
     ``digest``, ``rows``, ``columns`` (features), ``numeric``, ``categorical``,
     ``missing_cells``, ``task``, ``target``, ``classes`` (label -> count, or {}), ``roles``
-    (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``development_rows``,
-    ``held_out_rows``, ``digest``. ``coefficients`` are those of the final model along its path,
-    where it is linear.
+    (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``repeats``,
+    ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
+    model along its path, where it is linear.
     """
 
     spec: StudySpec

@@ -19,6 +19,11 @@ development rows, independent of the first, gives the inner folds of all searche
 its rows outside block i. Both cuts together make a grid of cells, and every training set is a
 union of cells, so sums over rows are taken once for all of them.
 
+One cut is a matter of luck where rows are few, and what a search chooses with it. So tables of
+few rows are cut again, by each search for itself and outside its outer fold, and a loss is the
+mean over all cuts; ``repeats`` says how many. Left open, it is as many as let each search
+validate about a thousand rows, at most 4, where the fits cost little and no role forbids it.
+
 With a time role the past never trains on the future, so no block can serve both sides: each
 search cuts its own training rows by an expanding window. Where rows come in groups, each search
 cuts its own groups, for a second cut of all groups could leave a search without any.
@@ -27,6 +32,7 @@ cuts its own groups, for a second cut of all groups could leave a search without
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +48,8 @@ from autoreg.splitters import broken_laws, require_classes, split, splitter_name
 
 FINAL = "final"
 TIME_INNER = 3
+ENOUGH_ROWS = 1_000  # validated by a search, counting a row once for each cut
+MOST_REPEATS = 4  # more cuts of the same few rows tell nothing new
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +82,13 @@ class Plan:
     """All folds of a study: K outer ones, and the inner ones of each search by its name.
 
     Row ids are positions in the development rows. Searches are named "outer-0".. and "final".
+    Each search cuts its rows into inner folds ``repeats`` times.
     """
 
     outer: tuple[Fold, ...]
     inner: dict[str, tuple[Fold, ...]]
     splitter: str
+    repeats: int = 1
 
     @property
     def folds(self) -> Iterator[Fold]:
@@ -111,11 +121,12 @@ class Plan:
         return state.hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Plain facts; ``inner`` is the number of inner folds of an outer fold's search."""
+        """Plain facts; ``inner`` is the number of inner folds of one cut by an outer search."""
         return {
             "splitter": self.splitter,
             "outer": len(self.outer),
-            "inner": min(len(folds) for folds in self.inner.values()),
+            "inner": min(len(folds) for folds in self.inner.values()) // self.repeats,
+            "repeats": self.repeats,
             "development_rows": 1 + max(int(fold.test.max()) for fold in self.folds),
             "digest": self.digest,
         }
@@ -128,6 +139,7 @@ class Plan:
             "inner": {
                 search: [fold.to_data() for fold in folds] for search, folds in self.inner.items()
             },
+            "repeats": self.repeats,
         }
 
     @classmethod
@@ -137,11 +149,15 @@ class Plan:
             tuple(map(Fold.from_data, data["outer"])),
             {search: tuple(map(Fold.from_data, folds)) for search, folds in data["inner"].items()},
             data["splitter"],
+            data.get("repeats", 1),
         )
 
 
-def plan(data: Dataset, spec: FoldsSpec, seed: int) -> Plan:
+def plan(data: Dataset, spec: FoldsSpec, seed: int, *, cheap: bool = False) -> Plan:
     """Cut the development rows of a study.
+
+    ``cheap`` says that fits cost little, so that few rows may be cut several times where ``spec``
+    leaves the number open.
 
     Raises DataError where the rows do not allow it, SpecError where ``spec`` contradicts itself.
 
@@ -152,6 +168,7 @@ def plan(data: Dataset, spec: FoldsSpec, seed: int) -> Plan:
     [('outer-0/block-1', ('block-0', 'block-1')), ('outer-0/block-2', ('block-0', 'block-2'))]
     """
     symmetric = spec.inner is None and data.time is None
+    _check_repeats(data, spec)
     if symmetric and spec.outer < 3:
         raise SpecError(
             "folds: with 2 outer folds no other blocks are left to validate on; set folds: inner "
@@ -162,9 +179,43 @@ def plan(data: Dataset, spec: FoldsSpec, seed: int) -> Plan:
         for i, (train, test) in enumerate(split(data, spec.outer, seed_for(seed, "outer")))
     )
     inner = _symmetric(outer, data.n) if symmetric else _own(data, outer, spec.inner, seed)
-    made = Plan(outer, inner, splitter_name(data))
+    repeats = spec.repeats or (_repeats(data.n) if cheap and symmetric and _is_plain(data) else 1)
+    inner = {
+        search: (*first, *_again(data, outer, search, len(first), repeats, seed))
+        for search, first in inner.items()
+    }
+    made = Plan(outer, inner, splitter_name(data), repeats)
     _check(data, made)
     return made
+
+
+def _check_repeats(data: Dataset, spec: FoldsSpec) -> None:
+    """Refuse repeats where a second cut could not differ from the first."""
+    fixed = data.time is not None or data.block is not None
+    if fixed and (spec.repeats or 1) > 1:
+        raise SpecError(
+            "folds: repeats: rows in the order of time, or cut while streaming, can be cut in one "
+            "way only; leave repeats out"
+        )
+
+
+def _is_plain(data: Dataset) -> bool:
+    """Whether any row may go to any fold; then a search can always cut its rows once more."""
+    return data.group is None and data.time is None and data.block is None
+
+
+def _repeats(n: int) -> int:
+    return min(MOST_REPEATS, math.ceil(ENOUGH_ROWS / n))
+
+
+def _again(
+    data: Dataset, outer: tuple[Fold, ...], search: str, count: int, repeats: int, seed: int
+) -> Iterator[Fold]:
+    """Further cuts of a search's rows into as many inner folds as the first has."""
+    own = {fold.name: (fold.train, fold.excluded) for fold in outer}
+    rows, excluded = own.get(search, (np.arange(data.n), ()))
+    for repeat in range(1, repeats):
+        yield from _inner(data, search, rows, excluded, count, f"repeat-{repeat}", seed)
 
 
 def _symmetric(outer: tuple[Fold, ...], n: int) -> dict[str, tuple[Fold, ...]]:
@@ -205,7 +256,7 @@ def _own(
             for search, (rows, excluded) in searches.items()
         }
     return {
-        search: _inner(data, search, rows, excluded, count or TIME_INNER, seed)
+        search: _inner(data, search, rows, excluded, count or TIME_INNER, "inner", seed)
         for search, (rows, excluded) in searches.items()
     }
 
@@ -220,13 +271,20 @@ def _outside(search: str, j: int, rows: Rows, excluded: tuple[str, ...], inner: 
 
 
 def _inner(
-    data: Dataset, search: str, rows: Rows, excluded: tuple[str, ...], count: int, seed: int
+    data: Dataset,
+    search: str,
+    rows: Rows,
+    excluded: tuple[str, ...],
+    count: int,
+    cut: str,
+    seed: int,
 ) -> tuple[Fold, ...]:
-    splits = _cut(data.rows(rows), count, seed_for(seed, "inner", search), f" of search {search}")
+    """One cut of a search's own rows."""
+    splits = _cut(data.rows(rows), count, seed_for(seed, cut, search), f" of search {search}")
     return tuple(
         Fold(name, rows[train], rows[test], (*excluded, name))
         for j, (train, test) in enumerate(splits)
-        for name in [f"{search}/inner-{j}"]
+        for name in [f"{search}/{cut}-{j}"]
     )
 
 

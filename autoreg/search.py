@@ -161,6 +161,7 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
         train_losses=nothing,
         baseline=float(np.average(baselines, weights=weights)),
         seconds=sum(outcome.seconds for outcome in outcomes),
+        repeats=bench.plan.repeats,
     )
     fits = [outcome for outcome in outcomes if isinstance(outcome, Fit)]
     if len(fits) < len(folds):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats
 from autoreg.errors import NoValidTrialError
 from autoreg.spec import SelectSpec
-from autoreg.statistics import Interval, nadeau_bengio
+from autoreg.statistics import Interval, nadeau_bengio, standard_error
 from autoreg.trial import Trial
 
 
@@ -87,16 +86,13 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class _Option:
-    """One candidate of the ledger: a trial at one strength of its path."""
+    """One candidate of the ledger: a trial at one strength of its path, losses smoothed."""
 
     trial: Trial
     position: int
     candidate: Candidate
     loss: float
-
-    @property
-    def folds(self) -> Floats:
-        return np.asarray(self.trial.losses[self.position])
+    folds: Floats
 
     @property
     def order(self) -> tuple[float, bool, int]:
@@ -110,7 +106,8 @@ class _Option:
 def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]) -> Selection:
     """Choose one candidate from the trials of one search.
 
-    ``min`` takes the lowest mean loss. ``one_se`` moves, within the winner's technique set, to
+    Losses are means over the inner folds, smoothed along each path (:attr:`Trial.smoothed`).
+    ``min`` takes the lowest. ``one_se`` moves, within the winner's technique set, to
     the componentwise strongest candidate whose paired difference to the best is at most one
     standard error. ``parsimonious`` may also move to the technique set of lowest rank within
     one such error, except to ``none``. Then the guard looks whether leaving the incumbent is
@@ -152,14 +149,15 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
 def paired(other: _Option, mine: _Option) -> Interval:
     """The paired inner-fold difference loss(other) - loss(mine), Nadeau-Bengio."""
     weights = mine.trial.weights
-    shares = weights / np.maximum(weights.sum() - weights, 1e-12)
+    rows = weights.sum() / mine.trial.repeats
+    shares = weights / np.maximum(rows - weights, 1e-12)
     return nadeau_bengio(other.folds - mine.folds, float(shares.mean()), weights=weights)
 
 
 def _options(trial: Trial) -> list[_Option]:
     return [
-        _Option(trial, position, trial.candidate_at(position), float(loss))
-        for position, loss in enumerate(trial.means)
+        _Option(trial, position, trial.candidate_at(position), float(loss), folds)
+        for position, (loss, folds) in enumerate(zip(trial.means, trial.smoothed, strict=True))
     ]
 
 
@@ -187,9 +185,8 @@ def _by_rule(rule: str, best: _Option, options: Sequence[_Option]) -> tuple[_Opt
 
 def _within_one_error(option: _Option, best: _Option) -> bool:
     """Whether the paired difference to the best is at most one standard error of it."""
-    difference = option.folds - best.folds
-    error = float(np.std(difference, ddof=1)) / math.sqrt(len(difference))
-    return option.loss - best.loss <= error
+    error = standard_error(option.folds - best.folds, best.trial.repeats)
+    return option.loss - best.loss <= float(error)
 
 
 def _strongest(start: _Option, options: Sequence[_Option]) -> _Option:

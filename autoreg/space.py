@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
-from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURE, SHAPE, Candidate, candidate
 from autoreg.errors import SpaceError
 from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
 from autoreg.techniques import technique
@@ -130,7 +130,7 @@ class Space:
             for offer in self._network_offers
             if float(point[offer.kind.key]) >= OFF_BELOW
         ]
-        return candidate(family, chosen, shape)  # type: ignore[arg-type]
+        return candidate(family, chosen, shape)
 
     def encode(self, one: Candidate) -> dict[str, float | str]:
         """The point of a candidate in its family's box; what does not matter is pinned."""
@@ -181,7 +181,7 @@ class Space:
         wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
         incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
         sets = [[], base, incumbent, *([*base, offer.default()] for offer in others)]
-        design = [candidate(family, chosen, shape) for chosen in sets]  # type: ignore[arg-type]
+        design = [candidate(family, chosen, shape) for chosen in sets]
         return list(dict.fromkeys(design))
 
     def strengths(self, one: Candidate) -> tuple[float, ...]:
@@ -258,6 +258,7 @@ def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
         return tuple(
             dial.narrowed(list(narrow[name])) if name in narrow else dial
             for name, dial in known.items()
+            if name in narrow or dial in SHAPE
         )
     except SpaceError as error:
         raise SpaceError(f"{place}: architecture {error}") from None

@@ -97,6 +97,12 @@ class FoldsSpec(Frozen):
         ge=2,
         description="inner folds; left out, the other outer folds serve as inner folds",
     )
+    repeats: Whole | None = Field(
+        None,
+        ge=1,
+        description="how often a search cuts its rows into inner folds; left out, once, or up to "
+        "4 times where rows are fewer than 1,000 and all models linear",
+    )
 
 
 class SelectSpec(Frozen):
@@ -147,8 +153,10 @@ class FamilySpec(Frozen):
         description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
     )
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
-    architecture: dict[str, list[Whole | Number]] = Field(
-        default_factory=dict, description="network family: width, depth, learning_rate"
+    architecture: dict[str, list[Whole | Number | str]] = Field(
+        default_factory=dict,
+        description="network family: width, depth, learning_rate; schedule and embedding are "
+        "searched only where they are named here",
     )
 
     @field_validator(
@@ -179,6 +187,11 @@ class SpaceSpec(Frozen):
     families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
     incumbent: IncumbentSpec
     path_points: Whole = Field(25, ge=3, le=100, description="strengths on a linear path")
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether all models are linear, so that one more fold costs little."""
+        return set(self.families) == {"linear"}
 
 
 class StudySpec(Frozen):

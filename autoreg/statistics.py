@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from autoreg.data.dataset import Floats
 
 LEVEL = 0.90
+SMOOTHING = 0.1  # of a dial's whole scale, on either side
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,38 @@ class Interval:
     def from_data(cls, data: Mapping[str, Any]) -> Interval:
         """The inverse of :meth:`to_data`."""
         return cls(**data)
+
+
+@lru_cache(maxsize=64)
+def smoother(places: tuple[float, ...]) -> Floats:
+    """The matrix (S, S) that smooths S numbers over their neighbours on a scale of [0, 1].
+
+    Row i holds the weights of the mean at ``places[i]``: Epanechnikov's kernel, which ends 0.1
+    away, so what lies farther has no part in it, however large it is. Source: Nadaraya 1964,
+    Theory of Probability and its Applications 9(1); Epanechnikov 1969, ibid. 14(1).
+
+    >>> smoother((0.0, 0.05, 1.0)).round(2).tolist()
+    [[0.57, 0.43, 0.0], [0.43, 0.57, 0.0], [0.0, 0.0, 1.0]]
+    """
+    at = np.array(places)
+    weights = np.maximum(0.0, 1 - ((at[:, None] - at) / SMOOTHING) ** 2)
+    shares: Floats = weights / weights.sum(axis=1, keepdims=True)
+    shares.flags.writeable = False
+    return shares
+
+
+def standard_error(values: Floats, repeats: int = 1) -> Floats:
+    """The standard error of means over the last axis (F,), the folds; 0 with one fold.
+
+    Folds of further cuts of the same rows bring no new rows, so F / ``repeats`` of them count.
+
+    >>> float(standard_error(np.array([1.0, 2.0, 3.0])).round(3))
+    0.577
+    """
+    folds = values.shape[-1]
+    if folds < 2:
+        return np.zeros(values.shape[:-1])
+    return np.asarray(values.std(axis=-1, ddof=1) / math.sqrt(folds / repeats))
 
 
 def nadeau_bengio(

@@ -106,7 +106,7 @@ def prepare(
     assert isinstance(spec.space, SpaceSpec)
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
-    folds = plan(development, spec.folds, spec.seed)
+    folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
     metrics = _metrics(spec.metrics, development, folds.outer)
     engine = engine_for(space.design(), table.task)

@@ -11,6 +11,7 @@ import numpy as np
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats
+from autoreg.statistics import smoother, standard_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,15 +19,15 @@ class Trial:
     """What one search learned about one setting.
 
     ``losses`` and ``train_losses`` are (S, F): strengths of the path (S = 1 where there is no
-    path) by inner folds; ``weights`` (F,) are the folds' sums of row weights. ``scores`` are
-    metrics by name at the best strength. ``steps`` are the folds' best optimizer steps.
-    ``baseline`` is the featureless model's mean validation loss. Linear models tell the
-    ``sparsity`` (S,), the number of columns that they use at each strength, and the effective
-    degrees of ``freedom`` at the best one (along the whole path they would take longer to count
-    than to fit), both means over the folds; ``stability`` is the share of the folds that use a
-    column at the best strength, by its name, where the technique can leave columns out and some
-    fold uses it; they are empty, or None, otherwise. ``failure`` is the reason why the trial is
-    not eligible, or None.
+    path) by inner folds; ``weights`` (F,) are the folds' sums of row weights; each row validates
+    ``repeats`` times. ``scores`` are metrics by name at the best strength. ``steps`` are the
+    folds' best optimizer steps. ``baseline`` is the featureless model's mean validation loss.
+    Linear models tell the ``sparsity`` (S,), the number of columns that they use at each
+    strength, and the effective degrees of ``freedom`` at the best one (along the whole path they
+    would take longer to count than to fit), both means over the folds; ``stability`` is the share
+    of the folds that use a column at the best strength, by its name, where the technique can
+    leave columns out and some fold uses it; they are empty, or None, otherwise. ``failure`` is
+    the reason why the trial is not eligible, or None.
     """
 
     search: str
@@ -47,11 +48,31 @@ class Trial:
     sparsity: Floats = field(default_factory=lambda: np.empty(0))
     freedom: float | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
+    repeats: int = 1
+
+    @property
+    def smoothed(self) -> Floats:
+        """The losses (S, F) of each fold, smoothed over neighbouring strengths of the path.
+
+        What a refit makes of a strength is not exactly what the folds made of it, and the lowest
+        of a hundred ragged losses is low by luck. So techniques are compared by what they lose
+        around a strength: one that drops inputs one by one, in jumps, has no advantage.
+        """
+        dial = self.candidate.path
+        if dial is None or not self.strengths:
+            return self.losses
+        places = smoother(tuple(map(dial.strength, self.strengths)))
+        return np.asarray(places @ self.losses)
 
     @property
     def means(self) -> Floats:
-        """Row-weighted mean validation loss of each strength, shape (S,)."""
-        return np.asarray(self.losses @ (self.weights / self.weights.sum()))
+        """Row-weighted mean validation loss of each strength, smoothed, shape (S,)."""
+        return np.asarray(self.smoothed @ (self.weights / self.weights.sum()))
+
+    @property
+    def errors(self) -> Floats:
+        """The standard errors (S,) of the means over the folds of one cut; 0 with one fold."""
+        return standard_error(self.smoothed, self.repeats)
 
     @property
     def best(self) -> int:
@@ -136,6 +157,7 @@ class Trial:
             "sparsity": self.sparsity.tolist(),
             "freedom": self.freedom,
             "stability": dict(self.stability),
+            "repeats": self.repeats,
             "seconds": round(self.seconds, 4),
             "failure": self.failure,
         }
@@ -162,6 +184,7 @@ class Trial:
             failure=data["failure"],
             freedom=data.get("freedom"),
             stability=data.get("stability", {}),
+            repeats=data.get("repeats", 1),
             **arrays,
         )
 

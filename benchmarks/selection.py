@@ -10,20 +10,25 @@ had.
 
 Beside it: ElasticNetCV and RidgeCV (LogisticRegressionCV for two classes) on the same inputs, and
 random search over the same space (technique, dials and strength drawn at random, fitted one at a
-time by the same engine on the same inner folds) for as long as autoreg's search took.
+time by the same engine on the same inner folds) for as much CPU time as autoreg's search took.
 
     python benchmarks/selection.py
     python benchmarks/selection.py --data FOLDER        # and real data sets, see REAL
+    python benchmarks/selection.py --resume FILE        # problems that FILE has are not repeated
+
+A made problem is drawn afresh for each split and has many held-out rows, so its noise is that of
+the splits; a real one is cut into outer folds, each of which judges once.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from measuring import inputs, table, versions  # first: it sets the number of threads
@@ -48,10 +53,10 @@ from autoreg.spec import DataSpec, SelectSpec, seed_for, study_from
 from autoreg.splitters import split
 
 FOLDS = 5
-SPLITS = 5
+OUTER = 5  # splits of a real data set
 HELD_OUT = 4_000  # rows of a made problem
 BOOTSTRAPS = 2_000
-SIZES = ((100, 20), (100, 300), (1_000, 60))
+SIZES = {(100, 20): 12, (100, 300): 4, (1_000, 60): 5}  # and the splits of each
 TRUTHS = ("sparse", "dense", "grouped", "null")
 GROUP = 5  # inputs in a group
 ALPHAS = np.geomspace(1e-4, 1e4, 100)  # of RidgeCV, on standardized inputs
@@ -125,18 +130,18 @@ def real(name: str, folder: Path) -> list[Split]:
     file, target = REAL[name]
     groups = GROUPS.get(name)
     data = load(DataSpec(source=str(folder / file), target=target, feature_groups=groups))
-    return [Split(data, train, test) for train, test in split(data, SPLITS, seed_for(0, name))]
+    return [Split(data, train, test) for train, test in split(data, OUTER, seed_for(0, name))]
 
 
 def problems(folder: Path | None, quick: bool) -> Iterator[tuple[str, Callable[[], list[Split]]]]:
-    sizes = SIZES[:1] if quick else SIZES
+    sizes = list(SIZES)[:1] if quick else list(SIZES)
     cases = [(truth, size, "regression") for truth in TRUTHS for size in sizes]
     cases += [(truth, sizes[0], "binary") for truth in TRUTHS]
     for truth, (n, p), task in cases:
         name = f"{truth}, {n:,} x {p}, {task}"
         yield (
             name,
-            lambda a=(truth, n, p, task): [made(*a, seed_for(*a, k)) for k in range(SPLITS)],
+            lambda a=(truth, n, p, task): [made(*a, seed_for(*a, k)) for k in range(SIZES[a[1:3]])],
         )
     for name in REAL if folder else ():
         yield name, lambda name=name: real(name, folder)
@@ -149,9 +154,9 @@ def bench_for(one: Split, trials: int) -> Bench:
     """What a search over the space ``linear`` needs, on the training rows alone."""
     data = one.data.rows(one.train)
     spec = study_from({"study": "selection", "space": "linear", "trials": trials})
-    folds = plan(data, spec.folds, 0)
+    folds = plan(data, spec.folds, 0, cheap=spec.space.is_linear)
     folds = replace(folds, inner={FINAL: folds.inner[FINAL]})  # nested scores are not needed
-    space = Space.build(spec.space, data.task, spec.linear)
+    space = Space.build(spec.space, data.task, spec.linear, data.is_grouped)
     engine = engine_for(space.design(), data.task)
     return Bench(data, folds, space, spec, engine, default_metrics(data.task))
 
@@ -170,12 +175,12 @@ def _losses(one: Split, predicted: np.ndarray) -> np.ndarray:
 
 def searched(one: Split, bench: Bench) -> tuple[dict[str, np.ndarray], str, float]:
     """Row losses of autoreg's choice ("autoreg") and of each technique; its name; seconds."""
-    start = time.perf_counter()
+    start = time.process_time()
     trials = run_searches(bench, {}, record=lambda trial: None, round_done=lambda number: True)[
         FINAL
     ]
     chosen = select(trials, SelectSpec(), bench.space.incumbent)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     asked = {"autoreg": chosen.chosen.candidate}
     asked |= {rival.candidate.label: rival.candidate for rival in chosen.contenders}
     losses = refitted(one, bench, asked.values())
@@ -186,8 +191,8 @@ def random_search(one: Split, bench: Bench, seconds: float, seed: int) -> np.nda
     """Row losses of the best of random settings, drawn until the time is over."""
     rng = np.random.default_rng(seed)
     inner = bench.plan.inner[FINAL]
-    best, lowest, start = None, np.inf, time.perf_counter()
-    while best is None or time.perf_counter() - start < seconds:
+    best, lowest, start = None, np.inf, time.process_time()
+    while best is None or time.process_time() - start < seconds:
         candidate = _drawn(bench.space, rng)
         jobs = [replace(job_for(bench, candidate, fold), strengths=()) for fold in inner]
         fits = bench.engine.run(jobs, bench.table, cells=bench.plan.cells)
@@ -320,32 +325,63 @@ def bootstrap_error(differences: list[np.ndarray]) -> float:
     return float(np.std(drawn.mean(axis=1)))
 
 
+def outcomes_of(options: argparse.Namespace) -> list[Outcome]:
+    """Of all problems asked for; those that the file to resume from has are not repeated."""
+    known = {}
+    if options.resume and options.resume.exists():
+        lines = options.resume.read_text().splitlines()
+        known = {one.problem: one for one in (Outcome(**json.loads(line)) for line in lines)}
+    found = []
+    for name, splits in problems(options.data, options.quick):
+        if not any(part in name for part in options.only or [""]):
+            continue
+        if name not in known:
+            known[name] = outcome(name, splits(), options.trials)
+            if options.resume:
+                with options.resume.open("a") as file:
+                    file.write(json.dumps(asdict(known[name])) + "\n")
+        found.append(known[name])
+        print(" | ".join(known[name].cells), flush=True)
+    return found
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Medians and largest regrets of all methods, in words."""
+    beyond = [o.problem for o in outcomes if o.regrets["autoreg"] - 2 * o.noise > 0.05]
+    lines = [f"above 5% by more than two standard errors: {', '.join(beyond) or 'none'}"]
+    nets = ("ElasticNetCV", "RidgeCV", "LogisticRegressionCV")
+    for method in ("autoreg", *nets, "random search"):
+        both = [(o.regrets[method], o.regrets["autoreg"]) for o in outcomes if method in o.regrets]
+        if both:
+            theirs, ours = zip(*both, strict=True)
+            told = f"{method}: median {np.median(theirs):.1%}, largest {max(theirs):.1%}"
+            beside = f" (autoreg on these: {np.median(ours):.1%}, {max(ours):.1%})"
+            lines.append(told + (beside if method in nets else ""))
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--data", type=Path, help="folder of the files in REAL")
-    parser.add_argument("--only", help="problems whose name contains this")
+    parser.add_argument("--only", nargs="+", help="problems whose name contains one of these")
     parser.add_argument("--quick", action="store_true", help="the smallest size: a smoke test")
+    parser.add_argument("--resume", type=Path, help="keep outcomes here, and continue from here")
+    parser.add_argument("--write", type=Path, help="write the table to this file, too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # others warn that they did not converge
-    print(versions("autoreg", "scikit-learn", "numpy"), flush=True)
+    head = f"{options.trials} trials; {versions('autoreg', 'scikit-learn', 'numpy')}."
+    print(head, flush=True)
     for task in ("regression", "binary"):  # compiles what is not in numba's cache
         one = made("sparse", 60, 5, task, 0)
         searched(one, bench_for(one, trials=options.trials))
-    outcomes = []
-    for name, splits in problems(options.data, options.quick):
-        if options.only is None or options.only in name:
-            outcomes.append(outcome(name, splits(), options.trials))
-            print(" | ".join(outcomes[-1].cells), flush=True)
-    print(table("Regret to the best technique in hindsight", HEAD, [o.cells for o in outcomes]))
-    regrets = np.array([one.regrets["autoreg"] for one in outcomes])
-    beyond = [o.problem for o in outcomes if o.regrets["autoreg"] - 2 * o.noise > 0.05]
-    print(f"\nautoreg: median {np.median(regrets):.1%}, largest {regrets.max():.1%}")
-    print(f"above 5% by more than two standard errors: {', '.join(beyond) or 'none'}")
-    for method in ("ElasticNetCV", "RidgeCV", "LogisticRegressionCV", "random search"):
-        theirs = [o.regrets[method] for o in outcomes if method in o.regrets]
-        if theirs:
-            print(f"{method}: median {np.median(theirs):.1%}, largest {max(theirs):.1%}")
+    outcomes = outcomes_of(options)
+    told = table("Regret to the best technique in hindsight", HEAD, [o.cells for o in outcomes])
+    print(f"{told}\n\n{summary(outcomes)}")
+    if options.write:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        text = f"# Does selecting help?\n\n{head}\n{told}\n\n{summary(outcomes)}\n"
+        options.write.write_text(text)
 
 
 if __name__ == "__main__":

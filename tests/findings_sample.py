@@ -375,7 +375,8 @@ def _splits(spec):
     return {
         "splitter": "stratified",
         "outer": spec.folds.outer,
-        "inner": spec.folds.inner,
+        "inner": spec.folds.inner or spec.folds.outer - 1,
+        "repeats": spec.folds.repeats or 1,
         "development_rows": 455 if spec.held_out else 569,
         "held_out_rows": 114 if spec.held_out else 0,
         "digest": "51d0c2aa90be7734",

@@ -65,10 +65,10 @@ def violations(data, made):
     return broken
 
 
-@given(tables(), specs, st.integers(0, 9))
+@given(tables(), specs, st.integers(0, 9), st.booleans())
 @LAWS
-def test_every_plan_keeps_the_laws(data, spec, seed):
-    made = plan(data, spec, seed)
+def test_every_plan_keeps_the_laws(data, spec, seed, cheap):
+    made = plan(data, spec, seed, cheap=cheap)
     assert violations(data, made) == []
     assert [fold.name for fold in made.outer] == [f"outer-{i}" for i in range(spec.outer)]
     assert list(made.inner) == [fold.name for fold in made.outer] + ["final"]
@@ -152,9 +152,61 @@ def test_the_facts_are_plain():
         "splitter": "stratified k-fold",
         "outer": 5,
         "inner": 4,
+        "repeats": 1,
         "development_rows": 178,
         "digest": "",
     }
+
+
+@pytest.mark.parametrize("inner", [None, 3])
+@pytest.mark.parametrize("classes", [0, 2])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_each_further_cut_validates_every_row_once_more(inner, classes, grouped):
+    group = np.arange(60) // 3 if grouped else None
+    data = table(classes=classes, group=group)
+    made = plan(data, FoldsSpec(outer=4, inner=inner, repeats=3), 0)
+    once = plan(data, FoldsSpec(outer=4, inner=inner), 0)
+    assert violations(data, made) == []
+    assert made.describe()["inner"] == once.describe()["inner"]
+    for search, folds_ in made.inner.items():
+        first = once.inner[search]
+        assert [fold.excluded for fold in folds_[: len(first)]] == [one.excluded for one in first]
+        assert len(folds_) == 3 * len(first)
+        outer = outer_of(made, search)
+        rows = np.arange(60) if outer is None else outer.train
+        cuts = [folds_[k : k + len(first)] for k in range(0, len(folds_), len(first))]
+        for cut in cuts:
+            tested = np.sort(np.concatenate([fold.test for fold in cut]))
+            assert np.array_equal(tested, rows)
+        assert len({cut[0].test.tobytes() for cut in cuts}) == 3
+
+
+@pytest.mark.parametrize(("n", "repeats"), [(60, 4), (251, 4), (400, 3), (999, 2), (1000, 1)])
+def test_few_rows_are_cut_again_where_fits_are_cheap(n, repeats):
+    data = table(n=n)
+    assert plan(data, FoldsSpec(), 0, cheap=True).repeats == repeats
+    assert plan(data, FoldsSpec(), 0).repeats == 1
+    assert plan(data, FoldsSpec(repeats=1), 0, cheap=True).repeats == 1
+    assert plan(data, FoldsSpec(inner=5), 0, cheap=True).repeats == 1
+
+
+def test_rows_with_a_role_are_cut_again_on_request_only():
+    grouped = table(group=np.arange(60) // 3)
+    assert plan(grouped, FoldsSpec(), 0, cheap=True).repeats == 1
+    late = table(time=np.arange(60))
+    assert plan(late, FoldsSpec(), 0, cheap=True).repeats == 1
+    with pytest.raises(SpecError, match="one way only; leave repeats out"):
+        plan(late, FoldsSpec(repeats=2), 0)
+
+
+@given(st.integers(3, 6), st.integers(0, 3), st.integers(0, 9))
+@LAWS
+def test_the_smallest_tables_that_can_be_cut_once_can_be_cut_again(outer, more, seed):
+    members = np.repeat([0, 1], [outer + more, outer])
+    data = replace(table(n=len(members), classes=2), y=members)
+    made = plan(data, FoldsSpec(outer=outer), seed, cheap=True)
+    assert made.repeats == 4
+    assert violations(data, made) == []
 
 
 def test_two_outer_folds_need_a_number_of_inner_folds():
@@ -216,6 +268,18 @@ def test_inner_folds_that_meet_their_outer_fold_are_caught(monkeypatch):
     assert any(
         "meets its outer fold" in words for words in violations(data, plan(data, FoldsSpec(), 0))
     )
+
+
+def test_a_further_cut_that_meets_its_outer_fold_is_caught(monkeypatch):
+    honest = folds._inner
+    monkeypatch.setattr(
+        folds,
+        "_inner",
+        lambda data, search, rows, *rest: honest(data, search, np.arange(data.n), *rest),
+    )
+    data = table()
+    made = plan(data, FoldsSpec(repeats=2), 0)
+    assert any("meets its outer fold" in words for words in violations(data, made))
 
 
 def peeking(honest):

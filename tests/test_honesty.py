@@ -144,6 +144,17 @@ def test_a_search_never_notices_its_outer_block_and_the_others_do(wine_bench, ki
     assert all(others)
 
 
+@pytest.mark.parametrize("kind", ["noise", "huge", "missing"])
+@pytest.mark.parametrize("source", ["wine", "diabetes"])
+def test_rows_that_are_cut_again_keep_their_distance(source, kind):
+    space = {**SPACE, "families": {"linear": SPACE["families"]["linear"]}}
+    bench = prepare(study(source, space=space, trials=5), workers=1).bench
+    assert bench.plan.repeats > 1
+    own, others = outer_interference(bench, kind)
+    assert not own
+    assert all(others)
+
+
 def test_new_categories_in_the_outer_block_change_nothing_either():
     rng = np.random.default_rng(2)
     colour = rng.choice(["green", "red", "white"], 150)

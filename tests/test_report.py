@@ -437,8 +437,8 @@ def test_contrast_is_enough_in_light_and_dark():
 
 def test_the_band_is_one_standard_error_over_folds():
     trial = next(one for one in sample().trials if len(one.strengths) > 1)
-    slow = [statistics.stdev(row) / math.sqrt(len(row)) for row in trial.losses.tolist()]
-    np.testing.assert_allclose(curves._errors(trial), slow, rtol=1e-12)
+    slow = [statistics.stdev(row) / math.sqrt(len(row)) for row in trial.smoothed.tolist()]
+    np.testing.assert_allclose(trial.errors, slow, rtol=1e-12)
 
 
 def test_a_choice_moved_by_the_rule_is_marked_where_it_lies():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from autoreg.candidate import candidate
 from autoreg.errors import NoValidTrialError
@@ -15,7 +16,7 @@ from autoreg.trial import Trial
 RIDGE = ("linear", "ridge")
 
 
-def trial(number, key, losses, *, strengths=(), failure=None, family="linear", **dials):
+def trial(number, key, losses, *, strengths=(), failure=None, family="linear", repeats=1, **dials):
     """A trial whose (S, F) validation losses are given."""
     chosen = [] if key == "none" else [technique(key)(**dials)]
     shape = {"width": 32, "depth": 1, "learning_rate": 1e-3} if family == "network" else {}
@@ -31,6 +32,7 @@ def trial(number, key, losses, *, strengths=(), failure=None, family="linear", *
         losses,
         baseline=9.0,
         failure=failure,
+        repeats=repeats,
     )
 
 
@@ -46,6 +48,48 @@ def test_min_takes_the_lowest_mean_loss_on_the_whole_path():
     chosen = pick([ridge, trial(1, "none", [[2, 2]])]).chosen
     assert (chosen.candidate.label, chosen.candidate.techniques[0]["strength"]) == ("ridge", 0.1)
     assert chosen.loss == 1.0
+
+
+def test_a_lucky_dip_of_a_ragged_path_does_not_win():
+    # One strength of the lasso dips below ridge, its neighbours on either side do not.
+    path = tuple(np.geomspace(0.08, 0.12, 5))
+    ragged = trial(0, "lasso", [[2, 2], [2, 2], [0.9, 0.9], [2, 2], [2, 2]], strengths=path)
+    smooth = trial(1, "ridge", [[1, 1]] * 5, strengths=path)
+    assert ragged.losses.min() < smooth.losses.min()
+    assert pick([ragged, smooth]).chosen.candidate.label == "ridge"
+
+
+def test_smoothing_leaves_alone_what_has_no_neighbours():
+    alone = trial(0, "bayesian_ridge", [[1.0, 2.0]])
+    assert np.array_equal(alone.smoothed, alone.losses)
+    far = trial(1, "lasso", [[1.0, 5.0], [2.0, 3.0]], strengths=(0.001, 1.0))
+    assert np.array_equal(far.smoothed, far.losses)
+
+
+def test_smoothed_folds_have_the_smoothed_means():
+    rng = np.random.default_rng(0)
+    one = trial(0, "ridge", rng.random((30, 5)), strengths=tuple(np.geomspace(1e-6, 10, 30)))
+    assert one.means == pytest.approx(one.smoothed.mean(axis=1))
+    assert one.loss == one.means.min() > one.losses.mean(axis=1).min()
+    assert pick([one]).chosen.loss == pytest.approx(one.loss)
+
+
+def test_further_cuts_bring_no_false_certainty():
+    base = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    wobble = np.array([0.5, -0.5, 0.4, -0.3, 0.1])
+    once, thrice = (
+        pick(
+            [
+                trial(0, "ridge", [np.tile(base + wobble, r)], strengths=(0.1,), repeats=r),
+                trial(1, "lasso", [np.tile(base, r)], strengths=(0.1,), repeats=r),
+            ]
+        ).difference
+        for r in (1, 3)
+    )
+    # (1/K + n_test/n_train) s**2 with n_test/n_train = 1/4 whatever the number of cuts.
+    spread = np.tile(wobble, 3).std(ddof=1) * np.sqrt(1 / 15 + 1 / 4)
+    assert thrice.high - thrice.value == pytest.approx(t.ppf(0.95, 14) * spread)
+    assert 0.5 < (thrice.high - thrice.low) / (once.high - once.low) < 1
 
 
 def test_losses_are_weighted_by_the_rows_of_the_folds():

@@ -235,7 +235,8 @@ def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypat
 
 def test_shipped_files_are_listed_and_read():
     assert set(shipped("studies")) == {"breast_cancer", "diabetes", "wine", "digits"}
-    assert set(shipped("search_spaces")) == {"quick", "linear", "network", "linear_and_network"}
+    known = {"quick", "linear", "network", "linear_and_network", "cocktail"}
+    assert set(shipped("search_spaces")) == known
 
 
 # ---- dictionaries ----------------------------------------------------------------------------
@@ -255,7 +256,7 @@ OPTIONS = {
     "task": "binary",
     "loss": "huber",
 }
-NUMBERS = {"minutes": 3, "inner": 3, "at_most": 3}
+NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):

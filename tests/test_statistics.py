@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from autoreg.statistics import nadeau_bengio, ratio_interval
+from autoreg.statistics import nadeau_bengio, ratio_interval, smoother, standard_error
 
 
 def test_the_formula_of_nadeau_and_bengio():
@@ -50,3 +50,30 @@ def test_an_interval_never_leaves_what_the_metric_can_be():
     assert ratio_interval(parts, float, 0.5, ceiling=1.0).high == 1.0
     worse = np.column_stack([[0.01, 0.1, 0.0], np.ones(3)])
     assert ratio_interval(worse, float, 0.5).low == 0.0
+
+
+# ---- smoothing --------------------------------------------------------------------------------
+
+
+def test_smoothing_is_the_weighted_mean_of_neighbours():
+    places = (0.0, 0.02, 0.06, 0.5, 0.61)
+    values = np.array([3.0, 1.0, 2.0, 7.0, 5.0])
+    for at, smooth in zip(places, smoother(places) @ values, strict=True):
+        weights = [max(0.0, 1 - ((at - one) / 0.1) ** 2) for one in places]
+        assert smooth == pytest.approx(np.average(values, weights=weights))
+
+
+def test_smoothing_keeps_constants_and_what_is_far_away_has_no_part():
+    places = tuple(np.linspace(0, 1, 100))
+    assert smoother(places) @ np.full(100, 2.5) == pytest.approx(2.5)
+    huge = np.where(np.array(places) < 0.3, 1e12, 1.0)
+    assert (smoother(places) @ huge)[np.array(places) > 0.41] == pytest.approx(1.0)
+
+
+def test_further_cuts_do_not_make_an_error_smaller():
+    folds = np.array([[0.1, 0.4, 0.35, 0.2, 0.3]])
+    plain = folds.std(ddof=1) / np.sqrt(5)
+    assert standard_error(folds) == pytest.approx(plain)
+    twice = np.tile(folds, 2)
+    assert standard_error(twice, 2) == pytest.approx(twice.std(ddof=1) / np.sqrt(5))
+    assert standard_error(folds[:, :1]).tolist() == [0.0]

@@ -41,7 +41,10 @@ def selected_columns(W: Floats, groups: Rows, p: int) -> NDArray[np.bool_]:
     >>> selected_columns(W, np.array([0, 0, 1]), 3)
     array([[ True, False, False]])
     """
-    strengths, inputs = np.nonzero((W != 0).any(axis=2))
+    nonzero: NDArray[np.bool_] = (W != 0).any(axis=2)
+    if np.array_equal(groups, np.arange(p)):
+        return nonzero
+    strengths, inputs = np.nonzero(nonzero)
     used = np.zeros((len(W), p), dtype=np.bool_)
     used[strengths, groups[inputs]] = True
     return used

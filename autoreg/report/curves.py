@@ -7,7 +7,6 @@ reference line: an inner loss never stands alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -68,7 +67,7 @@ def _limits(paths: Iterable[Sequence[Trial]], findings: Findings) -> tuple[float
     """One loss axis for all techniques; what is worse than featureless is cut off."""
     tops, bottoms = [findings.verdict.nested_loss.value], [findings.verdict.nested_loss.value]
     for best, *_ in paths:
-        means, error = best.means, _errors(best)
+        means, error = best.means, best.errors
         worst = float((means + error).max())
         tops.append(min(worst, 1.1 * best.baseline) if best.baseline > 0 else worst)
         # A training loss near zero would take most of a logarithmic axis.
@@ -119,7 +118,7 @@ def _strength_chart(
 
 def _draw_path(axes: Axes, trial: Trial) -> None:
     """Validation loss with its error band and training loss, along the strengths of a trial."""
-    means, error = trial.means, _errors(trial)
+    means, error = trial.means, trial.errors
     axes.fill_between(
         trial.strengths, means - error, means + error, color=ACCENT, alpha=0.16, linewidth=0
     )
@@ -135,14 +134,6 @@ def _chosen_place(trial: Trial, findings: Findings) -> int:
     key = findings.final.chosen.candidate.key
     places = range(len(trial.strengths))
     return next((k for k in places if trial.candidate_at(k).key == key), trial.best)
-
-
-def _errors(trial: Trial) -> np.ndarray:
-    """The standard error of the mean over folds at each strength, shape (S,)."""
-    folds = trial.losses.shape[1]
-    if folds < 2:
-        return np.zeros(len(trial.losses))
-    return np.asarray(trial.losses.std(axis=1, ddof=1) / math.sqrt(folds))
 
 
 def _train(trial: Trial) -> np.ndarray:

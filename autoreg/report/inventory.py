@@ -136,15 +136,20 @@ def splits_rows(findings: Findings) -> list[tuple[str, str]]:
     """How the rows were cut."""
     splits = findings.splits
     held_out = splits["held_out_rows"]
-    inner = splits["inner"]
     return [
         ("Splitter", name_of(clean(splits["splitter"]))),
         ("Development rows", f"{splits['development_rows']:,}"),
         ("Held-out rows", f"{held_out:,}" if held_out else "none"),
         ("Outer folds", str(splits["outer"])),
-        ("Inner folds", "the other outer folds" if inner is None else str(inner)),
+        ("Inner folds", _inner_folds(splits)),
         ("Digest", clean(splits["digest"])),
     ]
+
+
+def _inner_folds(splits: Mapping[str, Any]) -> str:
+    """The number of folds of an outer search, and how often its rows were cut."""
+    repeats = splits["repeats"]
+    return f"{splits['inner']}, cut {repeats} times" if repeats > 1 else str(splits["inner"])
 
 
 def provenance_rows(findings: Findings, mlflow_run: str | None) -> Cells:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEDULES = ("constant", "flat_cos")
+SHAPES = ("flat", "funnel")
 FLAT_SHARE = 0.7
 
 
@@ -19,13 +20,15 @@ class Dropout(Technique):
 
     The units that stay are scaled up, so that the mean does not move and predictions need no
     correction. The schedule ``flat_cos`` keeps the rate for the first 70 % of the longest
-    training and lets it fade to 0 along a cosine.
+    training and lets it fade to 0 along a cosine. The shape ``funnel`` lets it fall from layer to
+    layer, evenly down to 0 behind the last one.
     """
 
     families = ("network",)
     dials = (
         Range("rate", 0.05, 0.6, default=0.2, off=0.0, about="share of hidden units switched off"),
         Choice("schedule", SCHEDULES, default="constant", about="how the rate changes over time"),
+        Choice("shape", SHAPES, default="flat", about="how the rate changes over the layers"),
     )
     rank = 2
     references = ("Srivastava et al. 2014, JMLR 15, section 10 (inverted scaling)",)
@@ -34,9 +37,10 @@ class Dropout(Technique):
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
         fading = dials["schedule"] * _faded_part(moment.progress)
-        rate = dials["rate"] * (1.0 - fading)
-        kept = draws.uniform(*activations.shape[1:]) >= rate
-        return activations * kept / (1.0 - rate)
+        falling = dials["shape"] * (moment.layer / max(moment.depth, 1))
+        rate = dials["rate"] * (1.0 - fading) * (1.0 - falling)
+        kept = draws.chance(1.0 - rate, *activations.shape[1:])
+        return activations * (kept / (1.0 - rate))
 
 
 def _faded_part(progress: Tensor) -> Tensor:

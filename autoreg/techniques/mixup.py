@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Range, Technique
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,9 @@ class Mixup(Technique):
     references = ("Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv 1710.09412",)
 
     @staticmethod
-    def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
+    def batch(
+        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws, moment: Moment
+    ) -> tuple[Tensor, Tensor]:
         """Inputs (M, B, p) and targets (M, B, C), each row blended with a random other one."""
         import torch
 

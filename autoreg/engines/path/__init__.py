@@ -89,10 +89,7 @@ class PathEngine(Engine):
         on_done: Callable[[int], None] | None = None,
     ) -> list[Outcome]:
         """Fit the jobs, those of one training set together, on ``workers`` threads."""
-        sets: dict[tuple[tuple[str, ...], bytes], list[int]] = {}
-        for position, job in enumerate(jobs):
-            key = (job.training.excluded, job.training.rows.tobytes())
-            sets.setdefault(key, []).append(position)
+        sets = _sets(jobs)
         sums = self._sums(table, cells)
         outcomes: dict[int, Outcome] = {}
         lock = Lock()
@@ -111,11 +108,11 @@ class PathEngine(Engine):
         with _libraries().limit(limits=1), np.errstate(all="ignore"):
             sums.prepare(table)
             if workers <= 1 or len(sets) <= 1:
-                for positions in sets.values():
+                for positions in sets:
                     solve_set(positions)
             else:
                 with ThreadPoolExecutor(min(workers, len(sets))) as pool:
-                    list(pool.map(solve_set, sets.values()))
+                    list(pool.map(solve_set, sets))
         return [outcomes[position] for position in range(len(jobs))]
 
     def _sums(self, table: Dataset, cells: Rows | None) -> _Sums:
@@ -123,6 +120,22 @@ class PathEngine(Engine):
         if known is None or known.numbers is not cells:
             known = self._remembered[table] = _Sums(table, cells)
         return known
+
+
+def _sets(jobs: Sequence[Job]) -> list[list[int]]:
+    """The positions of jobs with the same training rows, set by set."""
+    sets: dict[tuple[tuple[str, ...], int], list[list[int]]] = {}
+    for position, job in enumerate(jobs):
+        rows = job.training.rows
+        alike = sets.setdefault((job.training.excluded, len(rows)), [])
+        for known in alike:
+            first = jobs[known[0]].training.rows
+            if rows is first or np.array_equal(rows, first):
+                known.append(position)
+                break
+        else:
+            alike.append([position])
+    return [positions for alike in sets.values() for positions in alike]
 
 
 def made_up(task: Task) -> Dataset:
@@ -246,11 +259,15 @@ def _solved(job: Job, design: Design) -> _Path:
 
     solutions = solve(design, job.candidate, job.walked, job.linear)
     coefficients, intercepts = design.original(solutions)
+    if solutions.losses is None:
+        losses = design.losses(design.rows, coefficients, intercepts)
+    else:
+        losses = solutions.losses * design.target[1] ** 2
     return _Path(
         solutions,
         coefficients,
         intercepts,
-        design.losses(design.rows, coefficients, intercepts),
+        losses,
         selected_columns(coefficients, design.preprocessor.groups, len(design.table.columns)),
     )
 

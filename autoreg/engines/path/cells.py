@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -150,13 +151,30 @@ class Cells:
     def layout(self, cells: Sequence[Cell]) -> tuple[Layout, tuple[str, ...], Rows]:
         """The inputs of a training set made of some cells; their names and raw columns."""
         p = len(self.columns)
-        observed = sum((cell.observed for cell in cells), np.zeros(p))
-        total = sum((cell.observed * cell.fill for cell in cells), np.zeros(p))
-        means = np.divide(total, observed, out=np.zeros(p), where=observed > 0)
+        observed = np.array([cell.observed for cell in cells])
+        total = (observed * np.array([cell.fill for cell in cells])).sum(axis=0)
+        weight = observed.sum(axis=0)
+        means = np.divide(total, weight, out=np.zeros(p), where=weight > 0)
+        targets = max(self.classes, 1) if self.task == "multiclass" else 1
+        if self._plain is not None:
+            names, each = self._plain
+            return Layout({}, means, each, p, targets), names, each
+        names, groups, lookups, starts = self._slots(cells)
+        return Layout(lookups, means, starts, len(names), targets), names, groups
+
+    @cached_property
+    def _plain(self) -> tuple[tuple[str, ...], Rows] | None:
+        """Names and numbers of the columns, where each of them is one input."""
+        if any(column.is_categorical for column in self.columns):
+            return None
+        return tuple(column.name for column in self.columns), np.arange(len(self.columns))
+
+    def _slots(self, cells: Sequence[Cell]) -> tuple[tuple[str, ...], Rows, dict[int, Rows], Rows]:
+        """Names and columns (q,) of inputs; lookups by column; the first input of a column."""
         names: list[str] = []
         groups: list[int] = []
         lookups: dict[int, Rows] = {}
-        starts = np.empty(p, dtype=np.int64)
+        starts = np.empty(len(self.columns), dtype=np.int64)
         for j, column in enumerate(self.columns):
             starts[j] = len(names)
             new = [column.name]
@@ -165,9 +183,7 @@ class Cells:
                 lookups[j] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
             names += new
             groups += [j] * len(new)
-        targets = max(self.classes, 1) if self.task == "multiclass" else 1
-        layout = Layout(lookups, means, starts, len(names), targets)
-        return layout, tuple(names), np.array(groups, dtype=np.int64)
+        return tuple(names), np.array(groups, dtype=np.int64), lookups, starts
 
     def moments(self, cells: Iterable[Cell], layout: Layout) -> Moments:
         """The moments of inputs and targets, in the layout of a training set."""

@@ -19,11 +19,13 @@ from autoreg.engines.linear_objective import huber_location, huber_threshold
 from autoreg.engines.path.cells import Cell, Cells, Layout, targets_of
 from autoreg.engines.path.kernels.likelihood import KINDS
 from autoreg.engines.path.kernels.state import Sample
+from autoreg.engines.path.terms import Constraints
 from autoreg.engines.reading import freedom, spectrum_of
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
 from autoreg.moments import Moments
 from autoreg.preprocess import Preprocessor
+from autoreg.spec import LinearSpec
 
 AT_ONCE = 50_000  # predictions that are scored together
 SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be divided by
@@ -35,7 +37,8 @@ class Solutions:
 
     ``left`` (S,) are the violations of the optimality conditions and ``allowed`` (S,) what may
     be left. ``l2`` (S,) is the absolute strength of half the sum of squares; ``freedom`` (S,) are
-    the effective degrees of freedom where a solver knows them.
+    the effective degrees of freedom and ``losses`` (S,) the training losses, in squares of the
+    standardized target, where a solver knows them.
     """
 
     coefficients: Floats
@@ -45,6 +48,7 @@ class Solutions:
     l2: Floats
     flags: tuple[str, ...] = ()
     freedom: Floats | None = None
+    losses: Floats | None = None
 
 
 class Design:
@@ -58,7 +62,8 @@ class Design:
         self.weights = table.weights[rows]
         self.layout: Layout | None = None
         self.moments: Moments | None = None
-        self._summaries: dict[bytes, tuple[Floats, Floats] | None] = {}
+        self._summaries: dict[int, tuple[Rows, tuple[Floats, Floats] | None]] = {}
+        self._constraints: dict[LinearSpec, Constraints] = {}
         parts = cells.of(rows) if cells else None
         if cells is None or parts is None:
             self.cells = None
@@ -109,10 +114,22 @@ class Design:
         """Standardized inputs times the roots of the row weights, (n, q)."""
         return self.inputs * np.sqrt(self.v)[:, None]
 
+    @cached_property
+    def lying(self) -> Floats:
+        """The same with an input in each row, (q, n)."""
+        return np.ascontiguousarray(self.rooted.T)
+
     @property
     def knee(self) -> float:
         """Where Huber's loss turns from a parabola into a line."""
         return huber_threshold(self.y, self.v)
+
+    def constraints(self, linear: LinearSpec) -> Constraints:
+        """What the user asks of the inputs."""
+        if linear not in self._constraints:
+            made = Constraints.of(self.table.columns, self.preprocessor.groups, linear)
+            self._constraints[linear] = made
+        return self._constraints[linear]
 
     def sample(self, kind: str, inputs: Floats | None = None) -> Sample:
         """The rows for the proximal Newton solver; ``inputs`` stand in for the design's own."""
@@ -132,7 +149,7 @@ class Design:
         """The weighted Gram matrix of the standardized inputs, (q, q)."""
         if self.moments is None:
             return self.rooted.T @ self.rooted
-        return self._standardized(self.moments)[: self.q, : self.q]
+        return np.ascontiguousarray(self._standardized[: self.q, : self.q])
 
     @cached_property
     def slope(self) -> Floats:
@@ -141,12 +158,19 @@ class Design:
             Y = targets_of(self.table, self.rows)
             Y = (Y - self.v @ Y) / self.target[1]
             return self.inputs.T @ (self.v[:, None] * Y)
-        return self._standardized(self.moments)[: self.q, self.q :]
+        return self._standardized[: self.q, self.q :]
 
-    def _standardized(self, moments: Moments) -> Floats:
+    @property
+    def variance(self) -> float:
+        """Of the standardized target of a regression: 1, or 0 where it does not vary."""
+        return float(self._standardized[-1, -1])
+
+    @cached_property
+    def _standardized(self) -> Floats:
+        assert (moments := self.moments) is not None, "there are sums to divide"
         targets = np.full(len(moments.mean) - self.q, self.target[1])
         scale = np.concatenate([self._divisors, targets])
-        return np.ascontiguousarray(moments.cross / moments.weight / scale / scale[:, None])
+        return np.asarray(moments.cross / scale / (scale * moments.weight)[:, None])
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
@@ -227,11 +251,11 @@ class Design:
         """
         if self.cells is None or self.table.task != "regression":
             return None
-        key = rows.tobytes()
-        if key not in self._summaries:
+        # The rows are kept, so no other array can be known by the same number.
+        if id(rows) not in self._summaries:
             parts = self.cells.of(rows)
-            self._summaries[key] = None if parts is None else self._summed(parts)
-        return self._summaries[key]
+            self._summaries[id(rows)] = rows, None if parts is None else self._summed(parts)
+        return self._summaries[id(rows)][1]
 
     def _summed(self, parts: Sequence[Cell]) -> tuple[Floats, Floats]:
         assert self.cells is not None, "there are sums to add"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats, Rows
@@ -23,12 +22,15 @@ from autoreg.engines.path.design import Design, Solutions
 from autoreg.engines.path.evidence import evidence
 from autoreg.engines.path.kernels.gram import gram_path
 from autoreg.engines.path.kernels.newton import newton_path
-from autoreg.engines.path.kernels.quadratic import CONCAVE, Terms
+from autoreg.engines.path.kernels.quadratic import Terms
+from autoreg.engines.path.kernels.rows import row_path
+from autoreg.engines.path.terms import Constraints, for_columns, plain_terms
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
 
 TARGET = 1e-4  # the violation that solvers may leave, relative to the penalty's pull
 FLOOR = 1e-7  # ... but never less: losses are means over standardized inputs
+EXACT = 1e-6  # ... by a fit whose coefficients become weights: small ones count relative to size
 INITIAL = 1e-2  # strength of the ridge fit behind adaptive weights
 HEAVIEST = 1e6  # adaptive weight of an input that the initial fit gives nothing
 RATIO = 0.5  # a single strength is reached through stronger ones in this ratio
@@ -46,7 +48,7 @@ def solve(
         return evidence(design, prior)
     if chosen.components():
         return components(design, kind, strengths)
-    constraints = Constraints.of(design, linear)
+    constraints = design.constraints(linear)
     penalty = chosen.penalty()
     found = _solve(design, kind, penalty, strengths, constraints)
     if linear.at_most is None:
@@ -60,56 +62,25 @@ def kind_of(design: Design, linear: LinearSpec) -> str:
     return "huber" if task == "regression" and linear.loss == "huber" else task
 
 
-class Constraints:
-    """What the user knows of coefficients, for each input: lowest value, penalized, allowed."""
-
-    def __init__(
-        self, lowest: Floats, penalized: NDArray[np.bool_], allowed: NDArray[np.bool_]
-    ) -> None:
-        self.lowest, self.penalized, self.allowed = lowest, penalized, allowed
-
-    @classmethod
-    def of(cls, design: Design, linear: LinearSpec) -> Constraints:
-        """From columns by name to inputs."""
-        columns = design.table.columns
-        groups = design.preprocessor.groups
-        names = [column.name for column in columns]
-        if linear.non_negative == "all":
-            bounded = np.array([not column.is_categorical for column in columns])
-        else:
-            bounded = np.isin(names, linear.non_negative)
-        lowest = np.where(bounded[groups], 0.0, -np.inf)
-        penalized = ~np.isin(names, linear.unpenalized)[groups]
-        return cls(lowest, penalized, np.ones(design.q, dtype=np.bool_))
-
-    @property
-    def free(self) -> bool:
-        """Whether nothing is asked for."""
-        return bool(np.isinf(self.lowest).all() and self.penalized.all() and self.allowed.all())
-
-    def only(self, allowed: NDArray[np.bool_]) -> Constraints:
-        """The same with some inputs ruled out."""
-        return Constraints(self.lowest, self.penalized, allowed)
-
-
 def _solve(
     design: Design,
     kind: str,
     penalty: Penalty,
     strengths: Sequence[float],
     constraints: Constraints,
+    target: float = TARGET,
 ) -> Solutions:
     if kind == "regression" and constraints.free and not penalty.zeroes:
         if penalty.is_null:
             return least_squares(design)
         return ridge(design, penalty.l2, strengths)
     if constraints.free and not penalty.zeroes and design.q > len(design.rows):
-        return in_row_space(design, kind, penalty, strengths)
-    return _walked(design, kind, penalty, strengths, constraints)
+        return in_row_space(design, kind, penalty, strengths, target)
+    return _walked(design, kind, penalty, strengths, constraints, target)
 
 
 def in_row_space(
-    design: Design, kind: str, penalty: Penalty, strengths: Sequence[float]
+    design: Design, kind: str, penalty: Penalty, strengths: Sequence[float], target: float
 ) -> Solutions:
     """More inputs than rows, no L1: turn the inputs so that only as many as rows are not zero.
 
@@ -120,17 +91,18 @@ def in_row_space(
     axes = axes[:, : max(rank, 1)]
     falling = np.array(sorted(set(strengths), reverse=True))
     m, K = axes.shape[1], design.columns
-    terms = _for_columns(plain_terms(penalty, m), K)
+    terms = for_columns(plain_terms(penalty, m), K)
     sample = design.sample(kind, design.inputs @ axes)
     W, left = np.empty((len(falling), (m + 1) * K)), np.empty(len(falling))
     top = design.largest_eigenvalue
-    allowed = tolerances(penalty, falling, top)
+    allowed = tolerances(penalty, falling, top, target)
     newton_path(sample, K, falling, allowed, top, terms, W, left)
     split = W.reshape(len(falling), m + 1, K)
     if penalty.is_null:
         split[:, :-1] = sum_free(split[:, :-1])
     out = np.concatenate([axes @ split[:, :-1], split[:, -1:]], axis=1)
-    return _in_order(design, kind, penalty, strengths, falling, out, left, top)
+    walked = _Walked(out, left, allowed, top)
+    return _in_order(design, kind, penalty, strengths, falling, walked)
 
 
 def _walked(
@@ -139,18 +111,34 @@ def _walked(
     penalty: Penalty,
     strengths: Sequence[float],
     constraints: Constraints,
+    target: float,
 ) -> Solutions:
     """Walk from the strongest to the weakest, each starting where the last one ended."""
     falling = np.array(sorted(set(strengths), reverse=True))
     steps = _approach(falling, penalty)
     bend = _adaptive(design, kind, penalty, constraints)
-    order, terms = terms_for(design, penalty, constraints, bend)
+    order, terms = constraints.order, constraints.terms(penalty, bend)
     top = 0.0 if penalty.zeroes else design.largest_eigenvalue
     if kind == "regression" and design.cells is not None:
-        W, left, scale = _by_gram(design, penalty, order, terms, steps, top)
+        walked = _by_gram(design, penalty, order, terms, steps, top, target)
+    elif kind == "regression" and penalty.zeroes and penalty.is_convex and not penalty.group:
+        walked = _by_residuals(design, penalty, order, terms, steps, target)
     else:
-        W, left, scale = _by_rows(design, kind, penalty, order, terms, steps, top)
-    return _in_order(design, kind, penalty, strengths, steps, W, left, scale)
+        walked = _by_rows(design, kind, penalty, order, terms, steps, top, target)
+    return _in_order(design, kind, penalty, strengths, steps, walked)
+
+
+@dataclass(frozen=True, eq=False)
+class _Walked:
+    """Falling steps: coefficients and intercepts W (T, q + 1, K), the violations left (T,) and
+    allowed (T,), the scale of strengths, and the training loss (T,) where a solver tells it.
+    """
+
+    W: Floats
+    left: Floats
+    allowed: Floats
+    scale: float
+    losses: Floats | None = None
 
 
 def _in_order(
@@ -159,18 +147,25 @@ def _in_order(
     penalty: Penalty,
     strengths: Sequence[float],
     steps: Floats,
-    W: Floats,
-    left: Floats,
-    scale: float,
+    walked: _Walked,
 ) -> Solutions:
-    """The solutions W (T, q + 1, K) of falling steps in the order that was asked for."""
-    at = np.searchsorted(-steps, -np.array(strengths))
-    allowed = tolerances(penalty, steps, scale)[at]
+    """The solutions of falling steps in the order that was asked for."""
+    places = np.searchsorted(-steps, -np.array(strengths))
+    as_walked = np.array_equal(places, np.arange(len(steps)))
+    at = slice(None) if as_walked else places  # a slice copies nothing
+    W = walked.W
     flags: tuple[str, ...] = ()
     if penalty.is_null:
         flags = remarks(design, kind, design.inputs, design.inputs @ W[-1, :-1] + W[-1, -1])
-    l2 = penalty.l2 * scale * np.array(strengths)
-    return Solutions(W[at, :-1], W[at, -1], left[at], allowed, l2, flags)
+    return Solutions(
+        W[at, :-1],
+        W[at, -1],
+        walked.left[at],
+        walked.allowed[at],
+        penalty.l2 * walked.scale * np.array(strengths),
+        flags,
+        losses=None if walked.losses is None else walked.losses[at],
+    )
 
 
 def _approach(falling: Floats, penalty: Penalty) -> Floats:
@@ -183,135 +178,103 @@ def _approach(falling: Floats, penalty: Penalty) -> Floats:
     return np.append(np.geomspace(1.0, first, count + 1)[:-1], first)
 
 
-def tolerances(penalty: Penalty, strengths: Floats, scale: float) -> Floats:
+def tolerances(penalty: Penalty, strengths: Floats, scale: float, target: float = TARGET) -> Floats:
     """The violation that may be left at each strength: small beside the penalty's pull."""
     if penalty.is_null:
         return np.full(len(strengths), PRECISION)
     pull = strengths * scale * (penalty.l1 + penalty.group or penalty.l2)
-    return np.asarray(np.maximum(TARGET * np.minimum(pull, 1.0), FLOOR))
+    return np.asarray(np.maximum(target * np.minimum(pull, 1.0), FLOOR))
 
 
-def _adaptive(design: Design, kind: str, penalty: Penalty, constraints: Constraints) -> Floats:
-    """Factors of the L1 part from an initial ridge fit, the smallest one; ones without it."""
+def _adaptive(
+    design: Design, kind: str, penalty: Penalty, constraints: Constraints
+) -> Floats | None:
+    """Factors of the L1 part from an initial ridge fit, the smallest one; None without it."""
     if penalty.adapt == 0.0:
-        return np.ones(design.q)
-    first = _solve(design, kind, Penalty(l2=1.0), (INITIAL,), constraints).coefficients[0]
+        return None
+    ridge = Penalty(l2=1.0)
+    first = _solve(design, kind, ridge, (INITIAL,), constraints, EXACT).coefficients[0]
     size = np.sqrt((first**2).sum(axis=1))
     largest = size.max() or 1.0
     return np.asarray(np.minimum(np.maximum(size / largest, 1e-12) ** -penalty.adapt, HEAVIEST))
 
 
-def terms_for(
-    design: Design, penalty: Penalty, constraints: Constraints, bend: Floats
-) -> tuple[Rows, Terms]:
-    """The penalty in numbers, and the order of inputs in which groups lie side by side."""
-    columns = design.table.columns
-    labels = [columns[j].group or columns[j].name for j in design.preprocessor.groups]
-    # An input that no penalty touches leaves its group.
-    labels = [
-        label if kept else f"{label}\0{position}"
-        for position, (label, kept) in enumerate(zip(labels, constraints.penalized, strict=True))
-    ]
-    first = {label: position for position, label in reversed(list(enumerate(labels)))}
-    ids = np.array([first[label] for label in labels], dtype=np.int64)
-    order = np.flatnonzero(constraints.allowed)
-    order = order[np.argsort(ids[order], kind="stable")]
-    touched = constraints.penalized[order].astype(np.float64)
-    starts, heights = np.zeros(1, dtype=np.int64), np.zeros(0)
-    if penalty.group > 0.0:
-        bounds = np.flatnonzero(np.diff(ids[order], prepend=-1, append=-2))
-        starts = bounds.astype(np.int64)
-        heights = np.sqrt(np.diff(bounds)) * touched[bounds[:-1]]
-    terms = plain_terms(penalty, len(order))._replace(
-        bend=np.ascontiguousarray(bend[order] * touched),
-        shrink=touched,
-        lowest=np.ascontiguousarray(constraints.lowest[order]),
-        starts=starts,
-        heights=heights,
-    )
-    return order, terms
-
-
-def plain_terms(penalty: Penalty, q: int) -> Terms:
-    """A penalty on q inputs, without groups and constraints, in numbers."""
-    return Terms(
-        penalty.l1,
-        penalty.l2,
-        penalty.group,
-        np.ones(q),
-        np.ones(q),
-        np.full(q, -np.inf),
-        np.zeros(1, dtype=np.int64),
-        np.zeros(0),
-        CONCAVE[penalty.concave],
-        penalty.gamma,
-        penalty.relax,
-    )
-
-
 def _by_gram(
-    design: Design, penalty: Penalty, order: Rows, terms: Terms, steps: Floats, top: float
-) -> tuple[Floats, Floats, float]:
-    """Squared error from sums: coefficients and intercept (S, q + 1, 1), violations, scale."""
-    G = np.ascontiguousarray(design.gram[np.ix_(order, order)])
-    c = np.ascontiguousarray(design.slope[order, 0])
-    W, left = np.empty((len(steps), len(order))), np.empty(len(steps))
+    design: Design,
+    penalty: Penalty,
+    order: Rows | slice,
+    terms: Terms,
+    steps: Floats,
+    top: float,
+    target: float,
+) -> _Walked:
+    """Squared error, from sums."""
+    G, c = design.gram, design.slope[:, 0]
+    if not isinstance(order, slice):
+        G, c = G[np.ix_(order, order)], c[order]
+    c = np.ascontiguousarray(c)
+    W, left = np.empty((len(steps), len(c))), np.empty(len(steps))
+    fitted = np.empty(len(steps))
     if top == 0.0:
-        top = gram_path(G, c, steps[:0], steps[:0], 0.0, terms, W[:0], left[:0]) * ROUNDING
-    allowed = tolerances(penalty, steps, top)
-    gram_path(G, c, steps, allowed, top, terms, W, left)
+        none = steps[:0]
+        top = gram_path(G, c, none, none, 0.0, terms, W[:0], left[:0], fitted[:0]) * ROUNDING
+    allowed = tolerances(penalty, steps, top, target)
+    gram_path(G, c, steps, allowed, top, terms, W, left, fitted)
     out = np.zeros((len(steps), design.q + 1, 1))
-    out[:, order, 0] = W
-    return out, left, top
+    out[:, :-1][:, order, 0] = W
+    return _Walked(out, left, allowed, top, np.maximum(design.variance - fitted, 0.0))
+
+
+def _by_residuals(
+    design: Design,
+    penalty: Penalty,
+    order: Rows | slice,
+    terms: Terms,
+    steps: Floats,
+    target: float,
+) -> _Walked:
+    """Squared error where there are too many inputs for sums."""
+    Z = design.lying[order]
+    t = design.y * np.sqrt(design.v)
+    W, left = np.empty((len(steps), len(Z))), np.empty(len(steps))
+    losses, none = np.empty(len(steps)), steps[:0]
+    top = row_path(Z, t, none, none, 0.0, terms, W[:0], left[:0], losses[:0]) * ROUNDING
+    allowed = tolerances(penalty, steps, top, target)
+    row_path(Z, t, steps, allowed, top, terms, W, left, losses)
+    out = np.zeros((len(steps), design.q + 1, 1))
+    out[:, :-1][:, order, 0] = W
+    return _Walked(out, left, allowed, top, losses)
 
 
 def _by_rows(
     design: Design,
     kind: str,
     penalty: Penalty,
-    order: Rows,
+    order: Rows | slice,
     terms: Terms,
     steps: Floats,
     top: float,
-) -> tuple[Floats, Floats, float]:
-    """Any loss from the rows: coefficients and intercept (S, q + 1, K), violations, scale."""
-    K, q = design.columns, len(order)
-    moved = q < design.q or np.any(np.diff(order) < 0)
-    sample = design.sample(kind, design.inputs[:, order] if moved else None)
-    many = _for_columns(terms, K)
+    target: float,
+) -> _Walked:
+    """Any loss, from the rows."""
+    K, q = design.columns, len(terms.bend)
+    sample = design.sample(kind, design.inputs[:, order])
+    many = for_columns(terms, K)
     W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
     if top == 0.0:
         none = steps[:0]
         top = newton_path(sample, K, none, none, 0.0, many, W[:0], left[:0])
         top *= ROUNDING
-    allowed = tolerances(penalty, steps, top)
+    allowed = tolerances(penalty, steps, top, target)
     newton_path(sample, K, steps, allowed, top, many, W, left)
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
     split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
-    if not moved:
-        return split, left, top
+    if isinstance(order, slice):
+        return _Walked(split, left, allowed, top)
     out = np.zeros((len(steps), design.q + 1, K))
-    out[:, order], out[:, -1] = split[:, :-1], split[:, -1]
-    return out, left, top
-
-
-def _for_columns(terms: Terms, K: int) -> Terms:
-    """The same penalty for K columns of scores, with the intercepts behind."""
-
-    def each(values: Floats, intercept: float) -> Floats:
-        return np.append(np.repeat(values, K), np.full(K, intercept))
-
-    starts, heights = terms.starts * K, terms.heights
-    if len(heights):
-        starts, heights = np.append(starts, starts[-1] + K), np.append(heights, 0.0)
-    return terms._replace(
-        bend=each(terms.bend, 0.0),
-        shrink=each(terms.shrink, 0.0),
-        lowest=each(terms.lowest, -np.inf),
-        starts=starts,
-        heights=heights,
-    )
+    out[:, :-1][:, order], out[:, -1] = split[:, :-1], split[:, -1]
+    return _Walked(out, left, allowed, top)
 
 
 def _at_most(
@@ -352,4 +315,5 @@ def _at_most(
         allowed=allowed,
         l2=l2,
         freedom=None,
+        losses=None,
     )

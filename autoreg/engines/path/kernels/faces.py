@@ -36,7 +36,7 @@ def product(H, rows, count, d, out):
 
 @compiled
 def conjugate(H, pull, shrink, face, count, tolerance):
-    """The step on a face that leaves at most the tolerance of its pull, or is as near as it gets."""
+    """The step on a face that leaves at most the tolerance of its pull, or nearly that."""
     m = len(pull)
     step, along, toward = np.zeros(m), np.zeros(m), np.zeros(m)
     before = 1.0

@@ -13,15 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
-from autoreg.engines.path.kernels.quadratic import (
-    bent,
-    descend,
+from autoreg.engines.path.kernels.groups import (
     descend_groups,
     groups_within,
     make_whole,
-    soft,
     violations,
 )
+from autoreg.engines.path.kernels.quadratic import bent, descend, move, room_for, soft
 
 ROUNDS = 200  # of widening the working set, or of bending a concave penalty, at one strength
 HALVINGS = 100
@@ -99,7 +97,8 @@ def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
         starts, own = groups_within(A, terms.starts, height)
         descend_groups(H, slope, inner, level, shrink[A], terms.lowest[A], starts, own, tolerance)
     else:
-        descend(H, slope, inner, level, shrink[A], terms.lowest[A], tolerance)
+        room = room_for(len(A))
+        descend(H, slope, inner, level, shrink[A], terms.lowest[A], tolerance, room)
     w[A] = inner
     g[:] = c
     for a in range(len(A)):
@@ -109,24 +108,36 @@ def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
 
 
 @compiled
-def solve_on_all(G, g, w, terms, base, shrink, tolerance):
-    """Minimize over all inputs where they are; for working sets that hold most of them."""
-    level = np.empty(len(w))
+def foresee(G, g, w, last_g, last_w, ahead):
+    """Move on by the last step times ``ahead``, up to where signs change; the past is kept.
+
+    Between two changes of the support a solution is nearly a straight line in the strength. As
+    the slope is a line in w, it is moved on for nothing.
+    """
     for j in range(len(w)):
-        level[j] = bent(terms, base[j], w[j])
-    descend(G, g, w, level, shrink, terms.lowest, tolerance)
+        w_now, g_now = w[j], g[j]
+        w[j] += ahead * (w_now - last_w[j])
+        g[j] += ahead * (g_now - last_g[j])
+        last_w[j], last_g[j] = w_now, g_now
+    for j in range(len(w)):
+        if w[j] * last_w[j] <= 0.0 and w[j] != 0.0:
+            move(G, g, w, j, 0.0)
 
 
 @compiled
-def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance):
+def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance, room):
     """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
+    whole = len(height) == 0 and allowed.all() and DENSE * members.sum() >= len(w)
+    if whole and terms.concave == 0:
+        return descend(G, g, w, base, shrink, terms.lowest, tolerance, room)
     broken = np.zeros(len(w))
     level = np.empty(len(w))
     worst = 0.0
-    whole = len(height) == 0 and allowed.all() and DENSE * members.sum() >= len(w)
     for _ in range(ROUNDS):
         if whole:
-            solve_on_all(G, g, w, terms, base, shrink, tolerance)
+            for j in range(len(w)):
+                level[j] = bent(terms, base[j], w[j])
+            descend(G, g, w, level, shrink, terms.lowest, tolerance, room)
         else:
             solve_on(G, c, g, w, members, terms, base, shrink, height, 0.5 * tolerance)
         for j in range(len(w)):
@@ -143,8 +154,19 @@ def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance)
 
 
 @compiled
-def gram_path(G, c, strengths, tolerances, top, terms, W, left):
+def explained(c, g, w):
+    """``2 c'w - w'Gw``, as ``Gw`` is c - g."""
+    total = 0.0
+    for j in range(len(w)):
+        total += w[j] * (c[j] + g[j])
+    return total
+
+
+@compiled
+def gram_path(G, c, strengths, tolerances, top, terms, W, left, fitted):
     """Fill W (S, q) with solutions and ``left`` (S,) with their violations; the strength scale.
+
+    ``fitted`` (S,) is the part of the target's variance that they take off the training loss.
 
     ``strengths`` fall and are relative to ``top``; where that is 0 it is the smallest strength
     that zeroes all coefficients. ``tolerances`` belong to the strengths.
@@ -154,27 +176,29 @@ def gram_path(G, c, strengths, tolerances, top, terms, W, left):
     everything = np.ones(q, np.bool_)
     free = free_inputs(terms)
     nothing, heights = np.zeros(q), terms.group * terms.heights
-    bound = np.empty(q)
     if free.any():
         # The null model holds the inputs that no penalty touches.
         solve_on(G, c, g, w, free, terms, nothing, nothing, nothing[:0], NULL)
     if top == 0.0:
         top = zeroing(g, terms)
-    last = top
+    room = room_for(q)
+    last_w, last_g = w.copy(), g.copy()
+    base, shrink, members = np.empty(q), np.empty(q), np.empty(q, np.bool_)
+    before, last = top, top
     for k in range(len(strengths)):
         s = strengths[k] * top
-        base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
+        if terms.concave == 0 and last < before:
+            foresee(G, g, w, last_g, last_w, (last - s) / (before - last))
         for j in range(q):
-            bound[j] = base[j] - (last - s) * terms.l1 * terms.bend[j]
-        members = free | (w != 0.0)
+            base[j], shrink[j] = s * terms.l1 * terms.bend[j], s * terms.l2 * terms.shrink[j]
+            bound = base[j] - (last - s) * terms.l1 * terms.bend[j]
+            members[j] = free[j] or w[j] != 0.0 or (abs(g[j]) >= bound and not len(heights))
         if len(heights):
             make_whole(members, terms.starts)
-        else:
-            members = members | (np.abs(g) >= bound)
         left[k] = settle(
-            G, c, g, w, members, everything, terms, base, shrink, s * heights, tolerances[k]
+            G, c, g, w, members, everything, terms, base, shrink, s * heights, tolerances[k], room
         )
-        W[k] = w
+        W[k], fitted[k] = w, explained(c, g, w)
         if terms.relax < 1.0:
             support = w != 0.0
             again, slope = w.copy(), g.copy()
@@ -190,7 +214,8 @@ def gram_path(G, c, strengths, tolerances, top, terms, W, left):
                 shrink,
                 s * heights,
                 tolerances[k] * terms.relax,
+                room,
             )
-            W[k] = again
-        last = s
+            W[k], fitted[k] = again, explained(c, slope, again)
+        before, last = last, s
     return top

@@ -15,16 +15,9 @@ import numpy as np
 from autoreg.engines.path.kernels.compiling import compiled
 from autoreg.engines.path.kernels.faces import descend_faces
 from autoreg.engines.path.kernels.gram import free_inputs, zeroing
+from autoreg.engines.path.kernels.groups import descend_groups, groups_within, make_whole, size_of
 from autoreg.engines.path.kernels.likelihood import look
-from autoreg.engines.path.kernels.quadratic import (
-    Terms,
-    bent,
-    descend,
-    descend_groups,
-    groups_within,
-    make_whole,
-    size_of,
-)
+from autoreg.engines.path.kernels.quadratic import Terms, bent, descend, room_for
 from autoreg.engines.path.kernels.state import (
     FEWEST,
     State,
@@ -41,7 +34,7 @@ from autoreg.engines.path.kernels.state import (
 
 STEPS = 500  # Newton steps on one scope
 HALVINGS = 30
-PROGRESS = 0.4  # a step that leaves more of the violation than this asks for a new Hessian
+PROGRESS = 0.2  # a step that leaves more of the violation than this asks for a new Hessian
 INEXACT = 0.1  # the share of the violation that a step's own problem may leave
 NULL = 1e-10  # the violation that the null model may leave
 
@@ -60,7 +53,7 @@ def proposal(state, A, H, terms, level, shrink, height, tolerance):
     elif np.any(level > 0.0) or np.any(lowest == 0.0):
         descend_faces(H, slope, new, level, shrink, lowest, tolerance)
     else:
-        descend(H, slope, new, level, shrink, lowest, tolerance)
+        descend(H, slope, new, level, shrink, lowest, tolerance, room_for(len(A)))
     return new
 
 
@@ -215,23 +208,24 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
     free = free_inputs(terms)
     everything, broken = np.arange(many), np.empty(many)
     nothing, heights = np.zeros(many), terms.group * terms.heights
-    H, _ = settle(sample, state, H, np.flatnonzero(free), terms, nothing, nothing, nothing[:0], NULL)
+    null = np.flatnonzero(free)
+    H, _ = settle(sample, state, H, null, terms, nothing, nothing, nothing[:0], NULL)
     check(sample, state, everything, terms, nothing, nothing, nothing[:0], broken)
     if top == 0.0:
         top = zeroing(state.slopes, terms)
     last = top
     for position in range(len(strengths)):
-        s = strengths[position] * top
+        s, tolerance = strengths[position] * top, tolerances[position]
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
         forget(state, free, terms, H)
         scope = likely(state, free, terms, base, (last - s) * terms.l1, len(heights) > 0)
         H, left[position] = solve_at(
-            sample, state, H, scope, terms, base, shrink, s * heights, tolerances[position]
+            sample, state, H, scope, terms, base, shrink, s * heights, tolerance
         )
         W[position] = state.w
         if terms.relax < 1.0:
             W[position], left[position] = relaxed(
-                sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerances[position]
+                sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerance
             )
         last = s
     return top

@@ -5,11 +5,12 @@ largest distance of zero from the subdifferential, costs one pass over the coord
 
 Coordinate descent is quick until inputs are nearly collinear. Then a leap helps: on the
 coordinates in use, with their signs held, the problem is a linear system; the step to its
-solution ends where the first sign would change. Both only ever lower the objective.
+solution ends where the first sign would change. Both only ever lower the objective. A leap is
+taken where it costs less than the sweeps that are still to come at the rate of the last one.
 
 Sources: Friedman, Hastie & Tibshirani 2010, Journal of Statistical Software 33(1) (coordinate
-descent on a Gram matrix); Simon, Friedman, Hastie & Tibshirani 2013, JCGS 22(2) (groups); Zou &
-Li 2008, Annals of Statistics 36(4) (concave penalties by reweighting).
+descent on a Gram matrix); Zou & Li 2008, Annals of Statistics 36(4) (concave penalties by
+reweighting).
 """
 
 from __future__ import annotations
@@ -21,13 +22,11 @@ import numpy as np
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.kernels.compiling import compiled
 
-SWEEPS = 8  # over the active coordinates between two certificates
 MOST = 20_000  # sweeps at one strength
 LEAPS = 5  # at most, one behind the other: more are no nearer
+SLOWEST = 1 - 1e-6  # the rate of sweeps that gain nothing
+SMALLEST = 1e-300  # of a pivot: rounding may leave less than nothing
 JITTER = 1e-12  # of the largest diagonal, so that a singular system has a solution
-MOST_OF_GROUPS = 1000  # rounds over the groups at one strength
-HALVINGS = 20
-GROUP_STEPS = 100  # proximal steps on one group
 CONCAVE = {"": 0, "mcp": 1, "scad": 2}
 
 
@@ -86,287 +85,155 @@ def violation(g, w, level, shrink, lowest):
     return max(0.0, abs(pull) - level)
 
 
-@compiled
-def group_violations(g, w, level, shrink, lowest, starts, height, out):
-    """The same for coordinates in groups, (m,); a group that is out shares one number."""
-    for k in range(len(height)):
-        first, last = starts[k], starts[k + 1]
-        norm = np.sqrt(np.sum(w[first:last] ** 2))
-        if norm == 0.0:
-            reach = 0.0
-            for j in range(first, last):
-                z = soft(g[j], level[j])
-                reach += max(z, lowest[j]) ** 2
-            out[first:last] = max(0.0, np.sqrt(reach) - height[k])
-            continue
-        for j in range(first, last):
-            pull = g[j] - height[k] * w[j] / norm
-            out[j] = violation(pull, w[j], level[j], shrink[j], lowest[j])
+class Room(NamedTuple):
+    """Where :func:`descend` works: listed coordinates (m,), a factor (m, m) and a step (m,)."""
+
+    active: Rows
+    factor: Floats
+    toward: Floats
 
 
 @compiled
-def violations(g, w, level, shrink, lowest, starts, height, out):
-    """The distance of zero from the subdifferential in every coordinate; the largest one."""
-    if len(height):
-        group_violations(g, w, level, shrink, lowest, starts, height, out)
-    else:
-        for j in range(len(w)):
-            out[j] = violation(g[j], w[j], level[j], shrink[j], lowest[j])
-    return out.max() if len(out) else 0.0
+def room_for(m):
+    """Room for m coordinates."""
+    return Room(np.empty(m, np.int64), np.empty((m, m)), np.empty(m))
 
 
 @compiled
-def leap(H, g, w, level, shrink, lowest):
-    """A step to the solution on the support, up to the first change of a sign; the share of it."""
-    m = len(w)
-    support = np.empty(m, np.int64)
+def factorize(A, m):
+    """The Cholesky factor of the leading m rows in place, with its diagonal inverted."""
+    for i in range(m):
+        row = A[i]
+        for j in range(i):
+            other, rest = A[j], row[j]
+            for k in range(j):
+                rest -= row[k] * other[k]
+            row[j] = rest * other[j]
+        rest = row[i]
+        for k in range(i):
+            rest -= row[k] * row[k]
+        row[i] = 1.0 / np.sqrt(max(rest, SMALLEST))
+
+
+@compiled
+def back_solve(A, d, m):
+    """Solve in place with what :func:`factorize` left in A."""
+    for i in range(m):
+        row, rest = A[i], d[i]
+        for k in range(i):
+            rest -= row[k] * d[k]
+        d[i] = rest * row[i]
+    for i in range(m - 1, -1, -1):
+        row = A[i]
+        d[i] *= row[i]
+        for k in range(i):
+            d[k] -= row[k] * d[i]
+
+
+@compiled
+def move(H, g, w, j, new):
+    """Set one coordinate, and bring the slope up to date."""
+    change = new - w[j]
+    w[j] = new
+    row = H[j]
+    for i in range(len(g)):
+        g[i] -= change * row[i]
+
+
+@compiled
+def in_use(H, w, level, shrink, lowest, support):
+    """List the coordinates that are not zero or whose sign is free; their number."""
     count = 0
-    top = 0.0
-    for j in range(m):
+    for j in range(len(w)):
         free = level[j] == 0.0 and lowest[j] < 0.0 and H[j, j] + shrink[j] > 0.0
         if w[j] != 0.0 or free:
             support[count] = j
             count += 1
-            top = max(top, H[j, j] + shrink[j])
-    A = np.empty((count, count))
-    d = np.empty(count)
+    return count
+
+
+@compiled
+def leap(H, g, w, level, shrink, lowest, room):
+    """A step to the solution on the support, up to the first change of a sign; the share of it."""
+    support, A, d = room
+    count = in_use(H, w, level, shrink, lowest, support)
+    top = 0.0
     for a in range(count):
         j = support[a]
-        for b in range(count):
+        for b in range(a + 1):
             A[a, b] = H[j, support[b]]
-        A[a, a] += shrink[j] + JITTER * top
+        A[a, a] += shrink[j]
+        top = max(top, A[a, a])
         d[a] = g[j] - shrink[j] * w[j] - level[j] * np.sign(w[j])
-    if count == 0:
-        return 1.0
-    toward = np.linalg.solve(A, d)
+    for a in range(count):
+        A[a, a] += JITTER * top
+    factorize(A, count)
+    back_solve(A, d, count)
     step, blocking = 1.0, -1
     for a in range(count):
         j = support[a]
         bound = level[j] > 0.0 or lowest[j] == 0.0
-        if bound and (w[j] + toward[a]) * w[j] <= 0.0 and -w[j] / toward[a] < step:
-            step, blocking = -w[j] / toward[a], j
+        if bound and (w[j] + d[a]) * w[j] <= 0.0 and -w[j] / d[a] < step:
+            step, blocking = -w[j] / d[a], j
     for a in range(count):
         j = support[a]
-        new = 0.0 if j == blocking else w[j] + step * toward[a]
-        change = new - w[j]
-        w[j] = new
-        for i in range(m):
-            g[i] -= change * H[j, i]
+        move(H, g, w, j, 0.0 if j == blocking else w[j] + step * d[a])
     return step
 
 
 @compiled
 def sweep(H, g, w, level, shrink, lowest, active, count):
-    """Minimize along each active coordinate in turn; the largest change of a slope."""
-    moved = 0.0
+    """Minimize along each active coordinate in turn."""
     for a in range(count):
         j = active[a]
         h = H[j, j] + shrink[j]
         if h <= 0.0:
             continue
         new = max(soft(g[j] + H[j, j] * w[j], level[j]) / h, lowest[j])
-        change = new - w[j]
-        if change != 0.0:
-            w[j] = new
-            for i in range(len(w)):
-                g[i] -= change * H[j, i]
-            moved = max(moved, abs(change) * h)
-    return moved
+        if new != w[j]:
+            move(H, g, w, j, new)
 
 
 @compiled
-def descend(H, g, w, level, shrink, lowest, tolerance):
+def survey(g, w, level, shrink, lowest, active):
+    """List the coordinates that are not zero or break their condition; violation and number."""
+    worst, count = 0.0, 0
+    for j in range(len(w)):
+        broken = violation(g[j], w[j], level[j], shrink[j], lowest[j])
+        worst = max(worst, broken)
+        if w[j] != 0.0 or broken > 0.0:
+            active[count] = j
+            count += 1
+    return worst, count
+
+
+@compiled
+def leaping_pays(m, count, worst, before, tolerance):
+    """Whether a leap costs less than the sweeps that are still to come at this rate."""
+    rate = min(worst / before, SLOWEST)
+    rounds = np.log(tolerance / worst) / np.log(rate)
+    return rounds * m > count * count / 6.0 + count + m
+
+
+@compiled
+def descend(H, g, w, level, shrink, lowest, tolerance, room):
     """Minimize in place from w, with its slope g; the violation that is left."""
     m = len(w)
-    active = np.empty(m, np.int64)
-    done, since = 0, 0
     straight = True
     for j in range(m):
         straight = straight and level[j] == 0.0 and lowest[j] < 0.0
-    while True:
-        worst, count = 0.0, 0
-        for j in range(m):
-            broken = violation(g[j], w[j], level[j], shrink[j], lowest[j])
-            worst = max(worst, broken)
-            if w[j] != 0.0 or broken > 0.0:
-                active[count] = j
-                count += 1
-        if worst <= tolerance or done >= MOST:
+    before, wait = np.inf, 1
+    for done in range(MOST):
+        worst, count = survey(g, w, level, shrink, lowest, room.active)
+        if worst <= tolerance or (straight and done == LEAPS):
             return worst
-        if straight or since > SWEEPS + count * count // (4 * m):
-            since = 0
-            leap(H, g, w, level, shrink, lowest)
-            if straight:
-                done += MOST // LEAPS
-                continue
-        for _ in range(SWEEPS):
-            done += 1
-            since += 1
-            if sweep(H, g, w, level, shrink, lowest, active, count) <= 0.3 * tolerance:
-                break
-
-
-@compiled
-def settle_group(block, z, w, level, shrink, lowest, height, steepest, tolerance):
-    """Minimize ``w'Bw / 2 - z'w + penalty`` over one group by accelerated proximal steps."""
-    m = len(w)
-    ahead = w.copy()
-    before = w.copy()
-    slope = np.empty(m)
-    momentum = 1.0
-    for _ in range(GROUP_STEPS):
-        norm = 0.0
-        for j in range(m):
-            pull = z[j] - shrink[j] * ahead[j]
-            for i in range(m):
-                pull -= block[j, i] * ahead[i]
-            slope[j] = max(soft(ahead[j] + pull / steepest, level[j] / steepest), lowest[j])
-            norm += slope[j] ** 2
-        norm = np.sqrt(norm)
-        scale = max(0.0, 1.0 - height / (steepest * norm)) if norm > 0.0 else 0.0
-        moved, turned = 0.0, 0.0
-        for j in range(m):
-            w[j] = scale * slope[j]
-            moved = max(moved, abs(w[j] - before[j]))
-            turned += (ahead[j] - w[j]) * (w[j] - before[j])
-        if moved * steepest <= 0.1 * tolerance:
-            return
-        momentum_next = 1.0 if turned > 0.0 else (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        push = 0.0 if turned > 0.0 else (momentum - 1.0) / momentum_next
-        momentum = momentum_next
-        for j in range(m):
-            ahead[j] = w[j] + push * (w[j] - before[j])
-            before[j] = w[j]
-
-
-@compiled
-def size_of(w, level, shrink, starts, height):
-    """The penalty, for fixed L1 levels."""
-    total = 0.0
-    for j in range(len(w)):
-        total += level[j] * abs(w[j]) + shrink[j] * w[j] ** 2 / 2.0
-    for k in range(len(height)):
-        total += height[k] * np.sqrt(np.sum(w[starts[k] : starts[k + 1]] ** 2))
-    return total
-
-
-@compiled
-def bend_of_groups(w, level, shrink, starts, height, pull, A):
-    """Take the penalty's slope at w off ``pull`` and add its curvature to A, where w is not 0."""
-    for k in range(len(height)):
-        first, last = starts[k], starts[k + 1]
-        norm = np.sqrt(np.sum(w[first:last] ** 2))
-        if norm == 0.0:
-            continue
-        for j in range(first, last):
-            pull[j] -= shrink[j] * w[j] + level[j] * np.sign(w[j]) + height[k] * w[j] / norm
-            A[j, j] += shrink[j] + height[k] / norm
-            for i in range(first, last):
-                A[j, i] -= height[k] * w[j] * w[i] / norm**3
-
-
-@compiled
-def leap_groups(H, g, w, level, shrink, lowest, starts, height):
-    """A Newton step on the coordinates in use, halved until the objective falls; its share."""
-    A, pull = H.copy(), g.copy()
-    bend_of_groups(w, level, shrink, starts, height, pull, A)
-    S = np.flatnonzero(w)
-    inner = np.empty((len(S), len(S)))
-    for a in range(len(S)):
-        for b in range(len(S)):
-            inner[a, b] = A[S[a], S[b]]
-        inner[a, a] += JITTER * H[S[a], S[a]]
-    d = np.zeros(len(w))
-    if not len(S):
-        return 1.0
-    d[S] = np.linalg.solve(inner, pull[S])
-    step = 1.0
-    for j in S:
-        bound = level[j] > 0.0 or lowest[j] == 0.0
-        if bound and (w[j] + step * d[j]) * w[j] < 0.0:
-            step = -w[j] / d[j]
-    along = np.dot(H, d)
-    slope, curvature = np.dot(g, d), np.dot(d, along)
-    before = size_of(w, level, shrink, starts, height)
-    for _ in range(HALVINGS):
-        trial = w + step * d
-        change = size_of(trial, level, shrink, starts, height) - before
-        if change - step * slope + step**2 * curvature / 2.0 < 0.0:
-            for j in S:
-                bound = level[j] > 0.0 or lowest[j] == 0.0
-                w[j] = 0.0 if bound and trial[j] * w[j] <= 0.0 else trial[j]
-            g -= step * along
-            return step
-        step /= 2.0
-    return 1.0
-
-
-@compiled
-def descend_groups(H, g, w, level, shrink, lowest, starts, height, tolerance):
-    """The same as :func:`descend` for coordinates in groups, one group at a time."""
-    m = len(w)
-    count = len(height)
-    broken = np.empty(m)
-    steepest = np.empty(count)
-    for k in range(count):
-        first, last = starts[k], starts[k + 1]
-        block = np.ascontiguousarray(H[first:last, first:last])
-        steepest[k] = np.linalg.eigvalsh(block)[-1] + shrink[first:last].max()
-    for done in range(MOST_OF_GROUPS):
-        worst = violations(g, w, level, shrink, lowest, starts, height, broken)
-        if worst <= tolerance:
-            return worst
-        if done % 3 == 2:
+        wait -= 1
+        if straight or (wait <= 0 and leaping_pays(m, count, worst, before, tolerance)):
             for _ in range(LEAPS):
-                if leap_groups(H, g, w, level, shrink, lowest, starts, height) == 1.0:
+                if leap(H, g, w, level, shrink, lowest, room) == 1.0:
                     break
-            violations(g, w, level, shrink, lowest, starts, height, broken)
-        for k in range(count):
-            first, last = starts[k], starts[k + 1]
-            if steepest[k] <= 0.0 or broken[first:last].max() <= 0.0:
-                continue
-            block = np.ascontiguousarray(H[first:last, first:last])
-            old = w[first:last].copy()
-            z = g[first:last] + np.dot(block, old)
-            new = old.copy()
-            settle_group(
-                block,
-                z,
-                new,
-                level[first:last],
-                shrink[first:last],
-                lowest[first:last],
-                height[k],
-                steepest[k],
-                tolerance,
-            )
-            for j in range(first, last):
-                change = new[j - first] - w[j]
-                if change != 0.0:
-                    w[j] = new[j - first]
-                    for i in range(m):
-                        g[i] -= change * H[j, i]
-    return violations(g, w, level, shrink, lowest, starts, height, broken)
-
-
-@compiled
-def make_whole(members, starts):
-    """Let every group with one member have all of them."""
-    for k in range(len(starts) - 1):
-        if np.any(members[starts[k] : starts[k + 1]]):
-            members[starts[k] : starts[k + 1]] = True
-
-
-@compiled
-def groups_within(A, starts, height):
-    """The groups among the sorted coordinates A, which hold whole groups only."""
-    inner_starts = np.zeros(len(height) + 1, np.int64)
-    inner_height = np.empty(len(height))
-    count, position = 0, 0
-    for k in range(len(height)):
-        if position < len(A) and A[position] == starts[k]:
-            position += starts[k + 1] - starts[k]
-            count += 1
-            inner_starts[count] = position
-            inner_height[count - 1] = height[k]
-    return inner_starts[: count + 1], inner_height[:count]
+            before, wait = np.inf, 2
+            continue
+        before = worst
+        sweep(H, g, w, level, shrink, lowest, room.active, count)
+    return worst

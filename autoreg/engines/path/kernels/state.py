@@ -20,8 +20,9 @@ import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.groups import make_whole, violations
 from autoreg.engines.path.kernels.likelihood import curvature, remember, start_scores
-from autoreg.engines.path.kernels.quadratic import bent, make_whole, violation, violations
+from autoreg.engines.path.kernels.quadratic import bent, violation
 
 FEWEST = 64  # room for a working set, at first
 DEAD = 50  # so many unused members of a working set are put up with
