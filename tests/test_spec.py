@@ -251,6 +251,7 @@ def test_a_dictionary_is_checked_like_a_file():
 # What a value of each kind can be changed to; texts with few options by their key.
 OPTIONS = {
     "rule": "one_se",
+    "final": "vote",
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",

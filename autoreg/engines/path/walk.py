@@ -150,7 +150,9 @@ def _in_order(
     walked: _Walked,
 ) -> Solutions:
     """The solutions of falling steps in the order that was asked for."""
-    at = np.searchsorted(-steps, -np.array(strengths))
+    places = np.searchsorted(-steps, -np.array(strengths))
+    as_walked = np.array_equal(places, np.arange(len(steps)))
+    at = slice(None) if as_walked else places  # a slice copies nothing
     W = walked.W
     flags: tuple[str, ...] = ()
     if penalty.is_null:
@@ -256,8 +258,7 @@ def _by_rows(
 ) -> _Walked:
     """Any loss, from the rows."""
     K, q = design.columns, len(terms.bend)
-    moved = not isinstance(order, slice)
-    sample = design.sample(kind, design.inputs[:, order] if moved else None)
+    sample = design.sample(kind, design.inputs[:, order])
     many = for_columns(terms, K)
     W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
     if top == 0.0:
@@ -269,7 +270,7 @@ def _by_rows(
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
     split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
-    if not moved:
+    if isinstance(order, slice):
         return _Walked(split, left, allowed, top)
     out = np.zeros((len(steps), design.q + 1, K))
     out[:, :-1][:, order], out[:, -1] = split[:, :-1], split[:, -1]

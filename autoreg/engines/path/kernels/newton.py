@@ -34,7 +34,10 @@ from autoreg.engines.path.kernels.state import (
 
 STEPS = 500  # Newton steps on one scope
 HALVINGS = 30
-PROGRESS = 0.4  # a step that leaves more of the violation than this asks for a new Hessian
+AT_ONCE = 8.0  # operations of a product of matrices, in the time of one that is alone
+LOOK = 40.0  # operations behind the loss of a row
+PRODUCTS = 20.0  # with the Hessian in a step
+FARTHEST = 1.0  # times the last change of a path, it is moved on in advance
 INEXACT = 0.1  # the share of the violation that a step's own problem may leave
 NULL = 1e-10  # the violation that the null model may leave
 
@@ -111,6 +114,18 @@ def joining(state, among, broken, terms, height, tolerance):
 
 
 @compiled
+def rebuilding_pays(state, looked_at, worst, before, tolerance):
+    """Whether a new Hessian costs less than the steps that it saves at the rate of the last one."""
+    classes, n = state.scores.shape
+    m = state.size[0]
+    if worst >= before:
+        return True
+    saved = np.log(tolerance / worst) * (1.0 / np.log(worst / before) - 1.0 / np.log(INEXACT))
+    step = n * (m + looked_at + LOOK * classes) + PRODUCTS * m * m
+    return saved * step > n * m * m * (classes + 1) / (2.0 * classes) / AT_ONCE
+
+
+@compiled
 def settle(sample, state, H, among, terms, base, shrink, height, tolerance):
     """Step until no condition among some coefficients is broken; Hessian and violation left."""
     broken = np.zeros(len(state.w))
@@ -125,8 +140,10 @@ def settle(sample, state, H, among, terms, base, shrink, height, tolerance):
         new = joining(state, among, broken, terms, height, tolerance)
         size = state.size[0]
         H = grown(H, size + len(new))
-        slow = worst > PROGRESS * before and not fresh
-        fresh = slow or 4 * len(new) >= size
+        renewed = fresh
+        fresh = 4 * len(new) >= size or (
+            not renewed and rebuilding_pays(state, len(among), worst, before, tolerance)
+        )
         for j in new:
             if fresh:
                 enter(state, j)
@@ -140,7 +157,7 @@ def settle(sample, state, H, among, terms, base, shrink, height, tolerance):
         if not moved and fresh:
             break  # rounding stops it; the violation tells how near it came
         if not moved:
-            before = 0.0  # the old Hessian is at fault
+            before = 0.0  # so the old Hessian is at fault
     return H, worst
 
 
@@ -197,6 +214,29 @@ def likely(state, free, terms, base, fallen, whole):
 
 
 @compiled
+def foresee(sample, state, terms, last_w, last_scores, ahead):
+    """Move on by the last step times ``ahead``, up to where signs change; the past is kept."""
+    classes, n = state.scores.shape
+    for k in range(classes):
+        for i in range(n):
+            now = state.scores[k, i]
+            state.scores[k, i] += ahead * (now - last_scores[k, i])
+            last_scores[k, i] = now
+    for j in range(len(last_w)):
+        now = state.w[j]
+        if now == last_w[j]:
+            continue
+        new = now + ahead * (now - last_w[j])
+        bound = terms.l1 * terms.bend[j] > 0.0 or terms.lowest[j] == 0.0
+        if bound and new * now <= 0.0:
+            x, scores = sample.X[j // classes], state.scores[j % classes]
+            for i in range(n):
+                scores[i] -= new * x[i]
+            new = 0.0
+        state.w[j], last_w[j] = new, now
+
+
+@compiled
 def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
     """Fill W (S, q * K) and the violations ``left`` (S,); the strength scale.
 
@@ -208,27 +248,30 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
     free = free_inputs(terms)
     everything, broken = np.arange(many), np.empty(many)
     nothing, heights = np.zeros(many), terms.group * terms.heights
-    own = np.flatnonzero(free)
-    H, _ = settle(sample, state, H, own, terms, nothing, nothing, nothing[:0], NULL)
+    null = np.flatnonzero(free)
+    H, _ = settle(sample, state, H, null, terms, nothing, nothing, nothing[:0], NULL)
     check(sample, state, everything, terms, nothing, nothing, nothing[:0], broken)
     if top == 0.0:
         top = zeroing(state.slopes, terms)
-    last = top
+    last_w, last_scores = state.w.copy(), state.scores.copy()
+    before, last = top, top
     for position in range(len(strengths)):
-        s = strengths[position] * top
+        s, tolerance = strengths[position] * top, tolerances[position]
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
+        if last < before and terms.concave == 0:
+            ahead = min((last - s) / (before - last), FARTHEST)
+            foresee(sample, state, terms, last_w, last_scores, ahead)
         forget(state, free, terms, H)
         scope = likely(state, free, terms, base, (last - s) * terms.l1, len(heights) > 0)
         H, left[position] = solve_at(
-            sample, state, H, scope, terms, base, shrink, s * heights, tolerances[position]
+            sample, state, H, scope, terms, base, shrink, s * heights, tolerance
         )
         W[position] = state.w
         if terms.relax < 1.0:
-            weaker, tolerance = terms.relax * base, tolerances[position]
             W[position], left[position] = relaxed(
-                sample, state, H, terms, weaker, shrink, s * heights, tolerance
+                sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerance
             )
-        last = s
+        before, last = last, s
     return top
 
 
