@@ -135,6 +135,14 @@ class Facts:
             picture or None,
         )
 
+    def to(self, device: str) -> Facts:
+        """The same facts on a device."""
+        picture = self.picture and replace(
+            self.picture, mean=self.picture.mean.to(device), scale=self.picture.scale.to(device)
+        )
+        groups, numeric = self.groups.to(device), self.numeric.to(device)
+        return Facts(groups, numeric, self.columns, self.first.to(device), picture)
+
     @property
     def first(self) -> Tensor:
         """The raw column behind each row of the first weight matrix, (M, in)."""
@@ -219,7 +227,7 @@ def rows_at(values: Tensor, rows: Tensor) -> Tensor:
     import torch
 
     models, length = rows.shape
-    first = torch.arange(0, models * values.shape[1], values.shape[1]).unsqueeze(1)
+    first = torch.arange(models, device=rows.device).mul_(values.shape[1]).unsqueeze(1)
     found = values.flatten(0, 1).index_select(0, (rows + first).flatten())
     return found.view(models, length, -1)
 

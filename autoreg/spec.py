@@ -159,6 +159,9 @@ class Training(Frozen):
 
     epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )

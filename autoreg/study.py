@@ -28,6 +28,7 @@ from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.base import Outcome
+from autoreg.engines.pack import check_device
 from autoreg.errors import DataError
 from autoreg.final import final_model, held_out_verdict, searches_for, voted
 from autoreg.findings import Findings
@@ -110,6 +111,7 @@ def prepare(
     space = Space.build(spec.space, table.task, spec.linear, **known)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
     return Prepared(spec, bench, held_out, describe(table))

@@ -14,10 +14,13 @@ from autoreg.engines.base import Failure, Fit
 from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.pack import PackEngine, training
+from autoreg.engines.pack.kernels import adam
 from autoreg.engines.pack.layout import Layout
 from autoreg.engines.pack.plain import PlainTrainer, is_plain
+from autoreg.engines.pack.stack import SHARES, plain_adam
 from autoreg.engines.philox import block
 from autoreg.engines.training import Trainer
+from autoreg.errors import SpecError
 from autoreg.techniques import technique
 from autoreg.techniques.base import TASKS, Architecture
 
@@ -252,6 +255,74 @@ def test_a_stop_set_that_cannot_be_cut_fails_its_own_job_only():
     broken, fine = run([job("early_stopping"), job()], data)
     assert "no stop-set" in broken.reason
     assert isinstance(fine, Fit)
+
+
+class Broken(RuntimeError):
+    """As torch says that there is no memory."""
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_a_stack_without_memory_is_halved(room, monkeypatch):
+    data, jobs = table(), [job(chosen("dropout", rate=r / 20), epochs=2) for r in range(1, 8)]
+    expected = [bits(one) for one in run(jobs, data)]
+    original = Trainer.descend
+
+    def scarce(self, batch, moments):
+        if len(batch.inputs) > room:
+            raise Broken("out of memory")
+        original(self, batch, moments)
+
+    monkeypatch.setattr(Trainer, "descend", scarce)
+    assert [bits(one) for one in run(jobs, data)] == expected
+    assert [bits(one) for one in run(jobs, data, workers=2)] == expected
+
+
+def test_a_model_that_breaks_its_stack_fails_alone(monkeypatch):
+    data, jobs = table(), [job(chosen("l1", threshold=1e-4 * r), epochs=2) for r in range(1, 6)]
+    expected = run(jobs, data)
+    original = technique("l1").prox
+
+    def breaking(weights, dials, moment):
+        if (dials["threshold"] == 3e-4).any():
+            raise Broken("no such number")
+        return original(weights, dials, moment)
+
+    monkeypatch.setattr(technique("l1"), "prox", staticmethod(breaking))
+    outcomes = run(jobs, data)
+    assert outcomes.pop(2) == Failure("Broken: no such number")
+    assert [bits(one) for one in outcomes] == [bits(one) for one in expected[:2] + expected[3:]]
+
+
+def test_what_is_no_failed_fit_is_raised(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "descend", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([job("dropout")], table())
+
+
+def test_adam_of_every_device_is_the_compiled_one():
+    rng = np.random.default_rng(0)
+    rows, first, slope = (rng.normal(size=(3, 50)).astype(np.float32) for _ in range(3))
+    second, size = (rng.uniform(0.1, 1, shape).astype(np.float32) for shape in ((3, 50), 3))
+    least = np.full(3, 1e-8, dtype=np.float32)
+    compiled = [one.copy() for one in (rows, first, second)]
+    adam(*compiled, slope[:, :40], size, least, SHARES)
+    plain = [torch.from_numpy(one.copy()) for one in (rows, first[:, :40], second[:, :40])]
+    plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), size, least)))
+    for one, other in zip(compiled, plain, strict=True):
+        assert np.allclose(one[:, :40], other.numpy()[:, :40], atol=1e-6)
+    assert np.array_equal(compiled[0][:, 40:], rows[:, 40:])
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work():
+    if torch.cuda.is_available():
+        pack.check_device("cuda")
+        return
+    with pytest.raises(SpecError, match="write auto or cpu"):
+        pack.check_device("cuda")
+    assert {pack.device_for(asked) for asked in ("auto", "cpu")} == {"cpu"}
 
 
 def test_equal_jobs_are_fitted_once_and_counted_each():

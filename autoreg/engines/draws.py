@@ -33,9 +33,10 @@ class Streams:
     torch.Size([2, 3, 4])
     """
 
-    def __init__(self, seeds: ArrayLike, calls: ArrayLike = 0) -> None:
+    def __init__(self, seeds: ArrayLike, calls: ArrayLike = 0, device: str = "cpu") -> None:
         self._keys = np.array(seeds, dtype=np.uint64)
         self._calls = np.array(np.broadcast_to(calls, self._keys.shape), dtype=np.uint64)
+        self._device = device  # numbers are made by the processor, the same for every device
 
     @classmethod
     def stacked(cls, members: Sequence[Streams]) -> Streams:
@@ -43,11 +44,16 @@ class Streams:
         return cls(
             np.concatenate([one._keys for one in members]),
             np.concatenate([one._calls for one in members]),
+            members[0]._device,
         )
+
+    def to(self, device: str) -> Streams:
+        """The same streams, from where they are, with numbers on a device."""
+        return Streams(self._keys, self._calls, device)
 
     def only(self, models: Sequence[int]) -> Streams:
         """The streams of some of the models, from where they are."""
-        return Streams(self._keys[list(models)], self._calls[list(models)])
+        return Streams(self._keys[list(models)], self._calls[list(models)], self._device)
 
     def ahead(self, steps: int, stride: int) -> Streams:
         """The streams of the next steps, as so many stacks one after the other: (steps x M).
@@ -56,7 +62,7 @@ class Streams:
         """
         calls = self._calls + np.arange(0, steps * stride, stride, dtype=np.uint64)[:, None]
         self._calls += steps * stride
-        return Streams(np.tile(self._keys, steps), calls.flatten())
+        return Streams(np.tile(self._keys, steps), calls.flatten(), self._device)
 
     @property
     def called(self) -> int:
@@ -75,7 +81,7 @@ class Streams:
         Shape (M, *shape); rates count in steps of 1 / 65,536.
         """
         out = self._sheet(shape, 8)
-        coins(self._keys, self._calls, rate.view(-1).numpy(), out.numpy())
+        coins(self._keys, self._calls, rate.reshape(-1).cpu().numpy(), out.numpy())
         return self._cut(out, shape)
 
     def _sheet(self, shape: tuple[int, ...], together: int) -> Tensor:
@@ -86,7 +92,7 @@ class Streams:
     def _cut(self, sheet: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The numbers of one call, which is over."""
         self._calls += 1
-        return sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape)
+        return sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape).to(self._device)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape), by the inverse of their distribution."""
@@ -112,7 +118,7 @@ class Streams:
         out = torch.empty(len(self._keys), rows, dtype=torch.int64)
         orders(self._keys, self._calls.astype(np.int64) * rows, counts, out.numpy())
         self._calls += 1
-        return out
+        return out.to(self._device)
 
 
 def row_order(keys: ArrayLike, starts: ArrayLike, rows: ArrayLike, length: int) -> Tensor:
@@ -157,6 +163,11 @@ class Acting:
         """The same technique at work in several stacks, one stack after the other."""
         dials = {name: torch.cat([one.dials[name] for one in members]) for name in members[0].dials}
         return cls(members[0].kind, dials, Streams.stacked([one.draws for one in members]))
+
+    def to(self, device: str) -> Acting:
+        """The technique at work on a device."""
+        dials = {name: values.to(device) for name, values in self.dials.items()}
+        return Acting(self.kind, dials, self.draws.to(device))
 
     def only(self, models: Sequence[int]) -> Acting:
         """The technique at work in some of the models."""

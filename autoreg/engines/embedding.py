@@ -142,6 +142,14 @@ def only(embedding: Embedding | None, models: Sequence[int]) -> Embedding | None
     return part
 
 
+def moved(embedding: Embedding | None, device: str) -> Embedding | None:
+    """The embedding on a device."""
+    if embedding is None:
+        return None
+    whole: Embedding = type(embedding)(*(t.to(device) for t in vars(embedding).values()))
+    return whole
+
+
 def embedding_of(
     kind: str, inputs: Tensor, weights: Tensor, facts: Facts, fit_seed: int
 ) -> Embedding | None:

@@ -8,7 +8,7 @@ model that stops leaves its place to the next one that waits.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -17,14 +17,25 @@ import numpy as np
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Failure, Job, Outcome, identity, technique_refusal
-from autoreg.errors import DataError
-from autoreg.spec import LinearSpec
+from autoreg.engines.base import (
+    Engine,
+    Failure,
+    Job,
+    Outcome,
+    TrainingSet,
+    identity,
+    technique_refusal,
+)
+from autoreg.engines.path import made_up
+from autoreg.errors import DataError, SpecError
+from autoreg.spec import LinearSpec, Training
 
 if TYPE_CHECKING:
-    from autoreg.engines.pack.members import Member
+    from autoreg.engines.fitting import Ground
+    from autoreg.engines.pack.members import Member, Shelf
 
 PLACES = 64  # models in a stack at most
+NUMBERS = 1 << 22  # that a stack holds at most, as long as it has more than one model
 
 
 class PackEngine(Engine):
@@ -50,11 +61,12 @@ class PackEngine(Engine):
         return next((reason for reason in reasons if reason), None)
 
     def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
-        """Load torch and the generator of random numbers."""
-        from autoreg.engines.draws import Streams, order_key, row_order
-
-        Streams([0]).uniform(1, 1)
-        row_order([order_key(0)], [0], [1], 1)
+        """Load torch and what is compiled, by fitting a few made-up rows."""
+        table = made_up(task)
+        rows = TrainingSet(np.arange(table.n), ())
+        settings = Training(epochs=1)
+        jobs = [Job(one, rows, rows.rows, 0, settings=settings) for one in candidates[:1]]
+        self.run(jobs, table)
 
     def run(
         self,
@@ -90,31 +102,58 @@ def _fit_all(
     jobs: Sequence[Job], table: Dataset, workers: int, done: Callable[[int, Outcome], None]
 ) -> None:
     from autoreg.engines.network import one_thread
-    from autoreg.engines.pack.members import Shelf
     from autoreg.engines.pack.training import Queue, train
 
     with np.errstate(all="ignore"):
         kinds: dict[object, list[Member]] = {}
         for member in _members(jobs, table, done):
             kinds.setdefault(member.kind, []).append(member)
+        shelves = _shelves(kinds.values(), table)
 
     def work(task: tuple[Queue, int, Shelf]) -> None:
         queue, places, shelf = task
         with one_thread(), np.errstate(all="ignore"):
-            train(queue, places, shelf, table, lambda one, outcome: done(one.position, outcome))
+            train(queue, places, shelf, lambda one, outcome: done(one.position, outcome))
 
     tasks = []
     for members in kinds.values():
-        shelf = Shelf(list(dict.fromkeys(one.ground for one in members)), table)
         queue, stacks = Queue(members), min(workers, len(members))
-        places = min(PLACES, -(-len(members) // stacks))
-        tasks += [(queue, places, shelf)] * stacks
+        places = min(PLACES, max(1, NUMBERS // members[0].weight), -(-len(members) // stacks))
+        tasks += [(queue, places, shelves[members[0].shelf])] * stacks
     if workers <= 1:
         for task in tasks:
             work(task)
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, tasks))
+
+
+def _shelves(kinds: Iterable[Sequence[Member]], table: Dataset) -> dict[tuple[int, str], Shelf]:
+    """The rows of all models, once for all that are given the same inputs."""
+    from autoreg.engines.pack.members import Shelf
+
+    members = [one for some in kinds for one in some]
+    grounds: dict[tuple[int, str], dict[Ground, None]] = {}
+    for one in members:
+        grounds.setdefault(one.shelf, {})[one.ground] = None
+    devices = {one.shelf: device_for(one.job.settings.device) for one in members}
+    return {key: Shelf(list(some), table, devices[key]) for key, some in grounds.items()}
+
+
+def device_for(asked: str) -> str:
+    """Where to train: what a study asks for; ``auto`` is a GPU where there is one."""
+    import torch
+
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def check_device(asked: str) -> None:
+    """Raise SpecError where a study asks for a GPU and there is none.
+
+    >>> check_device("auto")
+    """
+    if asked == "cuda" and device_for(asked) != "cuda":
+        raise SpecError("training.device is cuda, but torch sees no GPU; write auto or cpu")
 
 
 def _members(

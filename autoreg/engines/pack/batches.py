@@ -54,7 +54,7 @@ class Batches:
         """How often a technique draws in one step; found out once, by trying on one model."""
         if one not in self._calls:
             alone = Moment(moment.progress[:1], moment.longest[:1], moment.rate[:1], self._facts[0])
-            streams = Streams([0])
+            streams = Streams([0], device=str(inputs.device))
             dials = {name: values[:1] for name, values in one.dials.items()}
             one.kind.batch(inputs, targets, dials, streams, alone)
             self._calls[one] = streams.called

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from autoreg.engines.pack.members import Member, Progress
 from autoreg.techniques.base import Technique
 
 Kind = type[Technique]
+AT_HOME = {"fading", "steps", "order"}  # a number or two for each model, which stay where they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +33,15 @@ class Crowd:
     users: dict[Kind, list[bool]]
 
     @classmethod
-    def of(cls, members: Sequence[Member]) -> Crowd:
+    def of(cls, members: Sequence[Member], device: str = "cpu") -> Crowd:
         """Models that have not begun."""
-        newcomers = [_newcomer(one) for one in members]
-        crowd = newcomers[0]
-        return crowd if len(newcomers) == 1 else _joined(newcomers)
+        crowd = _joined([_newcomer(one) for one in members])
+        rows = {
+            name: values if name in AT_HOME else values.to(device)
+            for name, values in crowd.rows.items()
+        }
+        acting = {kind: one.to(device) for kind, one in crowd.acting.items()}
+        return replace(crowd, rows=rows, acting=acting)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -113,7 +118,10 @@ def _joined(crowds: Sequence[Crowd]) -> Crowd:
 
 def _with(crowd: Crowd, kinds: Sequence[Kind]) -> Crowd:
     """The same models, with techniques that they do not have; those are off."""
-    acting = {kind: crowd.acting.get(kind) or Acting.blank(kind, len(crowd)) for kind in kinds}
+    device = str(crowd.rows["state"].device)
+    acting = {
+        kind: crowd.acting.get(kind) or Acting.blank(kind, len(crowd)).to(device) for kind in kinds
+    }
     users = {kind: crowd.users.get(kind) or [False] * len(crowd) for kind in kinds}
     rows, before = dict(crowd.rows), "state"
     for kind in kinds:

@@ -51,9 +51,14 @@ class Member:
         return is_plain(self.layout.shape, kinds)
 
     @property
-    def kind(self) -> tuple[Layout, int, bool]:
+    def kind(self) -> tuple[Layout, int, bool, tuple[int, str]]:
         """Equal for models that can be stacked."""
-        return self.layout, self.pace.batch, self.is_plain
+        return self.layout, self.pace.batch, self.is_plain, self.shelf
+
+    @property
+    def shelf(self) -> tuple[int, str]:
+        """Equal for models whose rows can lie on one shelf."""
+        return self.ground.sample.inputs.shape[-1], self.job.settings.device
 
     @property
     def longest(self) -> int:
@@ -102,23 +107,24 @@ class Shelf:
     and the watched rows of each ground, lies in ``eyes``.
     """
 
-    def __init__(self, grounds: Sequence[Ground], table: Dataset) -> None:
+    def __init__(self, grounds: Sequence[Ground], table: Dataset, device: str = "cpu") -> None:
         samples = [one.sample for one in grounds]
-        self.inputs = torch.cat([one.inputs[0] for one in samples])
-        self.targets = torch.cat([one.targets[0] for one in samples])
-        self.weights = torch.cat([one.weights[0] for one in samples])
+        self.device = device
+        self.inputs = torch.cat([one.inputs[0] for one in samples]).to(device)
+        self.targets = torch.cat([one.targets[0] for one in samples]).to(device)
+        self.weights = torch.cat([one.weights[0] for one in samples]).to(device)
         self.base = dict(zip(grounds, _starts([one.rows for one in samples]), strict=True))
         looked = [np.concatenate([one.seen, one.watched]) for one in grounds]
         self.eyes = torch.cat(
             [g.scaling.inputs(table.X[rows])[0] for g, rows in zip(grounds, looked, strict=True)]
-        )
+        ).to(device)
         self.eye_base = dict(zip(grounds, _starts([len(rows) for rows in looked]), strict=True))
         rows = np.concatenate(looked)
         self.y, self.row_weights = table.y[rows], table.weights[rows]
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, targets and weights of rows (M, B) by their number on the shelf."""
-        flat = rows.flatten()
+        flat = rows.flatten().to(self.device)
         return (
             self.inputs.index_select(0, flat).view(*rows.shape, -1),
             self.targets.index_select(0, flat).view(*rows.shape, -1),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
-from autoreg.engines.embedding import informed, only, stacked
+from autoreg.engines.embedding import informed, moved, only, stacked
 from autoreg.engines.network import Likelihood
 from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
@@ -40,20 +40,33 @@ class StackedAdam:
 
     def __init__(self, crowd: Crowd) -> None:
         self._rates = np.array([one.rate for one in crowd.members])
-        self._rows = crowd.rows["state"].numpy()
-        self._first, self._second = crowd.rows["first"].numpy(), crowd.rows["second"].numpy()
+        self._crowd = crowd.rows["state"], crowd.rows["first"], crowd.rows["second"]
         # beta^t of both moments, by multiplication: powers are not the same bits everywhere.
         self._fading = crowd.rows["fading"].numpy()
 
+    @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
-        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1).detach().numpy()
+        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
         self._fading *= BETAS
         root = np.sqrt(1 - self._fading[:, 1])
-        rates = self._rates * rate.view(-1).numpy()
+        rates = self._rates * rate.reshape(-1).cpu().numpy()
         size = (rates * root / (1 - self._fading[:, 0])).astype(np.float32)
         least = (EPSILON * root).astype(np.float32)
-        adam(self._rows, self._first, self._second, gradient, size, least, SHARES)
+        if gradient.device.type == "cpu":
+            adam(*(one.numpy() for one in (*self._crowd, gradient)), size, least, SHARES)
+        else:
+            plain_adam(*self._crowd, gradient, torch.from_numpy(size), torch.from_numpy(least))
+
+
+def plain_adam(
+    rows: Tensor, first: Tensor, second: Tensor, gradient: Tensor, size: Tensor, least: Tensor
+) -> None:
+    """What the compiled step does, in operations that every device has."""
+    first.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
+    second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+    floor, length = (one.to(gradient.device).unsqueeze(1) for one in (least, size))
+    rows[:, : gradient.shape[1]].addcdiv_(length * first, second.sqrt().add_(floor), value=-1)
 
 
 class Stack:
@@ -66,9 +79,10 @@ class Stack:
         self._batch = members[0].pace.batch
         self._base = torch.tensor([[shelf.base[one.ground]] for one in members])
         self._rows = counts([one.pace.rows for one in members])
-        self._units = _units(members)
-        self._embedding = stacked([one.embedding for one in members])
-        facts = [informed(m.ground.scaling.facts, m.embedding) for m in members]
+        device = shelf.device
+        self._units = _units(members).to(device)
+        self._embedding = moved(stacked([one.embedding for one in members]), device)
+        facts = [informed(m.ground.scaling.facts, m.embedding).to(device) for m in members]
         self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
         self._batches = Batches(self._trainer, facts)
 
@@ -90,12 +104,12 @@ class Stack:
             network,
             StackedAdam(crowd),
             acting,
-            _criterion(crowd.members),
+            _criterion(crowd.members, self._shelf.device),
             facts,
-            longest.view(-1, 1, 1),
+            longest.view(-1, 1, 1).to(self._shelf.device),
             averages,
             self._real(),
-            _schedules(crowd.members),
+            _schedules(crowd.members).to(self._shelf.device),
         )
 
     def _real(self) -> tuple[Tensor, ...]:
@@ -117,6 +131,7 @@ class Stack:
         order += self._base
         rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
+        numbers = numbers.to(self._shelf.device)
         whole = self._trainer.moment(numbers)
         batches = self._batches.changed(Sample(*self._shelf.batch(rows)), whole, steps)
         for step in range(steps):
@@ -136,8 +151,8 @@ class Stack:
 
     def over(self, since: Sequence[int]) -> list[bool]:
         """Which models stop, from the epochs since the best stop-set loss of each."""
-        epochs = torch.tensor(since, dtype=FLOAT)
-        stops = torch.zeros(len(since), dtype=torch.bool)
+        epochs = torch.tensor(since, dtype=FLOAT).to(self._shelf.device)
+        stops = torch.zeros_like(epochs, dtype=torch.bool)
         for one in self._trainer.acting["stop"]:
             stops |= one.kind.stop(epochs, one.dials)
         return list(stops.tolist())
@@ -180,9 +195,9 @@ class Stack:
         parts = []
         for first in range(0, int(lengths.max()), EYE_ROWS):
             offsets = np.minimum(first + np.arange(EYE_ROWS), lengths[:, None] - 1)
-            rows = torch.from_numpy(starts[:, None] + offsets)
+            rows = torch.from_numpy(starts[:, None] + offsets).to(self._shelf.device)
             inputs = self._shelf.eyes.index_select(0, rows.flatten()).view(*rows.shape, -1)
-            parts.append(network.predicting(inputs).double().numpy())
+            parts.append(network.predicting(inputs).cpu().double().numpy())
         outputs = np.concatenate(parts, axis=1)
         real = np.arange(outputs.shape[1]) < lengths[:, None]
         return outputs[real]
@@ -195,12 +210,12 @@ def _units(members: Sequence[Member]) -> Tensor:
     return (units < widths[:, None]).to(FLOAT)[:, None]
 
 
-def _criterion(members: Sequence[Member]) -> Likelihood:
+def _criterion(members: Sequence[Member], device: str) -> Likelihood:
     scaling = members[0].ground.scaling
     if scaling.task != "count":
         return scaling.criterion
     limits = [one.ground.scaling.limit for one in members]
-    return Likelihood.poisson(torch.tensor(limits, dtype=FLOAT).view(-1, 1, 1))
+    return Likelihood.poisson(torch.tensor(limits, dtype=FLOAT).view(-1, 1, 1).to(device))
 
 
 def _schedules(members: Sequence[Member]) -> Tensor:

@@ -9,8 +9,7 @@ from threading import Lock
 
 from torch import Tensor
 
-from autoreg.data.dataset import Dataset
-from autoreg.engines.base import Outcome
+from autoreg.engines.base import Failure, Outcome
 from autoreg.engines.fitting import is_known
 from autoreg.engines.pack.crowd import Crowd
 from autoreg.engines.pack.members import Member, Progress, Shelf
@@ -32,36 +31,51 @@ class Queue:
             return [self._waiting.pop() for _ in range(min(places, len(self._waiting)))]
 
 
-def train(queue: Queue, places: int, shelf: Shelf, table: Dataset, done: Done) -> None:
-    """Train models from a queue in one stack until none is left."""
-    newcomers = queue.take(places)
-    if not newcomers:
-        return
-    stack = Stack(Crowd.of(newcomers), shelf)
-    while True:
+def train(queue: Queue, places: int, shelf: Shelf, done: Done) -> None:
+    """Train models from a queue, in a stack of so many places, until none is left.
+
+    A stack that breaks, for want of memory or by the fault of a model, is halved and both halves
+    begin anew, until a model that breaks alone has failed.
+    """
+    while newcomers := queue.take(places):
+        stacked = dict.fromkeys(newcomers)
+        try:
+            _train(stacked, queue, shelf, done)
+        except (ValueError, ArithmeticError, RuntimeError) as error:  # no memory is the last
+            places = max(1, len(stacked) // 2)
+            if len(stacked) == 1:
+                done(next(iter(stacked)), Failure(f"{type(error).__name__}: {error}"))
+            else:
+                train(Queue(list(stacked)), places, shelf, done)
+
+
+def _train(stacked: dict[Member, None], queue: Queue, shelf: Shelf, done: Done) -> None:
+    """Train the models that are ``stacked``, and those that take their places as they leave."""
+    stack = Stack(Crowd.of(list(stacked), shelf.device), shelf)
+    while stacked:
         start = time.perf_counter()
         _epoch(stack)
         share = (time.perf_counter() - start) / len(stack.crowd)
         for each in stack.crowd.progress:
             each.seconds += share
         left = [m for m, each in enumerate(stack.crowd.progress) if each.is_over]
-        if not left:
-            continue
         for m in left:
-            done(stack.crowd.members[m], finished(stack, m))
-        crowd = _refilled(stack.crowd, queue.take(len(left)))
-        if crowd is None:
-            return
-        stack = Stack(crowd, shelf)
+            member = stack.crowd.members[m]
+            done(member, finished(stack, m))
+            del stacked[member]
+        newcomers = queue.take(len(left))
+        stacked.update(dict.fromkeys(newcomers))
+        if left and stacked:
+            stack = Stack(_refilled(stack.crowd, newcomers, shelf.device), shelf)
 
 
-def _refilled(crowd: Crowd, newcomers: Sequence[Member]) -> Crowd | None:
-    """Those that go on, and the newcomers behind them; None where nobody is left."""
+def _refilled(crowd: Crowd, newcomers: Sequence[Member], device: str) -> Crowd:
+    """Those that go on, and the newcomers behind them."""
     on = [m for m, each in enumerate(crowd.progress) if not each.is_over]
-    if not on:
-        return Crowd.of(newcomers) if newcomers else None
-    stay = crowd.only(on)
-    return stay.joined_by(Crowd.of(newcomers)) if newcomers else stay
+    if not newcomers:
+        return crowd.only(on)
+    fresh = Crowd.of(newcomers, device)
+    return crowd.only(on).joined_by(fresh) if on else fresh
 
 
 def _epoch(stack: Stack) -> None:
@@ -109,7 +123,7 @@ def finished(stack: Stack, m: int) -> Outcome:
     start = time.perf_counter()
     member, each = stack.crowd.members[m], stack.crowd.progress[m]
     name, steps = ("best", each.best_steps) if each.best_steps else (stack.crowd.kept, each.steps)
-    row: Tensor = stack.crowd.rows[name][m : m + 1]
+    row: Tensor = stack.crowd.rows[name][m : m + 1].cpu()
     network = member.layout.single(row, member.width, member.embedding)
     outcome = member.ground.outcome(member.job, network, steps, each.curve)
     return replace(outcome, seconds=each.seconds + time.perf_counter() - start)
