@@ -21,6 +21,7 @@ from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
 from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
 from autoreg.metrics.base import baseline_predictions, row_losses
+from autoreg.progress import Progress
 from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
@@ -53,6 +54,13 @@ class Bench:
     def searches(self) -> tuple[str, ...]:
         """The names of the searches: one for each outer fold, and the final one."""
         return tuple(self.plan.inner)
+
+    def warm_up(self, listener: Progress) -> None:
+        """Let the engine compile or load what fits need, so that later times are those of fits."""
+        listener.begin("compiling or loading solvers", 1)
+        self.engine.warm_up(self.space.design(), self.table.task, self.spec.linear)
+        listener.advance(1)
+        listener.end()
 
 
 Search = Generator[Ask, Trial, None]

@@ -44,7 +44,8 @@ class Selection:
     lowest loss first. ``incumbent`` is the default recipe's inner-best and ``difference`` the
     paired inner-fold loss difference incumbent - rule's choice (positive: the choice is better);
     both None where there is nothing to compare. ``lead`` is the same difference of the runner-up.
-    ``note`` says in words what rule and guard did.
+    ``note`` says in words what rule and guard did. ``source`` is the search whose trials it is
+    about, where it was not made by a search of its own.
     """
 
     search: str
@@ -56,6 +57,7 @@ class Selection:
     difference: Interval | None
     lead: Interval | None
     note: str
+    source: str = ""
 
     @property
     def runner_up(self) -> Contender | None:
@@ -81,6 +83,7 @@ class Selection:
             "difference": self.difference.to_data() if self.difference else None,
             "lead": self.lead.to_data() if self.lead else None,
             "note": self.note,
+            "source": self.source,
         }
 
 

@@ -254,6 +254,7 @@ OPTIONS = {
     "sampler": "gp",
     "task": "binary",
     "window": "rolling",
+    "interval": "bates",
     "loss": "huber",
 }
 NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
@@ -274,7 +275,7 @@ def every_change(document):
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("ignore", "width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "features", "sampling", "width", "depth", "strength", "mix"):
             yield {**document, key: changed(key, value)}
 
 

@@ -21,6 +21,7 @@ from autoreg.data.table import (
     describe,
     encode,
     features,
+    marks,
     moments,
     numbers,
     refuse_missing,
@@ -71,6 +72,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         roles=roles,
         fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
         order=spec.order,
+        marks=marks(table),
     )
 
 

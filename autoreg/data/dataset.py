@@ -57,7 +57,9 @@ class Dataset:
     ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
     order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
     stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
-    which outer fold it belongs to (-1: held out).
+    which outer fold it belongs to (-1: held out). ``marks`` (n,) tell rows of the source apart by
+    all their cells, those of columns that are left out included; the ledger of openings knows
+    rows by them.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -82,6 +84,7 @@ class Dataset:
     streamed: Floats | None = None
     fold: Rows | None = None
     order: OrderSpec = OrderSpec()
+    marks: NDArray[np.uint64] | None = None
 
     @property
     def n(self) -> int:
@@ -96,6 +99,10 @@ class Dataset:
     def size_of(self, ids: Rows) -> int:
         """The number of some rows, or of those that they stand for."""
         return len(ids) if self.streamed is None else round(float(self.streamed[ids].sum()))
+
+    def units(self, ids: Rows) -> int:
+        """The number of independent units among some rows: groups where they are declared."""
+        return len(ids) if self.group is None else len(np.unique(self.group[ids]))
 
     @property
     def weights(self) -> Floats:
@@ -119,6 +126,7 @@ class Dataset:
             block=None if self.block is None else self.block[ids],
             streamed=None if self.streamed is None else self.streamed[ids],
             fold=None if self.fold is None else self.fold[ids],
+            marks=None if self.marks is None else self.marks[ids],
         )
 
     @property
