@@ -200,8 +200,8 @@ def row_loss_matrix(bench: Bench, trials: Sequence[Trial]) -> tuple[Floats, Floa
 
 def _no_bates(bench: Bench) -> str | None:
     folds = bench.plan.outer
-    symmetric = all(len(fold.excluded) <= 2 for fold in bench.plan.folds)
-    if bench.table.time is not None or bench.plan.outer_repeats > 1 or not symmetric:
+    own = bench.spec.folds.inner is not None or bench.table.time is not None
+    if own or bench.plan.outer_repeats > 1:
         return "it needs outer folds that serve as inner folds, cut once"
     return None if len(folds) >= FEWEST_FOLDS else f"it needs at least {FEWEST_FOLDS} outer folds"
 
