@@ -1,4 +1,4 @@
-"""An alarm: a sign of a leak or of a result that is worth less than it seems, by its code."""
+"""An alarm: a sign of a leak, by its code; and a line of the info sheet: what is known of one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Alarm:
 
     ``code`` is what ``ignore:`` in a study names. An error stops a study before its search.
 
-    >>> Alarm("id_column", "warning", "a column numbers the rows", "'id' does", "drop it").line
-    'id_column: a column numbers the rows: \\'id\\' does; drop it'
+    >>> Alarm("id_column", "warning", "a column counts the rows", "case", "leave it out").line
+    'id_column: a column counts the rows: case; leave it out'
     """
 
     code: str
@@ -39,3 +39,21 @@ class Alarm:
     def from_data(cls, data: Mapping[str, Any]) -> Alarm:
         """The inverse of :meth:`to_data`."""
         return cls(**data)
+
+
+@dataclass(frozen=True)
+class SheetItem:
+    """One kind of leakage of the model info sheet, and what is known about it in this study.
+
+    ``status`` is ``evidence`` (something the machine checked speaks against it), ``alarm``
+    (something speaks for it), ``asked`` (only the user can know) or ``answered`` (the user did).
+    """
+
+    code: str
+    question: str
+    status: Literal["evidence", "alarm", "asked", "answered"]
+    answer: str
+
+    def to_data(self) -> dict[str, Any]:
+        """The item as plain data."""
+        return dict(vars(self))

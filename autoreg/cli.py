@@ -1,7 +1,7 @@
 """The command line: thin, each command one call into the package.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
-2 bad usage, configuration or data, 130 interrupted (the same command continues).
+2 bad usage, configuration or data, 3 alarms (`check`), 130 interrupted (run it again).
 Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
 """
 
@@ -194,6 +194,29 @@ def verify(
     typer.echo(json.dumps(proof.to_data()) if as_json else "\n".join(proof.words))
     if proof.outcome != "clean":
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A CSV or Parquet file, a bundled set, or a study.")],
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    group: Annotated[str | None, typer.Option(help="Rows of one group stay together.")] = None,
+    time: Annotated[str | None, typer.Option(help="Train on the past only.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Code of an alarm to ignore.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Look for leaks in a table, before anything is fitted; exit code 3 if there are signs."""
+    from autoreg.inspection import inspected
+
+    roles = {"target": target, "group": group, "time": time, "drop": tuple(drop or ())}
+    answers = inspected(data, roles, tuple(ignore or ()))
+    if as_json:
+        typer.echo(json.dumps(answers.to_data()))
+    else:
+        typer.echo("\n".join(answers.lines))
+    if any(one.severity != "info" for one in answers.alarms):
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -6,7 +6,7 @@ the permutation test of the whole search, and on made-up tables, to see whether 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -43,14 +43,16 @@ def rehearsed(bench: Bench) -> Verdict:
 
 
 def permuted_losses(
-    bench: Bench, draws: int, on_draw: Callable[[int, float], None] = lambda draw, loss: None
+    bench: Bench,
+    draws: Iterable[int],
+    on_draw: Callable[[int, float], None] = lambda draw, loss: None,
 ) -> list[float]:
-    """The nested loss of the whole procedure on tables whose targets tell nothing, (draws,).
+    """The nested loss of the whole procedure on tables whose targets tell nothing, for each draw.
 
     Each loss is the ratio to that of the featureless model on the same permuted table.
     """
     losses = []
-    for draw in range(draws):
+    for draw in draws:
         rng = np.random.default_rng(seed_for(bench.spec.seed, "permutation", draw))
         found = rehearsed(replace(bench, table=with_permuted_target(bench.table, rng)))
         losses.append(loss_ratio(found))

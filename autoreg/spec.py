@@ -233,6 +233,17 @@ class SpaceSpec(Frozen):
         return set(self.families) == {"linear"}
 
 
+class SheetSpec(Frozen):
+    """What only the user can know of the model info sheet, in words."""
+
+    features: str | None = Field(
+        None, description="why every feature is known before the target, and legitimate to use"
+    )
+    sampling: str | None = Field(
+        None, description="how the rows were drawn, and from which population"
+    )
+
+
 class StudySpec(Frozen):
     """A study: a question about one data set and how it is to be answered."""
 
@@ -257,8 +268,17 @@ class StudySpec(Frozen):
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
     linear: LinearSpec = Field(default_factory=LinearSpec)
+    interval: Literal["nadeau_bengio", "bates"] = Field(
+        "nadeau_bengio",
+        description="bates: beside it, an interval of measured width, for a search more for each "
+        "pair of outer folds",
+    )
+    permutations: Whole = Field(
+        0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
+    )
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
+    sheet: SheetSpec = Field(default_factory=SheetSpec)
     ignore: tuple[str, ...] = Field((), description="codes of alarms that are known to be harmless")
     seed: Whole = Field(0, ge=0, description="same seed, same result")
 
@@ -280,7 +300,7 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"ignore"}), sort_keys=True)
+        text = json.dumps(self.model_dump(mode="json", exclude={"ignore", "sheet"}), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

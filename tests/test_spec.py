@@ -256,6 +256,7 @@ OPTIONS = {
     "sampler": "gp",
     "task": "binary",
     "window": "rolling",
+    "interval": "bates",
     "loss": "huber",
     "image": {"height": 8, "width": 8},
 }
@@ -277,7 +278,7 @@ def every_change(document):
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("ignore", "width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "features", "sampling", "width", "depth", "strength", "mix"):
             yield {**document, key: changed(key, value)}
 
 

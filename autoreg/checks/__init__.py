@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from autoreg.alarm import SEVERITIES, Alarm
 from autoreg.checks.base import Check, Look, StudyCheck, TableCheck
@@ -36,6 +37,18 @@ class Answers:
     alarms: tuple[Alarm, ...]
     passed: tuple[str, ...]
     not_asked: dict[str, str]
+
+    @property
+    def lines(self) -> list[str]:
+        """The answers in words: alarms, worst first; then who is content, who has no question."""
+        found = [f"{one.severity:<8} {one.line}" for one in self.alarms]
+        quiet = [f"{'fine':<8} {', '.join(self.passed)}"] if self.passed else []
+        return [*found, *quiet, *(f"{'unasked':<8} {k}: {v}" for k, v in self.not_asked.items())]
+
+    def to_data(self) -> dict[str, Any]:
+        """The answers as plain data."""
+        alarms = [one.to_data() for one in self.alarms]
+        return {"alarms": alarms, "passed": list(self.passed), "not_asked": self.not_asked}
 
 
 @cache

@@ -101,6 +101,10 @@ class Dataset:
         """The number of some rows, or of those that they stand for."""
         return len(ids) if self.streamed is None else round(float(self.streamed[ids].sum()))
 
+    def units(self, ids: Rows) -> int:
+        """The number of independent units among some rows: groups where they are declared."""
+        return len(ids) if self.group is None else len(np.unique(self.group[ids]))
+
     @property
     def weights(self) -> Floats:
         """The row weights, ones where none are declared; shape (n,)."""
