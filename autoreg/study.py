@@ -238,7 +238,7 @@ def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float
         ledger.append("permutation", {"draw": draw, "loss": loss})
         listener.advance(draw + 1)
 
-    known += permuted_losses(ready.bench, range(len(known), draws), drawn)
+    known.extend(permuted_losses(ready.bench, range(len(known), draws), drawn))
     listener.end()
     return known
 

@@ -252,6 +252,7 @@ def test_a_dictionary_is_checked_like_a_file():
 OPTIONS = {
     "rule": "one_se",
     "final": "vote",
+    "device": "cpu",
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",
