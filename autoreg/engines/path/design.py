@@ -240,8 +240,9 @@ class Design:
         found = []
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
-            scores = X @ W.transpose(1, 0, 2).reshape(q, -1) + b.ravel()
-            found.append(mean_losses(self.table.task, y, share, scores.reshape(len(y), -1, K)))
+            flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
+            scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
+            found.append(mean_losses(self.table.task, y, share, scores))
         return np.concatenate(found)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
