@@ -255,9 +255,10 @@ OPTIONS = {
     "sampler": "gp",
     "task": "binary",
     "loss": "huber",
+    "device": "cpu",
     "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "inner": 3, "at_most": 3}
+NUMBERS = {"ahead": 3, "minutes": 3, "inner": 3, "at_most": 3}
 
 
 def changed(key, value):
