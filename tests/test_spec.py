@@ -251,6 +251,7 @@ def test_a_dictionary_is_checked_like_a_file():
 OPTIONS = {
     "rule": "one_se",
     "guard": "strict",
+    "final": "vote",
     "sampler": "gp",
     "task": "binary",
     "loss": "huber",
