@@ -183,7 +183,7 @@ LEAK = "search outer-1: trial 1, losses (9 of 200 values) when outer-1 got targe
 def test_a_certificate_is_shown_whatever_it_says(leaks, tmp_path):
     check = Check("outer", "flipped", "outer-1", 91, 200, 16_000, leaks, 5)
     proof = Certificate("s", "a", "b", "c", "2026-01-02T03:04:05", {}, 8, 4, (check,))
-    findings = sample(certificate=proof)
+    findings = replace(sample(), certificate=proof)
     _, page = page_of(findings, tmp_path)
     lines = "\n".join(summary_lines(findings))
     for text in (page.text, lines):
