@@ -53,6 +53,11 @@ class Check:
         """
         return "leak" if self.leaks else "blind" if self.blind else "clean"
 
+    def to_data(self) -> dict[str, Any]:
+        """The check as plain data."""
+        lists = {"leaks": list(self.leaks), "blind": list(self.blind)}
+        return {**vars(self), **lists, "outcome": self.outcome}
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -145,7 +150,7 @@ class Certificate:
 
     def to_data(self) -> dict[str, Any]:
         """The certificate as plain data, with a hash over all of it."""
-        checks = [{**vars(check), "outcome": check.outcome} for check in self.checks]
+        checks = [check.to_data() for check in self.checks]
         body = {
             "format": FORMAT,
             **vars(self),

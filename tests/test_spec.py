@@ -259,7 +259,6 @@ OPTIONS = {
     "window": "rolling",
     "interval": "bates",
     "loss": "huber",
-    "device": "cpu",
     "image": {"height": 8, "width": 8},
 }
 NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
