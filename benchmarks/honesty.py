@@ -197,7 +197,7 @@ def judge_declared(rows: list[dict]) -> tuple[str, bool]:
 
 
 def coverage(seed: int, n: int, p: int, groups: int) -> dict:
-    """The interval, the Wald interval, and the true accuracy and loss of one outer refit."""
+    """The interval, Wald's, and the true accuracy and loss of one outer refit."""
     rng = np.random.default_rng([seed, n, p, groups])
     make = partial(_logistic, p=p, groups=groups)
     X, y, group = make(rng, n)
@@ -274,7 +274,7 @@ def judge_power(rows: list[dict], least: float, most: float) -> tuple[str, bool]
     return f"signal found in {share:.0%}", least <= share <= most
 
 
-# ---- H13: what a larger budget seems to bring, and brings -----------------------------------------
+# ---- H13: what a larger budget seems to bring, and brings ----------------------------------------
 
 
 def overtuning(seed: int, trials: int) -> dict:

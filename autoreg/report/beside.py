@@ -20,8 +20,8 @@ def corrected(findings: Findings) -> str:
     evidence, loss = findings.evidence, loss_name(findings.data["task"])
     if evidence.bbc:
         return (
-            f"{loss} {quoted(evidence.bbc)}: the choice of the final search, less the luck of being "
-            f"the best of many (bootstrap; that the search adapts is not corrected)"
+            f"{loss} {quoted(evidence.bbc)}: the choice of the final search, less the luck of "
+            f"being the best of many (bootstrap; that the search adapts is not corrected)"
         )
     reason = (evidence.reasons or {}).get("bbc")
     return f"not corrected for the best of many: {reason}" if reason else ""
