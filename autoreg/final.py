@@ -46,8 +46,7 @@ def searches_for(plan: Plan, policy: str) -> Plan:
     """The plan with the searches that a policy needs: only ``search`` has a final one."""
     if policy == "search":
         return plan
-    inner = {name: folds for name, folds in plan.inner.items() if name != FINAL}
-    return replace(plan, inner=inner)
+    return plan.only(*(name for name in plan.inner if name != FINAL))
 
 
 def voted(selections: Sequence[Selection], policy: str) -> Selection:

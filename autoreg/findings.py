@@ -66,4 +66,4 @@ class Findings:
     @property
     def has_model(self) -> bool:
         """Whether a final model was asked for."""
-        return self.spec.select.final != "skip"
+        return self.spec.select.makes_model

@@ -128,14 +128,15 @@ class Plan:
             state.update(fold.test.astype("<i8").tobytes())
         return state.hexdigest()
 
-    def only(self, search: str) -> Plan:
-        """The plan of one search without the others, its rows in the same cells.
+    def only(self, *searches: str) -> Plan:
+        """The plan of some searches without the others, the rows in the same cells as before.
 
         Sums over other cells would be added up in another order, and so round otherwise.
         """
-        alone = Plan(self.outer, {search: self.inner[search]}, self.splitter, self.repeats)
-        vars(alone)["cells"] = self.cells
-        return alone
+        inner = {name: self.inner[name] for name in searches}
+        some = Plan(self.outer, inner, self.splitter, self.repeats)
+        vars(some)["cells"] = self.cells
+        return some
 
     def describe(self) -> dict[str, Any]:
         """Plain facts; ``inner`` is the number of inner folds of one cut by an outer search."""

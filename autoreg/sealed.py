@@ -49,6 +49,9 @@ class Sealed:
     def __reduce__(self) -> NoReturn:
         raise TypeError("held-out rows cannot be pickled: no worker may ever receive them")
 
+    def __getstate__(self) -> NoReturn:
+        self.__reduce__()
+
     def __repr__(self) -> str:
         return f"Sealed({self.n} rows)"
 

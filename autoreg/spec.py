@@ -22,6 +22,7 @@ from autoreg.strictyaml import parse
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
 def seed_for(*names: str | int) -> int:
@@ -40,6 +41,25 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dials = dict[str, list[Whole | Number | str]]
 Members = Annotated[tuple[str, ...], Field(min_length=1)]
 Separator = Annotated[str, Field(min_length=1)]
+
+
+class ImageSpec(Frozen):
+    """The feature columns are the pixels of an image, row by row, the channels of a pixel together.
+
+    Symmetries are changes of an image that leave its meaning as it was: only the user knows.
+    """
+
+    height: Whole = Field(ge=2, description="pixels from top to bottom")
+    width: Whole = Field(ge=2, description="pixels from left to right")
+    channels: Whole = Field(1, ge=1, description="numbers in each pixel")
+    symmetries: tuple[Literal["shift", "rotate", "zoom", "flip", "erase"], ...] = Field(
+        (), description="changes that leave the target as it was; flip is left to right"
+    )
+
+    @property
+    def pixels(self) -> int:
+        """How many columns an image takes."""
+        return self.height * self.width * self.channels
 
 
 class OrderSpec(Frozen):
@@ -83,6 +103,9 @@ class DataSpec(Frozen):
         description="columns that belong together: group -> column names or globs such as gene1_*; "
         "or a separator such as _, and columns that agree before the last one form a group",
     )
+    image: ImageSpec | None = Field(
+        None, description="all feature columns are pixels: height, width, channels, symmetries"
+    )
 
 
 class FoldsSpec(Frozen):
@@ -125,12 +148,20 @@ class SelectSpec(Frozen):
         "searches chose, at the median of its dials; or none",
     )
 
+    @property
+    def makes_model(self) -> bool:
+        """Whether a final model is asked for."""
+        return self.final != "skip"
+
 
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""
 
     epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
@@ -161,8 +192,10 @@ class FamilySpec(Frozen):
         description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
     )
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
-    architecture: dict[str, list[Whole | Number]] = Field(
-        default_factory=dict, description="network family: width, depth, learning_rate"
+    architecture: dict[str, list[Whole | Number | str]] = Field(
+        default_factory=dict,
+        description="network family: width, depth, learning_rate; schedule and embedding are "
+        "searched only where they are named here",
     )
 
     @field_validator(
@@ -221,6 +254,12 @@ class StudySpec(Frozen):
         "linear_and_network", description="a shipped space, a YAML file, or a space in place"
     )
     trials: Whole = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
+    ahead: Whole | None = Field(
+        None,
+        ge=1,
+        description="settings of a search that are tried at once: a setting learns from those that "
+        "many before it; left out, 4 where networks are searched, to stack more of them, else 1",
+    )
     minutes: Number | None = Field(None, gt=0, description="stop searching after that long")
     held_out: Annotated[Number, Field(gt=0, lt=0.9)] | None = Field(
         0.2, description="share of rows opened once, at the end; none for tiny data"
@@ -251,6 +290,12 @@ class StudySpec(Frozen):
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value == "none" else value
+
+    @property
+    def asks_ahead(self) -> int:
+        """How many settings of a search are tried at once."""
+        assert isinstance(self.space, SpaceSpec)
+        return self.ahead or (AHEAD if "network" in self.space.families else 1)
 
     @property
     def digest(self) -> str:

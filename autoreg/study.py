@@ -31,6 +31,7 @@ from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.base import Outcome
+from autoreg.engines.pack import check_device
 from autoreg.errors import DataError
 from autoreg.evidence import gathered
 from autoreg.final import final_model, held_out_verdict, searches_for, voted
@@ -114,9 +115,11 @@ def prepare(
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
+    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
+    space = Space.build(spec.space, table.task, spec.linear, **known)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
     return Prepared(spec, bench, held_out, describe(table), alarms)
@@ -235,7 +238,7 @@ def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float
         ledger.append("permutation", {"draw": draw, "loss": loss})
         listener.advance(draw + 1)
 
-    known += permuted_losses(ready.bench, range(len(known), draws), drawn)
+    known.extend(permuted_losses(ready.bench, range(len(known), draws), drawn))
     listener.end()
     return known
 
@@ -275,7 +278,7 @@ def _searched(
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
-    done = rounds
+    done, ahead = rounds, ready.spec.asks_ahead
     if rounds < ready.spec.trials:
         ready.bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
@@ -299,7 +302,7 @@ def _searched(
         record=record,
         round_done=round_done,
         last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(done + fits / (total + 1)),
+        on_fit=lambda fits, total: listener.advance(done + ahead * fits / (total + 1)),
     )
     listener.end()
     return trials
@@ -342,7 +345,7 @@ def _judged(
 def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     """The selected candidate, refitted on all development rows; and along its path."""
     bench = ready.bench
-    if bench.spec.select.final == "skip":
+    if not bench.spec.select.makes_model:
         return []
     jobs = final_jobs(bench, selection.chosen)
     return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)

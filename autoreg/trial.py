@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +53,7 @@ class Trial:
     repeats: int = 1
     costs: Floats = field(default_factory=lambda: np.empty(0))
 
-    @property
+    @cached_property
     def smoothed(self) -> Floats:
         """The losses (S, F) of each fold, smoothed over neighbouring strengths of the path.
 
@@ -74,7 +75,7 @@ class Trial:
         """What candidates are chosen by, (S, F), lower is better: smoothed losses or costs."""
         return self._smooth(self.costs) if self.costs.size else self.smoothed
 
-    @property
+    @cached_property
     def means(self) -> Floats:
         """Row-weighted mean validation loss of each strength, smoothed, shape (S,)."""
         return np.asarray(self.smoothed @ (self.weights / self.weights.sum()))

@@ -16,6 +16,7 @@ ROOMS = [
     "spec",
     "metrics",
     "dials",
+    "hooks",
     "techniques",
     "moments",
     "data",
@@ -64,10 +65,20 @@ ROOMS = [
     "__main__",
 ]
 
+TORCH_ROOMS = [
+    "draws",
+    "embedding",
+    "fitting",
+    "loop_network",
+    "network",
+    "pack",
+    "scaling",
+    "training",
+]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
-    "numba": {"engines/path"},
-    "torch": {"engines/loop_network", "engines/network"},
+    "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
+    "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking"},
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},
@@ -76,7 +87,7 @@ OWNERS = {
     "jinja2": {"report"},
     "matplotlib": {"report"},
 }
-LAZY_OWNERS = {"torch": {"techniques"}}
+LAZY_OWNERS = {"torch": {"hooks", "techniques"}}
 # Rooms that format what others computed.
 FORBIDDEN = {"report": {"sklearn", "scipy"}, "tracking": {"sklearn", "scipy"}}
 STRANGERS = ("techniques", "metrics", "checks")

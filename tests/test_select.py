@@ -217,7 +217,7 @@ def test_the_digest_names_decision_and_rows():
 
 
 def with_costs(one, costs):
-    return Trial(**{**vars(one), "costs": np.array(costs, dtype=float)})
+    return replace(one, costs=np.array(costs, dtype=float))
 
 
 def test_a_metric_chooses_and_the_loss_is_still_told():

@@ -7,6 +7,7 @@ exist, their levels, the task and the classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from autoreg.data.table import (
 )
 from autoreg.data.target import read_target
 from autoreg.errors import DataError
-from autoreg.spec import DataSpec, OrderSpec, is_file_name
+from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name
 
 __all__ = ["Column", "Dataset", "describe", "encode", "load"]
 
@@ -57,6 +58,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     if not names:
         raise DataError(f"{table.place}: no feature column is left beside target and roles")
     columns, X = features(table, names, spec.categorical)
+    _check_pixels(spec.image, columns, table.place)
     return Dataset(
         name=Path(table.place).name.split(".")[0] if data is None else name,
         columns=grouped(columns, spec.feature_groups, table.place),
@@ -70,6 +72,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         weight=_weights(table, roles["weight"]) if "weight" in roles else None,
         source=table.place if data is None else IN_MEMORY,
         roles=roles,
+        image=spec.image,
         fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
         order=spec.order,
         marks=marks(table),
@@ -173,6 +176,23 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
         raise DataError(
             f"{table.place}: column {both[0]!r} is {first[both[0]]} and so no feature; take it "
             f"out of data: categorical"
+        )
+
+
+def _check_pixels(image: ImageSpec | None, columns: Sequence[Column], place: str) -> None:
+    """Raise where an image is declared and the feature columns are not its pixels."""
+    if image is None:
+        return
+    if named := [column.name for column in columns if column.is_categorical]:
+        raise DataError(
+            f"{place}: column {named[0]!r} is a category and no pixel (data: image); drop it, or "
+            f"leave image out"
+        )
+    if len(columns) != image.pixels:
+        raise DataError(
+            f"{place}: {len(columns)} feature columns are not the {image.height} x {image.width} x "
+            f"{image.channels} = {image.pixels} pixels of data: image; correct its size, or drop "
+            f"the columns that are no pixels"
         )
 
 

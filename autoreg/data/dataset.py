@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreg.spec import OrderSpec
+from autoreg.spec import ImageSpec, OrderSpec
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -57,9 +57,9 @@ class Dataset:
     ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
     order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
     stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
-    which outer fold it belongs to (-1: held out). ``marks`` (n,) tell rows of the source apart by
-    all their cells, those of columns that are left out included; the ledger of openings knows
-    rows by them.
+    which outer fold it belongs to (-1: held out). An ``image`` says how the columns lie, where
+    they are its pixels. ``marks`` (n,) tell rows of the source apart by all their cells, those of
+    columns that are left out included; the ledger of openings knows rows by them.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -82,6 +82,7 @@ class Dataset:
     roles: Mapping[str, str] = field(default_factory=dict)
     block: Rows | None = None
     streamed: Floats | None = None
+    image: ImageSpec | None = None
     fold: Rows | None = None
     order: OrderSpec = OrderSpec()
     marks: NDArray[np.uint64] | None = None
@@ -108,6 +109,11 @@ class Dataset:
     def weights(self) -> Floats:
         """The row weights, ones where none are declared; shape (n,)."""
         return np.ones(self.n) if self.weight is None else self.weight
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the rows are images of which the user knows a symmetry."""
+        return self.image is not None and bool(self.image.symmetries)
 
     @property
     def is_grouped(self) -> bool:
