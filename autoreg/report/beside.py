@@ -16,12 +16,12 @@ MARKS = {"evidence": "evidence", "alarm": "ALARM", "asked": "asked of you", "ans
 
 
 def corrected(findings: Findings) -> str:
-    """The inner number of the choice, less the luck of being the best of many."""
+    """What the final choice loses, less the luck of being the best of many."""
     evidence, loss = findings.evidence, loss_name(findings.data["task"])
     if evidence.bbc:
         return (
-            f"{loss} {quoted(evidence.bbc)}: the best inner loss less the luck of being the best "
-            f"of many (bootstrap bias correction; that the search adapts is not corrected)"
+            f"{loss} {quoted(evidence.bbc)}: the choice of the final search, less the luck of "
+            f"being the best of many (bootstrap; that the search adapts is not corrected)"
         )
     reason = (evidence.reasons or {}).get("bbc")
     return f"not corrected for the best of many: {reason}" if reason else ""
