@@ -16,20 +16,29 @@ from dataclasses import replace
 from statistics import median, median_low
 from typing import Any
 
+import numpy as np
+
 from autoreg import __version__
+from autoreg.calibration import Calibration
 from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.dials import Dial, Value
 from autoreg.engines.base import Failure, Outcome
 from autoreg.errors import NoValidTrialError
 from autoreg.folds import FINAL, Plan
 from autoreg.judge import judge_held_out
+from autoreg.metrics import metric
 from autoreg.model import Model
+from autoreg.resampling import bootstrap, wilson
 from autoreg.sealed import Openings, Sealed
-from autoreg.search import Bench
+from autoreg.search import Bench, featureless
 from autoreg.select import Contender, Selection
+from autoreg.spec import seed_for
+from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 from autoreg.verdict import HeldOut
 
+BOOTSTRAPS = 500
 KEPT = "kept"  # an opening that did not take place, for want of a final model
 
 
@@ -85,8 +94,12 @@ def median_candidate(same: Sequence[Candidate]) -> Candidate:
     return candidate(first.family, parts, shape)
 
 
-def final_model(bench: Bench, selection: Selection, outcome: Outcome) -> Model:
+def final_model(
+    bench: Bench, selection: Selection, outcome: Outcome, calibration: Calibration | None = None
+) -> Model:
     """The refit of the final selection on all development rows, as a model.
+
+    ``calibration`` says how sure its predictions are, and travels with it.
 
     Raises NoValidTrialError where the refit failed.
     """
@@ -101,6 +114,7 @@ def final_model(bench: Bench, selection: Selection, outcome: Outcome) -> Model:
         "study": bench.spec.study,
         "candidate": selection.chosen.candidate.to_data(),
         "autoreg": __version__,
+        "calibration": calibration.to_data() if calibration else None,
     }
     return Model(table.columns, table.task, table.target, table.classes, outcome.model, about)
 
@@ -127,8 +141,44 @@ def held_out_verdict(
         return HeldOut(rows.n, opening.kind)
     predicted = model.parameters.predictions(opening.rows.X, model.task)
     judged = judge_held_out(bench, predicted, opening.rows, opening)
+    judged = replace(judged, measured=measured_on(bench, model, predicted, opening.rows))
     openings.judge(digest, judged.to_data())
     return judged
+
+
+def measured_on(bench: Bench, model: Model, predicted: Floats, rows: Dataset) -> dict[str, Any]:
+    """The interval of the shown metric on the opened rows, and how many their sets cover."""
+    if rows.streamed is not None:
+        return {}
+    shown = bench.metrics[0]
+    found: dict[str, Any] = {"score": score_interval(bench, shown, predicted, rows).to_data()}
+    if document := model.about.get("calibration"):
+        known = Calibration.from_data(document)
+        inside = known.covered(rows.y, predicted)
+        found["coverage"] = wilson(float(inside.sum()), rows.n).to_data()
+        found["level"] = known.level
+        found["size"] = known.size(predicted)
+    return found
+
+
+def score_interval(bench: Bench, name: str, predicted: Floats, rows: Dataset) -> Interval:
+    """The interval of a metric on opened rows: Wilson's for plain accuracy, else the bootstrap.
+
+    Groups are drawn whole where they are declared.
+    """
+    measure, table = metric(name), bench.table
+    baseline = featureless(table, np.arange(table.n), rows.n)
+    if name == "accuracy" and rows.group is None and rows.weight is None:
+        return wilson(float((predicted.argmax(axis=1) == rows.y).sum()), rows.n)
+
+    def score(ids: Rows) -> float:
+        y = rows.y[ids]
+        if measure.needs(y, len(rows.classes)):
+            return float("nan")
+        return measure.score(y, predicted[ids], rows.weights[ids], baseline[ids])
+
+    rng = np.random.default_rng(seed_for("bootstrap", table.name, name))
+    return bootstrap(score, rows.n, rng, groups=rows.group, draws=BOOTSTRAPS)
 
 
 def _mean_loss(same: Sequence[Selection]) -> float:

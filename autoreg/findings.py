@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.alarm import Alarm, SheetItem
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
+from autoreg.evidence import Evidence
 from autoreg.select import Selection
 from autoreg.space import Space
 from autoreg.spec import StudySpec
@@ -30,6 +32,8 @@ class Findings:
     ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
     model along its path, where it is linear. ``budget`` is what the outer searches would have
     given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
+    ``alarms`` are those of the table and of the study, ``evidence`` corrections and tests beside
+    the verdict, ``sheet`` the model info sheet.
     """
 
     spec: StudySpec
@@ -45,6 +49,9 @@ class Findings:
     coefficients: CoefficientPath | None = None
     budget: tuple[Budget, ...] = ()
     certificate: Certificate | None = None
+    alarms: tuple[Alarm, ...] = ()
+    evidence: Evidence = Evidence()
+    sheet: tuple[SheetItem, ...] = ()
 
     @property
     def final(self) -> Selection:
@@ -59,4 +66,4 @@ class Findings:
     @property
     def has_model(self) -> bool:
         """Whether a final model was asked for."""
-        return self.spec.select.final != "skip"
+        return self.spec.select.makes_model

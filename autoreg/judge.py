@@ -19,6 +19,7 @@ from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
 from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
+from autoreg.resampling import corrected_p
 from autoreg.sealed import Opening
 from autoreg.search import (
     Bench,
@@ -184,7 +185,8 @@ class _Scale:
     @classmethod
     def of(cls, bench: Bench) -> _Scale:
         folds = bench.plan.outer
-        share = float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
+        units = [(bench.table.units(fold.test), bench.table.units(fold.train)) for fold in folds]
+        share = float(np.mean([test / train for test, train in units]))
         weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
         return cls(metric(bench.metrics[0]), share, weights)
 
@@ -284,11 +286,15 @@ def _margin(
     differences = np.array([theirs - mine for theirs, mine in both])
     if len(both) < 2:
         return Margin(family, label, inner, len(both), "inner")
-    return Margin(family, label, nadeau_bengio(differences, scale.share), len(both))
+    gap = nadeau_bengio(differences, scale.share)
+    p_value = corrected_p(differences, scale.share)
+    return Margin(family, label, gap, len(both), p_value=p_value)
 
 
 def _remarks(bench: Bench, chosen: Sequence[Judgement]) -> tuple[str, ...]:
     remarks = [f"{one.fold}: {flag}" for one in chosen for flag in one.flags]
     if bench.table.time is not None:
         remarks.append("time splits: the folds are not exchangeable, the interval is approximate")
+        if bench.table.order.window == "both_sides":
+            remarks.append("trained on rows after those that judge as well: no forecast does that")
     return tuple(remarks)

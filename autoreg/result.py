@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoreg.alarm import Alarm
 from autoreg.errors import StudyError
 from autoreg.findings import Findings
 from autoreg.model import Model
@@ -64,6 +65,11 @@ class StudyResult:
         return self.findings.verdict
 
     @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What the checks of the table and of the study saw, worst first."""
+        return self.findings.alarms
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.folder / "report.html"
@@ -110,6 +116,9 @@ class StudyResult:
             else {"score": held_out.score, "rows": held_out.rows, "opening": held_out.opening},
             "none": {family: score.value for family, score in verdict.none.items()},
             "signal": verdict.has_signal,
+            "alarms": [one.to_data() for one in self.findings.alarms],
+            "evidence": self.findings.evidence.to_data(),
+            "sheet": [one.to_data() for one in self.findings.sheet],
             "trials": len(self.findings.trials),
             "report": str(self.report),
             "model": str(self.folder / "model") if self.model else None,

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
+from autoreg.alarm import Alarm
 from autoreg.budget import choices, curve
-from autoreg.certificate import read_certificate
+from autoreg.certificate import Certificate, read_certificate
+from autoreg.checks import look_at_study, look_at_table, refuse_errors
+from autoreg.clock import Clock
 from autoreg.coefficients import coefficient_path, final_jobs
 from autoreg.data import load
 from autoreg.data.constraints import check_linear
@@ -28,16 +31,20 @@ from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.base import Outcome
+from autoreg.engines.pack import check_device
 from autoreg.errors import DataError
+from autoreg.evidence import gathered
 from autoreg.final import final_model, held_out_verdict, searches_for, voted
 from autoreg.findings import Findings
-from autoreg.folds import FINAL, Fold, plan
+from autoreg.folds import FINAL, Fold, Plan, plan
 from autoreg.home import home_folder, set_aside, study_folder
+from autoreg.info_sheet import info_sheet
 from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.ledger import Ledger, locked
 from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.model import Model
 from autoreg.progress import Progress, listening
+from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
 from autoreg.result import StudyResult
 from autoreg.sealed import Openings, Sealed, seal
@@ -66,6 +73,7 @@ class Prepared:
     bench: Bench
     held_out: Sealed | None
     facts: Mapping[str, Any]
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def splits(self) -> dict[str, Any]:
@@ -102,16 +110,19 @@ def prepare(
     spec = read(study)
     table = table_of(spec, data)
     assert isinstance(spec.space, SpaceSpec)
+    alarms = look_at_table(table, spec).alarms
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
-    metrics = _metrics(spec.metrics, development, folds.outer)
+    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
+    space = Space.build(spec.space, table.task, spec.linear, **known)
+    metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
-    return Prepared(spec, bench, held_out, describe(table))
+    return Prepared(spec, bench, held_out, describe(table), alarms)
 
 
 def run_study(
@@ -148,6 +159,7 @@ def run_study(
     (12, True)
     """
     ready = prepare(study, data, workers=workers)
+    refuse_errors(ready.alarms)
     place = home_folder(home)
     folder = study_folder(home, ready.spec.study)
     if fresh:
@@ -159,7 +171,7 @@ def run_study(
         listener = listening(progress)
         findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
         proof = read_certificate(folder, ready.header)
-        return _written(replace(findings, certificate=proof), model, folder, tracker)
+        return _written(_seen_through(findings, proof), model, folder, tracker)
 
 
 def _conducted(
@@ -181,7 +193,9 @@ def _conducted(
     work = outer_work(bench, selections, after)
     judgements = _judged(ready, ledger, work, listener)
     refits = _refits(ready, final)
-    model = final_model(bench, final, refits[0]) if refits else None
+    permuted = _permuted(ready, ledger, listener)
+    found = gathered(bench, trials, selections, judgements, permuted)
+    model = final_model(bench, final, refits[0], found.calibration) if refits else None
     held_out = held_out_verdict(bench, ready.held_out, model, final, openings, reopen=reopen)
     inner = _trial(trials, final, final.best).scores
     judged = verdict(bench, selections, judgements, inner, held_out)
@@ -199,8 +213,34 @@ def _conducted(
         _early_end(ready, trials, ledger),
         coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
         curve(bench, after, trials, judgements),
+        alarms=ready.alarms,
+        evidence=found,
     )
     return findings, model
+
+
+def _seen_through(findings: Findings, proof: Certificate | None) -> Findings:
+    """The findings with their certificate, the alarms about them, and the info sheet."""
+    proven = replace(findings, certificate=proof)
+    alarmed = replace(proven, alarms=look_at_study(proven))
+    return replace(alarmed, sheet=info_sheet(alarmed))
+
+
+def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float]:
+    """The whole procedure on permuted targets, as often as asked; draws of the past are kept."""
+    draws = ready.spec.permutations
+    known = [record["loss"] for record in ledger.of("permutation")][:draws]
+    if len(known) == draws:
+        return known
+    listener.begin("permutations", draws, len(known))
+
+    def drawn(draw: int, loss: float) -> None:
+        ledger.append("permutation", {"draw": draw, "loss": loss})
+        listener.advance(draw + 1)
+
+    known.extend(permuted_losses(ready.bench, range(len(known), draws), drawn))
+    listener.end()
+    return known
 
 
 def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
@@ -215,11 +255,14 @@ def table_of(spec: StudySpec, data: pd.DataFrame | tuple[Any, Any] | None) -> Da
     return stream(spec) if spec.data.stream else load(spec.data, data)
 
 
-def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:
+def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     """The metrics of a study; one that a fold cannot define is an error before the search."""
-    names = tuple(named) or default_metrics(table.task, streamed=table.streamed is not None)
+    by = () if spec.select.metric is None else (spec.select.metric,)
+    default = default_metrics(table.task, streamed=table.streamed is not None)
+    names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
     for name in names:
-        targets = (table.y[fold.test] for fold in folds)
+        scored = folds.folds if name in by else folds.outer
+        targets = (table.y[fold.test] for fold in scored)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):
             raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
     return names
@@ -233,9 +276,9 @@ def _searched(
         tracker.trial(trial)
     rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
     stops = ledger.of("stop")
-    clock = _Clock(ready.spec.minutes, ledger)
+    clock = Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
-    done = rounds
+    done, ahead = rounds, ready.spec.asks_ahead
     if rounds < ready.spec.trials:
         ready.bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
@@ -259,31 +302,10 @@ def _searched(
         record=record,
         round_done=round_done,
         last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(done + fits / (total + 1)),
+        on_fit=lambda fits, total: listener.advance(done + ahead * fits / (total + 1)),
     )
     listener.end()
     return trials
-
-
-class _Clock:
-    """The time budget: its end is written to the ledger, so that a resumed run ends there too."""
-
-    def __init__(self, minutes: float | None, ledger: Ledger) -> None:
-        self.minutes, self.ledger = minutes, ledger
-        rounds = ledger.of("round")
-        self.spent = rounds[-1]["seconds"] if rounds else 0.0
-        self.started = time.monotonic()
-
-    def allows_another(self, number: int) -> bool:
-        """Whether time is left after a complete common round."""
-        if self.minutes is None:
-            return True
-        seconds = self.spent + time.monotonic() - self.started
-        self.ledger.append("round", {"round": number, "seconds": seconds})
-        if seconds < self.minutes * 60:
-            return True
-        self.ledger.append("stop", {"round": number})
-        return False
 
 
 def _selections(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
@@ -323,7 +345,7 @@ def _judged(
 def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     """The selected candidate, refitted on all development rows; and along its path."""
     bench = ready.bench
-    if bench.spec.select.final == "skip":
+    if not bench.spec.select.makes_model:
         return []
     jobs = final_jobs(bench, selection.chosen)
     return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)

@@ -140,9 +140,9 @@ def gossip(honest):
     """An ``ask`` that tries what any other search has asked for before, from the design on."""
     heard = {}
 
-    def ask(self, history):
-        tried = {one.key for one, _ in history}
-        own = honest(self, history)
+    def ask(self, history, pending=()):
+        tried = {one.key for one in (*(known for known, _ in history), *pending)}
+        own = honest(self, history, pending)
         others = [c for name, asked in heard.items() if name != self.search for c in asked]
         new = [one for one in others if one.key not in tried]
         late = len(history) >= len(self.space.design())

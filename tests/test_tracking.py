@@ -315,11 +315,11 @@ def test_a_study_begun_anew_gets_runs_of_its_own(tmp_path):
 
 def test_a_study_that_broke_off_is_closed_and_completed_later(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, progress=Impatient(2))
+        run(tmp_path, progress=Impatient(4))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     _, runs = runs_of(uri)
     assert by_role(runs, "study")[0].info.status == "KILLED"
-    assert len(by_role(runs, "trial")) == 8
+    assert len(by_role(runs, "trial")) == 16  # four searches, four trials ahead
     run(tmp_path)
     _, runs = runs_of(uri)
     assert {one.info.status for one in runs} == {"FINISHED"}

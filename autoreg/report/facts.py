@@ -12,6 +12,14 @@ from dataclasses import dataclass
 
 from autoreg.budget import overtuning
 from autoreg.findings import Findings
+from autoreg.report.beside import (
+    alarm_lines,
+    certainty,
+    corrected,
+    held_out_span,
+    permuted,
+    wider,
+)
 from autoreg.report.coefficients import coefficients_sentence
 from autoreg.report.words import (
     brief,
@@ -56,8 +64,12 @@ def facts(findings: Findings) -> list[Fact]:
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
         Fact("inner best", inner_best(findings)),
+        Fact("corrected", corrected(findings)),
+        Fact("measured", wider(findings)),
         Fact("none", none(findings)),
         Fact("signal", signal(findings)),
+        Fact("permuted", permuted(findings)),
+        Fact("certainty", certainty(findings)),
         Fact("runner-up", runner_up(findings)),
         Fact("incumbent", incumbent(findings)),
         Fact("agreement", agreement(findings)),
@@ -112,7 +124,8 @@ def held_out(findings: Findings) -> str:
     if judged.interval:
         loss = f", {loss_name(findings.data['task'])} {quoted(judged.interval)}"
     return (
-        f"{metric_name(metric)} {fixed(judged.score, places)}{loss}: the final model on {rows} "
+        f"{metric_name(metric)} {fixed(judged.score, places)}"
+        f"{held_out_span(findings, places)}{loss}: the final model on {rows} "
         f"({opened})"
     )
 
@@ -233,7 +246,9 @@ def _warnings(findings: Findings) -> Iterator[str]:
         )
     if findings.certificate and findings.certificate.outcome != "clean":
         yield f"The verification found: {findings.certificate.sentence}."
-    if verdict.held_out and verdict.held_out.opening not in ("first", "kept"):
+    yield from alarm_lines(findings)
+    told = any(one.code == "held_out_reused" for one in findings.alarms)
+    if verdict.held_out and verdict.held_out.opening not in ("first", "kept") and not told:
         yield f"The held-out rows are not fresh: {verdict.held_out.opening}."
     if failed := sum(trial.failure is not None for trial in findings.trials):
         yield (
@@ -255,7 +270,8 @@ def _against(margin: Margin, findings: Findings) -> str:
     if margin.where == "inner":
         on = f"inner folds, optimistic: {count(margin.folds, 'outer fold')} tried both"
     loss = loss_name(findings.data["task"])
-    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on})"
+    p = "" if margin.p_value is None else f", p = {margin.p_value:.2g} by the corrected t-test"
+    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on}{p})"
 
 
 def _signed(interval: Interval) -> str:

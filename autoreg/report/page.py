@@ -15,6 +15,7 @@ from autoreg.candidate import Candidate
 from autoreg.findings import Findings
 from autoreg.report import curves, figures
 from autoreg.report import facts as say
+from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
 from autoreg.report.inventory import (
     classes_rows,
@@ -91,6 +92,8 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "card": _card(findings),
         "facts": [one for one in say.facts(findings) if one.label not in ON_CARD],
         "warnings": say.warnings(findings),
+        "alarms": alarm_rows(findings),
+        "sheet": sheet_rows(findings),
         "metric": metric_name(findings.verdict.metric),
         "loss": loss_name(findings.data["task"]),
         "level": percent(findings.verdict.nested.level),

@@ -148,10 +148,26 @@ def verdict_entry(findings: Findings) -> Entry:
         "autoreg.signal": "yes" if verdict.has_signal else "no evidence",
         "mlflow.note.content": note(findings),
     }
+    metrics |= _beside(findings)
+    tags["autoreg.alarms"] = ", ".join(one.code for one in findings.alarms)
     if findings.certificate:
         tags["autoreg.verified"] = findings.certificate.outcome
         tags["autoreg.verified_on"] = findings.certificate.when
     return Entry({}, metrics, tags)
+
+
+def _beside(findings: Findings) -> dict[str, float]:
+    """Corrections and tests, and what conformal sets held of the held-out rows."""
+    evidence, judged = findings.evidence, findings.verdict.held_out
+    coverage = judged.coverage if judged else None
+    known = evidence.calibration
+    found = {
+        "bbc_loss": evidence.bbc.value if evidence.bbc else None,
+        "permutation_p": evidence.permutation.p_value if evidence.permutation else None,
+        "coverage": coverage.value if coverage else None,
+        "calibration_error": known.error if known else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def note(findings: Findings) -> str:
