@@ -198,9 +198,15 @@ def test_a_changed_selection_leaves_the_rows_sealed_unless_reopened(tmp_path):
     changed = study(study="again", space=space, trials=2)
     sealed = run(tmp_path, changed).verdict.held_out
     assert (sealed.opening, sealed.score) == ("sealed", None)
-    again = run(tmp_path, changed, reopen=True).verdict.held_out
+    result = run(tmp_path, changed, reopen=True)
+    again = result.verdict.held_out
     assert again.opening == "reused 1"
     assert again.score is not None
+    assert again.interval.method == "rows, reused 1"
+    assert any("not fresh: reused 1" in line for line in result.summary)
+    # Now it is this selection's recorded verdict, and the first one's is still its own.
+    assert run(tmp_path, changed).verdict.held_out == again
+    assert run(tmp_path).verdict.held_out.opening == "first"
 
 
 # ---- budgets ---------------------------------------------------------------------------------
