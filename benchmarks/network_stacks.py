@@ -198,7 +198,7 @@ def shares(*, quick: bool, peers: Path | None) -> tuple[str, list[tuple[str, ...
     for shape in _shapes(quick):
         data = made(shape)
         asked = jobs(shape, data, ON)
-        empty = Shape(shape.rows, 2, 8, shape.epochs, 0)  # as many steps, with nothing to compute
+        empty = Shape(shape.rows, 3, 8, shape.epochs, 0)  # as many steps, with nothing to compute
         least = jobs(empty, made(empty), ON)[:2]
         sides = {
             "ours": lambda a=asked, d=data: PackEngine().run(a, d),
