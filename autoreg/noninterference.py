@@ -54,6 +54,11 @@ class Run:
     refits: Mapping[str, Transcript]
 
     @property
+    def longest(self) -> int:
+        """The number of trials of the longest search."""
+        return max(map(len, self.trials.values()))
+
+    @property
     def recorded(self) -> dict[tuple[str, int], dict[str, Any]]:
         """What each trial found, by search and number, as a ledger records it."""
         return {
@@ -99,10 +104,10 @@ class _Counter:
         self.listener, self.done = listener, 0
         listener.begin("verifying", steps)
 
-    def step(self, note: str) -> None:
-        """One more step is done."""
-        self.done += 1
-        self.listener.advance(self.done, note)
+    def to(self, done: int, note: str) -> None:
+        """So many steps are done."""
+        self.done = done
+        self.listener.advance(done, note)
 
     def end(self) -> None:
         """All is done."""
@@ -113,13 +118,15 @@ class _Counter:
 
 
 def searched(bench: Bench, trials: int, counter: _Counter, note: str = "clean rows") -> Run:
-    """Run all searches for so many trials, and write down what they do."""
+    """Run all searches for so many trials, the last round whole, and write down what they do."""
+    before = counter.done
 
     def round_done(number: int) -> bool:
-        counter.step(note)
+        counter.to(before + min(number + 1, trials), note)
         return number + 1 < trials
 
     found = run_searches(bench, {}, record=lambda trial: None, round_done=round_done)
+    counter.to(before + trials, note)
     folds = {fold.name: fold for fold in bench.plan.outer}
     return Run(
         found,
@@ -198,7 +205,7 @@ def inner_checks(bench: Bench, kinds: Sequence[Garbage], counter: _Counter) -> I
         own = bench.plan.inner[bench.searches[turn % len(bench.searches)]]
         block, other = (own[(turn + step) % len(own)] for step in (0, 1))
         yield inner_check(bench, garbage, block, (block, other))
-        counter.step(f"{block.name}: {garbage.kind}")
+        counter.to(counter.done + 1, f"{block.name}: {garbage.kind}")
 
 
 def inner_check(bench: Bench, garbage: Garbage, block: Fold, folds: Sequence[Fold]) -> Check:

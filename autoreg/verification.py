@@ -54,7 +54,7 @@ def verify(
             or the same as a dictionary.
         data: as in ``run_study``.
         home: as in ``run_study``.
-        trials: of each search; by default the fixed design and two asks of the sampler.
+        trials: of each search; by default the fixed design and at least two asks of the sampler.
         full: as many trials and epochs as the study itself has.
         tracking: write the certificate to MLflow, too, where the study has run already.
         workers: processes; all cores by default.
@@ -99,7 +99,7 @@ def _certified(
         **{name: ready.header[name] for name in ("study", "configuration", "data", "splits")},
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
-        trials=count,
+        trials=clean.longest,
         epochs=bench.spec.training.epochs if "network" in bench.space.families else 0,
         checks=(*of_held_out, *checks),
         replayed=same,

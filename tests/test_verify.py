@@ -125,6 +125,29 @@ def test_a_leak_among_more_columns_than_rows_is_caught(leaky):
     assert {check.level for check in found if check.leaks} == {"outer", "inner"}
 
 
+class Heard:
+    """Remembers what a listener is told."""
+
+    def begin(self, phase, steps, done=0):
+        self.steps, self.told, self.over = steps, [], False
+
+    def advance(self, done, note=""):
+        self.told.append(done)
+
+    def end(self):
+        self.over = True
+
+
+@pytest.mark.parametrize(("space", "trials"), [(LINEAR, 2), (NETWORK, 3)])
+def test_progress_rises_to_the_number_of_steps(space, trials):
+    heard = Heard()
+    run, _ = proven(shortened(bench_of(space=space), trials)[0], trials, heard)
+    assert heard.told == sorted(heard.told)
+    assert heard.told[-1] == heard.steps
+    assert heard.over
+    assert run.longest >= trials
+
+
 def test_networks_get_a_clean_certificate():
     assert outcomes(checks(bench_of(space=NETWORK), trials=1)) == {"clean"}
 
