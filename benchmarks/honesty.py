@@ -56,7 +56,7 @@ def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, 
         "data": {"target": "target", **roles},
         "held_out": "none",
         "folds": {"outer": outer, "repeats": 1},
-        "trials": trials or len(techniques),
+        "trials": trials or 1,
         "sampler": "random",
         "space": {
             "space": "linear",
@@ -65,7 +65,10 @@ def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, 
             "path_points": points,
         },
     }
-    return prepare(document, frame, workers=1).bench
+    bench = prepare(document, frame, workers=1).bench
+    # At the least the fixed design: without a penalty, and every technique with its default.
+    spec = bench.spec.model_copy(update={"trials": trials or len(bench.space.design())})
+    return replace(bench, spec=spec)
 
 
 def two_classes(rng, scores):
@@ -330,10 +333,11 @@ class Experiment:
     tables: int
 
 
-def experiments(quick: bool) -> list[Experiment]:
-    """All experiments, in the order of the table."""
-    wide = 300 if quick else 1000
+def experiments(quick: bool, columns: int | None = None) -> list[Experiment]:
+    """All experiments, in the order of the table; ``columns`` of the wide tables, if given."""
+    wide = columns or (300 if quick else 500)
     few, some, many = (20, 40, 60) if quick else (200, 100, 400)
+    most_trials = 40 if quick else 200
     null = f"n = 40, p = {wide}, classes by chance"
     found = [
         Experiment("H1", null, "error 0.50 +- 0.025, at most 8% below 0.30",
@@ -357,7 +361,8 @@ def experiments(quick: bool) -> list[Experiment]:
                        partial(coverage, n=n, p=p, groups=groups), judge_coverage,
                        few if p == wide and quick else many)
         )  # fmt: skip
-    for effect, least, most in ((0.0, 0.0, 0.07), (0.4, 0, 1), (0.7, 0, 1), (1.2, 0.9, 1)):
+    effects = ((0.0, 0.0, 0.07), (0.5, 0, 1), (1.0, 0, 1), (2.0, 0.9, 1))
+    for effect, least, most in effects:
         share = "at most 7%" if not effect else "at least 90%" if effect > 1 else "any"
         most = most + (3 * math.sqrt(0.07 * 0.93 / many) if not effect else 0)
         found.append(
@@ -366,9 +371,8 @@ def experiments(quick: bool) -> list[Experiment]:
                        partial(judge_power, least=least, most=most), many)
         )  # fmt: skip
     found.append(
-        Experiment("H13", "n = 60, p = 30, up to 200 trials", "reported gap = true gap",
-                   partial(overtuning, trials=40 if quick else 200), judge_overtuning,
-                   10 if quick else 40)
+        Experiment("H13", f"n = 60, p = 30, up to {most_trials} trials", "reported gap = true gap",
+                   partial(overtuning, trials=most_trials), judge_overtuning, 10 if quick else 30)
     )  # fmt: skip
     return found
 
@@ -416,6 +420,7 @@ def report(lines: list[tuple[str, ...]], head: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and smaller tables")
+    parser.add_argument("--columns", type=int, help="columns of the wide tables (1000: slow)")
     parser.add_argument("--only", nargs="+", help="experiments whose id starts with one of these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--resume", type=Path, help="keep results here, and continue from here")
@@ -431,7 +436,7 @@ def main() -> None:
 
     chosen = [
         one
-        for one in experiments(options.quick)
+        for one in experiments(options.quick, options.columns)
         if any(one.key.startswith(start) for start in options.only or [""])
     ]
     with ProcessPoolExecutor(options.workers) as pool:
