@@ -53,15 +53,21 @@ class Check:
         """
         return "leak" if self.leaks else "blind" if self.blind else "clean"
 
+    def to_data(self) -> dict[str, Any]:
+        """The check as plain data."""
+        lists = {"leaks": list(self.leaks), "blind": list(self.blind)}
+        return {**vars(self), **lists, "outcome": self.outcome}
+
 
 @dataclass(frozen=True)
 class Certificate:
     """What ``verify`` found about one study, bit for bit.
 
     ``configuration``, ``data`` and ``splits`` are digests of what it is about; ``trials`` of each
-    search and, for networks, ``epochs`` of each fit were run (those of the study where nothing
-    was cut short). ``replayed`` counts the study's recorded trials that were run again here and
-    came out equal, ``differing`` those that did not; both are 0 for a study that has not run.
+    search and ``epochs`` of each network were run (those of the study where nothing was cut
+    short; 0 where there is no network). ``replayed`` counts the study's recorded trials that were
+    run again here and came out equal, ``differing`` those that did not; both are 0 for a study that
+    has not run.
 
     >>> check = Check("outer", "huge", "outer-0", 30, compared=9, bytes=72, seen=3)
     >>> one = Certificate("s", "a", "b", "c", "2026-01-01", {}, 8, 4, (check,))
@@ -116,7 +122,8 @@ class Certificate:
     def words(self) -> tuple[str, ...]:
         """The outcome, what was done at each level, and how far it reached."""
         lines = [self.sentence, *filter(None, map(self._at, LEVELS))]
-        lines.append(f"{self.trials} trials of each search, networks of {self.epochs} epochs")
+        networks = f", networks of {self.epochs} epochs" if self.epochs else ""
+        lines.append(f"{self.trials} trials of each search{networks}")
         if self.differing:
             lines.append(
                 f"{self.differing} recorded trials came out otherwise here: other machine, "
@@ -145,7 +152,7 @@ class Certificate:
 
     def to_data(self) -> dict[str, Any]:
         """The certificate as plain data, with a hash over all of it."""
-        checks = [{**vars(check), "outcome": check.outcome} for check in self.checks]
+        checks = [check.to_data() for check in self.checks]
         body = {
             "format": FORMAT,
             **vars(self),

@@ -12,17 +12,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autoreg import __version__
+from autoreg.bars import bars
 from autoreg.errors import AutoregError
 
 app = typer.Typer(
@@ -98,7 +97,7 @@ def run(
     err.print(f"[bold]{spec.study}[/]: {escape(spec.question or 'no question given')}")
     from autoreg.study import run_study
 
-    with _progress() as listener:
+    with bars(err) as listener:
         try:
             result = run_study(
                 spec,
@@ -181,7 +180,7 @@ def verify(
     """Prove that no row leaked into what must not see it: garble rows, compare bits."""
     from autoreg.verification import verify
 
-    with _progress() as listener:
+    with bars(err) as listener:
         proof = verify(
             study,
             home=home,
@@ -350,54 +349,3 @@ def _explained(kind: Any) -> Iterator[str]:
         yield f"              {dial.about}"
     for reference in kind.references:
         yield f"  reference   {reference}"
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Rich bars on a terminal, plain lines elsewhere."""
-    from autoreg.progress import PlainProgress
-
-    if not err.is_terminal:
-        yield PlainProgress()
-        return
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]} to go  {task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bars:
-        yield _Bars(bars)
-
-
-class _Bars:
-    """A listener that draws one bar for each phase."""
-
-    def __init__(self, bars: Progress) -> None:
-        self.bars = bars
-        self.task = TaskID(0)
-        self.before = 0
-
-    def begin(self, phase: str, steps: int, done: int = 0) -> None:
-        self.before = done
-        self.task = self.bars.add_task(
-            phase, total=steps, completed=done, count=f"{done}/{steps}", left="?", note=""
-        )
-
-    def advance(self, done: float, note: str = "") -> None:
-        from autoreg.progress import time_to_go
-
-        task = next(task for task in self.bars.tasks if task.id == self.task)
-        total = task.total or 0
-        left = time_to_go(task.elapsed or 0, done - self.before, total - done)
-        self.bars.update(
-            self.task,
-            completed=done,
-            count=f"{int(done)}/{int(total)}",
-            left=left,
-            note=note or task.fields["note"],
-        )
-
-    def end(self) -> None:
-        self.bars.update(self.task, left="0:00")

@@ -38,7 +38,7 @@ from autoreg.select import select
 from autoreg.trial import Trial
 
 MORE_THAN_DESIGN = 2  # asks of the sampler, so that what a search learned shows in what it asks
-EPOCHS = 4
+EPOCHS = 2
 
 # What was seen under a name: its bytes as a hash, and how many they are.
 Seen = tuple[bytes, int]

@@ -100,7 +100,7 @@ def _certified(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
         trials=count,
-        epochs=bench.spec.training.epochs,
+        epochs=bench.spec.training.epochs if "network" in bench.space.families else 0,
         checks=(*of_held_out, *checks),
         replayed=same,
         differing=other,

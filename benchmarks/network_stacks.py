@@ -78,12 +78,13 @@ def jobs(shape: Shape, data: Dataset, kinds: list, early: bool = False) -> list[
     """The fits of every configuration on every fold."""
     cut = np.array_split(np.random.default_rng(1).permutation(data.n), FOLDS)
     folds = [np.sort(np.concatenate(cut[:k] + cut[k + 1 :]))[: shape.rows] for k in range(FOLDS)]
-    dials = {"width": shape.width, "depth": 2, "learning_rate": 3e-3}
+    dials = {"width": shape.width, "depth": 2}
+    rates = [{"learning_rate": 3e-3 * 1.01**c} for c in range(CONFIGURATIONS)]  # no two are equal
     rules = Training(epochs=shape.epochs, batch_size=BATCH)
     stop = [technique("early_stopping")(patience=8)] if early else []
     return [
         Job(
-            candidate("network", [*made_by(kinds, settings(c)), *stop], dials),
+            candidate("network", [*made_by(kinds, settings(c)), *stop], dials | rates[c]),
             TrainingSet(folds[f], (f"fold {f}",)),
             np.sort(cut[f]),
             0,
@@ -198,7 +199,7 @@ def shares(*, quick: bool, peers: Path | None) -> tuple[str, list[tuple[str, ...
     for shape in _shapes(quick):
         data = made(shape)
         asked = jobs(shape, data, ON)
-        empty = Shape(shape.rows, 2, 8, shape.epochs, 0)  # as many steps, with nothing to compute
+        empty = Shape(shape.rows, 3, 8, shape.epochs, 0)  # as many steps, with nothing to compute
         least = jobs(empty, made(empty), ON)[:2]
         sides = {
             "ours": lambda a=asked, d=data: PackEngine().run(a, d),

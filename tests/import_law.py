@@ -61,6 +61,7 @@ ROOMS = [
     "study",
     "verification",
     "__init__",
+    "bars",
     "cli",
     "__main__",
 ]
@@ -83,7 +84,7 @@ OWNERS = {
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},
     "typer": {"cli"},
-    "rich": {"cli"},
+    "rich": {"bars", "cli"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
 }

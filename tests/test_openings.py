@@ -133,7 +133,7 @@ PUBLIC = sorted(one for one in dir(Sealed) if not one.startswith("_Sealed") and 
 ARGUMENTS = st.lists(st.sampled_from([0, -1, "a", "n", None, slice(None), 0.5]), max_size=3)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(PUBLIC), arguments=ARGUMENTS)
 def test_no_use_of_the_public_interface_reads_rows_before_the_opening(name, arguments):
     _, held_out = seal(load(DataSpec(source="wine")), 0.2)

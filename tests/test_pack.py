@@ -100,6 +100,13 @@ def test_embeddings_and_schedules_in_a_stack_are_those_alone(embedding, keys):
     check_same(run(jobs, data), LoopEngine().run(jobs, data), data)
 
 
+def test_a_technique_that_finds_nothing_to_change_draws_nothing():
+    """Image augmentation of a table that is no image."""
+    data = table("multiclass", p=5)
+    jobs = [job("image_augmentation", "mixup", epochs=2, shape=shape) for shape in SHAPES]
+    check_same(run(jobs, data), LoopEngine().run(jobs, data), data)
+
+
 def test_models_of_other_rows_share_a_stack():
     """Rows, epochs and stop-sets may differ: each model has its own pace."""
     data = table("regression")

@@ -35,6 +35,7 @@ LINEAR = {
     "incumbent": {"family": "linear", "techniques": ["ridge"]},
     "path_points": 4,
 }
+RIDGE = {**LINEAR, "families": {"linear": {"techniques": ["ridge"]}}}
 NETWORK = {
     **LINEAR,
     "families": {
@@ -104,8 +105,28 @@ def test_linear_models_get_a_clean_certificate(task):
     assert all(check.seen > 0 for check in found if check.level != "alone")
 
 
+def wide(task="regression"):
+    """More columns than rows: 100 by 300."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.normal(size=(100, 300)), columns=[f"x{k}" for k in range(300)])
+    frame["number"] = frame["x0"] + rng.normal(size=100)
+    document = study(task, folds={"outer": 3, "repeats": 1}, held_out=None)
+    return prepare(document | {"data": {"target": "number"}}, frame, workers=1).bench
+
+
+def test_more_columns_than_rows_get_a_clean_certificate():
+    assert outcomes(checks(wide())) == {"clean"}
+
+
+@pytest.mark.parametrize("leaky", [leaks.scaler, leaks.screen])
+def test_a_leak_among_more_columns_than_rows_is_caught(leaky):
+    bench = wide()
+    found = checks(replace(bench, engine=leaks.Leaky(bench.engine, leaky)), trials=1)
+    assert {check.level for check in found if check.leaks} == {"outer", "inner"}
+
+
 def test_networks_get_a_clean_certificate():
-    assert outcomes(checks(bench_of(space=NETWORK))) == {"clean"}
+    assert outcomes(checks(bench_of(space=NETWORK), trials=1)) == {"clean"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -299,7 +320,7 @@ def test_another_configuration_of_the_same_name_is_refused(proven_study):
 def wine_study(folder):
     """A small study in a file."""
     path = folder / "wine.yaml"
-    path.write_text(json.dumps(study() | {"data": {"source": "wine"}}))
+    path.write_text(json.dumps(study(space=RIDGE) | {"data": {"source": "wine"}}))
     return path
 
 

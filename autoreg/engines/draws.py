@@ -60,8 +60,8 @@ class Streams:
 
         A step makes ``stride`` calls; these streams are behind them then.
         """
-        calls = self._calls + np.arange(0, steps * stride, stride, dtype=np.uint64)[:, None]
-        self._calls += steps * stride
+        calls = self._calls + np.arange(steps, dtype=np.uint64)[:, None] * np.uint64(stride)
+        self._calls += np.uint64(steps * stride)
         return Streams(np.tile(self._keys, steps), calls.flatten(), self._device)
 
     @property

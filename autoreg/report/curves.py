@@ -252,8 +252,8 @@ def budget_chart(findings: Findings) -> Picture | None:
         WIDE,
         300,
         paint,
-        alt=f"Nested loss against trials: {brief(nested[0])} after {trials[0]}, "
-        f"{brief(nested[-1])} after {trials[-1]}; best inner loss {brief(inner[0])} and "
+        alt=f"Inner and nested loss against trials: nested {brief(nested[0])} after {trials[0]}, "
+        f"{brief(nested[-1])} after {trials[-1]}; best inner {brief(inner[0])}, then "
         f"{brief(inner[-1])}.",
         caption="What the outer searches would have chosen after fewer trials, judged on the outer "
         "folds. Where the inner loss still falls and the nested loss rises, further trials fit "

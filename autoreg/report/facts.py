@@ -210,13 +210,16 @@ def overtuned(findings: Findings) -> str:
     last = findings.budget[-1]
     lost, share = overtuning(findings.budget)
     loss = loss_name(findings.data["task"])
-    gap = f"inner {loss} {brief(last.inner)} became {brief(last.nested)} on the outer folds"
+    gap = (
+        f"{loss} {brief(last.inner)} on the inner folds (optimistic) became nested "
+        f"{brief(last.nested)}, a gap of {brief(last.gap)}"
+    )
     if lost <= 0:
-        return f"{gap}; no smaller budget did better there"
+        return f"{gap}; no smaller budget did better"
     best = min(findings.budget, key=lambda one: one.nested)
     relative = f", {percent(share)} of what was gained" if share is not None else ""
     return (
-        f"{gap}; after {count(best.trials, 'trial')} it was {brief(best.nested)}: "
+        f"{gap}; after {count(best.trials, 'trial')} nested was {brief(best.nested)}: "
         f"overtuning {brief(lost)}{relative}"
     )
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from autoreg.engines.pack.members import Member, Shelf
 
 PLACES = 64  # models in a stack at most
-NUMBERS = 1 << 22  # that a stack holds at most, as long as it has more than one model
+NUMBERS = 1 << 20  # in a stack of more than one model: more would not stay in the caches
+FEW = 16  # models that are not worth two stacks where other stacks wait
 
 
 class PackEngine(Engine):
@@ -116,8 +117,9 @@ def _fit_all(
             train(queue, places, shelf, lambda one, outcome: done(one.position, outcome))
 
     tasks = []
-    for members in kinds.values():
-        queue, stacks = Queue(members), min(workers, len(members))
+    for members in sorted(kinds.values(), key=_work, reverse=True):  # the longest first
+        most = len(members) if len(kinds) < workers else max(1, len(members) // FEW)
+        queue, stacks = Queue(members), min(workers, most)
         places = min(PLACES, max(1, NUMBERS // members[0].weight), -(-len(members) // stacks))
         tasks += [(queue, places, shelves[members[0].shelf])] * stacks
     if workers <= 1:
@@ -126,6 +128,11 @@ def _fit_all(
         return
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, tasks))
+
+
+def _work(members: Sequence[Member]) -> int:
+    """How much there is to do, about."""
+    return sum(one.weight * one.limit for one in members)
 
 
 def _shelves(kinds: Iterable[Sequence[Member]], table: Dataset) -> dict[tuple[int, str], Shelf]:
