@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from leaky_tables import LEAKS, clean, encoded_before_split, persons, walk  # noqa: E402
+from leaky_tables import LEAKS, clean, encoded_before_split, persons  # noqa: E402
 
 from autoreg.budget import choices
 from autoreg.checks import look_at_table
@@ -56,7 +56,7 @@ def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, 
         "data": {"target": "target", **roles},
         "held_out": "none",
         "folds": {"outer": outer, "repeats": 1},
-        "trials": trials or len(techniques),
+        "trials": trials or 1,
         "sampler": "random",
         "space": {
             "space": "linear",
@@ -65,7 +65,10 @@ def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, 
             "path_points": points,
         },
     }
-    return prepare(document, frame, workers=1).bench
+    bench = prepare(document, frame, workers=1).bench
+    # At the least the fixed design: without a penalty, and every technique with its default.
+    spec = bench.spec.model_copy(update={"trials": trials or len(bench.space.design())})
+    return replace(bench, spec=spec)
 
 
 def two_classes(rng, scores):
@@ -131,39 +134,45 @@ def quiet(seed: int) -> dict:
 
 
 def declared(seed: int) -> dict:
-    """Scores with a leak in the table, and with the role declared (or the leak undone)."""
+    """The share of the featureless loss that seems to be explained; and with the role declared."""
     rng = np.random.default_rng(seed)
     visits = persons(rng, shuffled=True, static=False)
     y = np.array(["healthy", "ill"])[visits.y]
-    slow, target = walk(rng, 200)
+    slow, target = memory(rng)
     code = encoded_before_split(rng)
-    score = {
-        "persons": _accuracy(bench_for(visits.X, y)),
-        "persons, declared": _accuracy(bench_for(visits.X, y, group=visits.group)),
-        "walks": _r2(bench_for(slow, target)),
-        "walks, declared": _r2(_in_time(slow, target)),
-        "encoding": _r2(bench_for(code.X, code.y)),
-        "encoding, left out": _r2(bench_for(code.X[:, 1:], code.y)),
+    return {
+        "persons": explained(bench_for(visits.X, y)),
+        "persons, declared": explained(bench_for(visits.X, y, group=visits.group)),
+        "memory": explained(bench_for(slow, target)),
+        "memory, declared": explained(in_time(slow, target)),
+        "encoding": explained(bench_for(code.X, code.y)),
+        "encoding, left out": explained(bench_for(code.X[:, 1:], code.y)),
     }
-    return score
 
 
-def _accuracy(bench: Bench) -> float:
-    return rehearsed(bench).scores["accuracy"].value
+def memory(rng, n=400, keeps=0.9):
+    """Columns and a target that forget slowly, and have nothing to do with each other."""
+    Z = rng.normal(size=(n, 6))
+    for t in range(1, n):
+        Z[t] = keeps * Z[t - 1] + math.sqrt(1 - keeps**2) * Z[t]
+    return Z[:, :5], Z[:, 5]
 
 
-def _r2(bench: Bench) -> float:
-    return rehearsed(bench).scores["r2"].value
-
-
-def _in_time(X, y) -> Bench:
+def in_time(X, y) -> Bench:
+    """The past alone trains, and what it remembers is left out."""
     import pandas as pd
 
     frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
     frame["t"], frame["target"] = np.arange(len(y)), y
     document = bench_for(X, y).spec.model_dump(mode="json")
-    document["data"] |= {"time": "t"}
+    document["data"] |= {"time": "t", "order": {"gap": 15}}
+    document["folds"] |= {"outer": 3}
     return prepare(document, frame, workers=1).bench
+
+
+def explained(bench: Bench) -> float:
+    found = rehearsed(bench)
+    return 1 - found.nested_loss.value / found.baseline_loss.value
 
 
 def judge_leaks(rows: list[dict]) -> tuple[str, bool]:
@@ -182,15 +191,10 @@ def judge_declared(rows: list[dict]) -> tuple[str, bool]:
     mean = {name: column(rows, name).mean() for name in rows[0]}
     error = {name: three_errors(column(rows, name)) for name in rows[0]}
     words = ", ".join(f"{name} {value:.2f}" for name, value in mean.items())
-    fine = (
-        mean["persons"] > 0.6
-        and mean["persons, declared"] <= 0.5 + error["persons, declared"]
-        and mean["walks"] > 0.3
-        and mean["walks, declared"] <= error["walks, declared"]
-        and mean["encoding"] > 0.05
-        and mean["encoding, left out"] <= error["encoding, left out"]
-    )
-    return words, bool(fine)
+    leaky = [name for name in mean if "," not in name]
+    honest = [name for name in mean if "," in name]
+    fine = all(mean[name] > error[name] for name in leaky)
+    return words, bool(fine and all(mean[name] <= error[name] for name in honest))
 
 
 # ---- H8: do intervals cover? --------------------------------------------------------------------
@@ -249,7 +253,8 @@ def judge_coverage(rows: list[dict]) -> tuple[str, bool]:
     }
     slack = 3 * math.sqrt(0.9 * 0.1 / len(rows))
     words = ", ".join(f"{name} {share:.3f}" for name, share in held.items())
-    return words, bool(min(held["accuracy"], held["loss"]) >= min(0.855, 0.9 - slack))
+    least = min(0.855, 0.9 - slack)  # few tables cannot tell 0.90 from 0.855
+    return words, bool(least <= held["accuracy"] and held["wald"] < held["accuracy"])
 
 
 def covered(rows: list[dict], name: str, truth: str) -> float:
@@ -330,10 +335,11 @@ class Experiment:
     tables: int
 
 
-def experiments(quick: bool) -> list[Experiment]:
-    """All experiments, in the order of the table."""
-    wide = 300 if quick else 1000
+def experiments(quick: bool, columns: int | None = None) -> list[Experiment]:
+    """All experiments, in the order of the table; ``columns`` of the wide tables, if given."""
+    wide = columns or (300 if quick else 500)
     few, some, many = (20, 40, 60) if quick else (200, 100, 400)
+    most_trials = 40 if quick else 200
     null = f"n = 40, p = {wide}, classes by chance"
     found = [
         Experiment("H1", null, "error 0.50 +- 0.025, at most 8% below 0.30",
@@ -347,17 +353,19 @@ def experiments(quick: bool) -> list[Experiment]:
                    leak, judge_leaks, some),
         Experiment("H7 clean", "tables without a leak", "alarm in at most 5%",
                    quiet, judge_quiet, 5 * some),
-        Experiment("H7 roles", "chance, seen through a leak; the role declared",
-                   "above chance; at chance", declared, judge_declared, few),
+        Experiment("H7 roles", "loss explained by nothing; role declared",
+                   "above 0; not above 0", declared, judge_declared, few),
     ]  # fmt: skip
+    must = "accuracy: at least 0.855; Wald less"
     for n, p, groups in ((90, wide, 0), (100, 20, 0), (400, 20, 0), (400, 20, 5)):
         what = f"logistic, n = {n}, p = {p}" + (f", groups of {groups}" if groups else "")
         found.append(
-            Experiment(f"H8 {n}x{p}{'g' if groups else ''}", what, "coverage 0.90, at least 0.855",
+            Experiment(f"H8 {n}x{p}{'g' if groups else ''}", what, must,
                        partial(coverage, n=n, p=p, groups=groups), judge_coverage,
                        few if p == wide and quick else many)
         )  # fmt: skip
-    for effect, least, most in ((0.0, 0.0, 0.07), (0.4, 0, 1), (0.7, 0, 1), (1.2, 0.9, 1)):
+    effects = ((0.0, 0.0, 0.07), (0.5, 0, 1), (1.0, 0, 1), (2.0, 0.9, 1))
+    for effect, least, most in effects:
         share = "at most 7%" if not effect else "at least 90%" if effect > 1 else "any"
         most = most + (3 * math.sqrt(0.07 * 0.93 / many) if not effect else 0)
         found.append(
@@ -366,9 +374,8 @@ def experiments(quick: bool) -> list[Experiment]:
                        partial(judge_power, least=least, most=most), many)
         )  # fmt: skip
     found.append(
-        Experiment("H13", "n = 60, p = 30, up to 200 trials", "reported gap = true gap",
-                   partial(overtuning, trials=40 if quick else 200), judge_overtuning,
-                   10 if quick else 40)
+        Experiment("H13", f"n = 60, p = 30, up to {most_trials} trials", "reported gap = true gap",
+                   partial(overtuning, trials=most_trials), judge_overtuning, 10 if quick else 30)
     )  # fmt: skip
     return found
 
@@ -416,6 +423,7 @@ def report(lines: list[tuple[str, ...]], head: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and smaller tables")
+    parser.add_argument("--columns", type=int, help="columns of the wide tables (1000: slow)")
     parser.add_argument("--only", nargs="+", help="experiments whose id starts with one of these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--resume", type=Path, help="keep results here, and continue from here")
@@ -431,7 +439,7 @@ def main() -> None:
 
     chosen = [
         one
-        for one in experiments(options.quick)
+        for one in experiments(options.quick, options.columns)
         if any(one.key.startswith(start) for start in options.only or [""])
     ]
     with ProcessPoolExecutor(options.workers) as pool:

@@ -1,13 +1,18 @@
 """Corrections and tests of whole studies: BBC, Bates, permutations, rehearsals."""
 
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import autoreg
 from autoreg import rehearsal
+from autoreg.calibration import ranges
+from autoreg.cli import app
+from autoreg.errors import DataError
 from autoreg.evidence import bates_of, bbc_of, gathered, out_of_fold, row_loss_matrix
 from autoreg.folds import FINAL
 from autoreg.metrics.base import row_losses
@@ -173,5 +178,30 @@ def test_a_study_tells_all_of_it(tmp_path):
     assert document["evidence"]["permutation"] == {"p_value": 1 / 3, "draws": 2}
     assert len(document["sheet"]) == 8
     assert (tmp_path / "studies" / "s" / "info_sheet.md").read_text().count("**L") == 8
+    rows = table(n=5, seed=9)
+    held = ranges(once.model, rows)
+    assert [
+        low < mean < high
+        for low, mean, high in zip(held["low"], once.predict(rows), held["high"], strict=True)
+    ] == [True] * 5
     again = autoreg.run_study(spec, table(n=80), home=tmp_path, tracking=False, progress=False)
     assert again.to_data()["evidence"] == document["evidence"]
+
+
+def test_new_rows_come_with_sets_of_classes(tmp_path):
+    frame = table(n=90)
+    frame["target"] = np.where(frame["target"] > 0, "up", "down")
+    done = autoreg.run_study(study(), frame, home=tmp_path, tracking=False, progress=False)
+    folder, rows = tmp_path / "studies" / "s" / "model", tmp_path / "rows.csv"
+    frame.to_csv(rows, index=False)
+    run = CliRunner().invoke(app, ["predict", str(folder), str(rows), "--ranges"])
+    sets = pd.read_csv(StringIO(run.stdout))
+    assert list(sets.columns) == ["prediction", "set"]
+    assert set(sets["set"]) <= {"up", "down", "up | down", "down | up"}
+    assert all(
+        one.split(" | ")[0] == first
+        for first, one in zip(sets["prediction"], sets["set"], strict=True)
+    )
+    bare = replace(done.model, about={})
+    with pytest.raises(DataError, match="holds no calibration"):
+        ranges(bare, frame)
