@@ -240,8 +240,9 @@ class Design:
         found = []
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
-            scores = X @ W.transpose(1, 0, 2).reshape(q, -1) + b.ravel()
-            found.append(mean_losses(self.table.task, y, share, scores.reshape(len(y), -1, K)))
+            scores = X @ W.transpose(1, 0, 2).reshape(q, len(W) * K) + b.ravel()
+            scores = scores.reshape(len(y), len(W), K)
+            found.append(losses_of_scores(self.table.task, y, share, scores))
         return np.concatenate(found)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
@@ -266,7 +267,7 @@ class Design:
         return mean, moments.cross / moments.weight / scale / scale[:, None]
 
 
-def mean_losses(task: Task, y: Target, share: Floats, scores: Floats) -> Floats:
+def losses_of_scores(task: Task, y: Target, share: Floats, scores: Floats) -> Floats:
     """Means (S,) of the task's loss under shares of rows (n,), for scores (n, S, K)."""
     if task in ("binary", "multiclass"):
         return np.asarray(log_losses(scores, y, share, -np.log(CLIP)))
