@@ -1,7 +1,7 @@
 """The command line: thin, each command one call into the package.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
-2 bad usage, configuration or data, 130 interrupted (the same command continues).
+2 bad usage, configuration or data, 3 alarms (`check`), 130 interrupted (run it again).
 Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
 """
 
@@ -12,17 +12,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from autoreg import __version__
+from autoreg.bars import bars
 from autoreg.errors import AutoregError
 
 app = typer.Typer(
@@ -98,7 +97,7 @@ def run(
     err.print(f"[bold]{spec.study}[/]: {escape(spec.question or 'no question given')}")
     from autoreg.study import run_study
 
-    with _progress() as listener:
+    with bars(err) as listener:
         try:
             result = run_study(
                 spec,
@@ -156,6 +155,67 @@ def validate(
         f"{splits['held_out_rows']} held-out rows; "
         f"{len(ready.bench.searches)} searches of {ready.spec.trials} trials"
     )
+
+
+@app.command()
+def verify(
+    study: Annotated[
+        str, typer.Argument(help="A study that was run here, a shipped one, or a YAML file.")
+    ],
+    trials: Annotated[
+        int | None, typer.Option(help="Trials of each search; a few by default.", min=1)
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="As many trials and epochs as the study has.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
+    home: HomeOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the whole certificate as one JSON line.")
+    ] = False,
+    no_tracking: Annotated[
+        bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")
+    ] = False,
+) -> None:
+    """Prove that no row leaked into what must not see it: garble rows, compare bits."""
+    from autoreg.verification import verify
+
+    with bars(err) as listener:
+        proof = verify(
+            study,
+            home=home,
+            trials=trials,
+            full=full,
+            tracking=not no_tracking,
+            workers=workers,
+            progress=listener,
+        )
+    typer.echo(json.dumps(proof.to_data()) if as_json else "\n".join(proof.words))
+    if proof.outcome != "clean":
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="A CSV or Parquet file, a bundled set, or a study.")],
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    group: Annotated[str | None, typer.Option(help="Rows of one group stay together.")] = None,
+    time: Annotated[str | None, typer.Option(help="Train on the past only.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Code of an alarm to ignore.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Look for leaks in a table, before anything is fitted; exit code 3 if there are signs."""
+    from autoreg.inspection import inspected
+
+    roles = {"target": target, "group": group, "time": time, "drop": tuple(drop or ())}
+    answers = inspected(data, roles, tuple(ignore or ()))
+    if as_json:
+        typer.echo(json.dumps(answers.to_data()))
+    else:
+        typer.echo("\n".join(answers.lines))
+    if any(one.severity != "info" for one in answers.alarms):
+        raise typer.Exit(3)
 
 
 @app.command()
@@ -263,7 +323,8 @@ def schema(
 def _places(document: dict[str, Any]) -> list[str]:
     run = document["mlflow_run"]
     mlflow = f"run {run} (`autoreg ui` opens it)" if run else "not written"
-    return [f"report   {document['report']}", f"model    {document['model']}", f"mlflow   {mlflow}"]
+    model = document["model"] or "none was asked for"
+    return [f"report   {document['report']}", f"model    {model}", f"mlflow   {mlflow}"]
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -288,54 +349,3 @@ def _explained(kind: Any) -> Iterator[str]:
         yield f"              {dial.about}"
     for reference in kind.references:
         yield f"  reference   {reference}"
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Rich bars on a terminal, plain lines elsewhere."""
-    from autoreg.progress import PlainProgress
-
-    if not err.is_terminal:
-        yield PlainProgress()
-        return
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]} to go  {task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bars:
-        yield _Bars(bars)
-
-
-class _Bars:
-    """A listener that draws one bar for each phase."""
-
-    def __init__(self, bars: Progress) -> None:
-        self.bars = bars
-        self.task = TaskID(0)
-        self.before = 0
-
-    def begin(self, phase: str, steps: int, done: int = 0) -> None:
-        self.before = done
-        self.task = self.bars.add_task(
-            phase, total=steps, completed=done, count=f"{done}/{steps}", left="?", note=""
-        )
-
-    def advance(self, done: float, note: str = "") -> None:
-        from autoreg.progress import time_to_go
-
-        task = next(task for task in self.bars.tasks if task.id == self.task)
-        total = task.total or 0
-        left = time_to_go(task.elapsed or 0, done - self.before, total - done)
-        self.bars.update(
-            self.task,
-            completed=done,
-            count=f"{int(done)}/{int(total)}",
-            left=left,
-            note=note or task.fields["note"],
-        )
-
-    def end(self) -> None:
-        self.bars.update(self.task, left="0:00")

@@ -8,7 +8,7 @@ described in ``dials.py``, the hooks themselves in ``techniques/base.py``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Draws(Protocol):
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape)."""
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, (M, 1, 1), and else 0; shape (M, *shape)."""
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, (M, 1, 1), else 1 / (1 - rate); shape (M, *shape)."""
 
     def beta(self, concentration: Tensor, rows: int) -> Tensor:
         """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
@@ -70,19 +70,78 @@ class Criterion(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Picture:
+    """Inputs that are the pixels of an image, row by row, the channels of a pixel together.
+
+    ``mean`` and ``scale`` (M, 1, q) are those by which pixels were standardized; a scale of 0
+    marks a pixel that never changes. ``symmetries`` name what leaves an image's meaning as it was.
+    """
+
+    height: int
+    width: int
+    channels: int
+    symmetries: frozenset[str]
+    mean: Tensor
+    scale: Tensor
+
+    def square(self, share: Tensor, draws: Draws) -> Tensor:
+        """A random square of each image, (M, B, q) booleans, of a ``share`` (M, B, 1) of it.
+
+        Its middle is anywhere, so it may hang over the border.
+        """
+        import torch
+
+        middle, half = draws.uniform(share.shape[1], 2), 0.5 * share.sqrt()
+        rows, columns = (
+            (torch.arange(n, device=share.device) + 0.5).div(n) - middle[..., k : k + 1]
+            for k, n in enumerate((self.height, self.width))
+        )
+        inside = (rows.abs() < half).unsqueeze(3) & (columns.abs() < half).unsqueeze(2)
+        return inside.flatten(2).repeat_interleave(self.channels, dim=2)
+
+
+@dataclass(frozen=True, eq=False)
 class Facts:
     """What is known of the inputs, beyond their values.
 
     ``groups`` (M, q) numbers the raw column, of ``columns`` in all, that each input comes from.
     ``numeric`` (M, 1, q) is 1 for inputs that may take any value and 0 for indicators.
     ``entries`` (M, in) are the raw columns behind the rows of the first weight matrix, where
-    they are not those of the inputs.
+    they are not those of the inputs. ``picture`` tells of images.
     """
 
     groups: Tensor
     numeric: Tensor
     columns: int
     entries: Tensor | None = None
+    picture: Picture | None = None
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Facts]) -> Facts:
+        """The facts of several models, of one table each, as those of them all."""
+        import torch
+
+        known = [one.picture for one in parts if one.picture is not None]
+        picture = known and replace(
+            known[0],
+            mean=torch.cat([one.mean for one in known]),
+            scale=torch.cat([one.scale for one in known]),
+        )
+        return cls(
+            torch.cat([one.groups for one in parts]),
+            torch.cat([one.numeric for one in parts]),
+            max(one.columns for one in parts),
+            torch.cat([one.first for one in parts]),
+            picture or None,
+        )
+
+    def to(self, device: str) -> Facts:
+        """The same facts on a device."""
+        picture = self.picture and replace(
+            self.picture, mean=self.picture.mean.to(device), scale=self.picture.scale.to(device)
+        )
+        groups, numeric = self.groups.to(device), self.numeric.to(device)
+        return Facts(groups, numeric, self.columns, self.first.to(device), picture)
 
     @property
     def first(self) -> Tensor:
@@ -96,8 +155,11 @@ class Facts:
     def region(self, share: Tensor, draws: Draws) -> Tensor:
         """A random part of each row's inputs, (M, B, q) booleans; ``share`` is (M, B, 1).
 
-        Of a table, a part is made of whole columns, each of them drawn by itself.
+        Of a table, a part is made of whole columns, each of them drawn by itself; of an image it is
+        a square.
         """
+        if self.picture is not None:
+            return self.picture.square(share, draws)
         return self.spread(draws.uniform(share.shape[1], self.columns) < share)
 
     def share(self, region: Tensor) -> Tensor:
@@ -158,6 +220,16 @@ def joint_norm(parts: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all numbers of a model, (M, 1, 1), from tensors (M, a, b)."""
     squares = [part.square().sum(dim=(1, 2), keepdim=True) for part in parts]
     return sum(squares[1:], squares[0]).sqrt()
+
+
+def rows_at(values: Tensor, rows: Tensor) -> Tensor:
+    """Of values (M, B, q) the rows (M, B), by their numbers, of each model."""
+    import torch
+
+    models, length = rows.shape
+    first = torch.arange(models, device=rows.device).mul_(values.shape[1]).unsqueeze(1)
+    found = values.flatten(0, 1).index_select(0, (rows + first).flatten())
+    return found.view(models, length, -1)
 
 
 def top_direction(weights: Tensor) -> Tensor:

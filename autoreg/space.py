@@ -69,12 +69,19 @@ class Space:
 
     @classmethod
     def build(
-        cls, spec: SpaceSpec, task: str, linear: LinearSpec | None = None, grouped: bool = True
+        cls,
+        spec: SpaceSpec,
+        task: str,
+        linear: LinearSpec | None = None,
+        *,
+        grouped: bool = True,
+        symmetric: bool = True,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
-        feature groups where none is ``grouped``, are left out; ``left_out`` says why.
+        feature groups where none is ``grouped``, or symmetries of images where the data are not
+        ``symmetric``, are left out; ``left_out`` says why.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place = f"search space {spec.space}"
@@ -84,7 +91,8 @@ class Space:
             offers = [_offer(place, family, key, dials) for key, dials in part.techniques.items()]
             if all(offer.kind.key != "none" for offer in offers):
                 offers.insert(0, Offer(technique("none"), ()))
-            reasons = {one: _unfit(one, task, linear or LinearSpec(), grouped) for one in offers}
+            known = linear or LinearSpec(), grouped, symmetric
+            reasons = {one: _unfit(one, task, *known) for one in offers}
             left_out |= {one.kind.key: why for one, why in reasons.items() if why}
             families[family] = tuple(one for one, why in reasons.items() if not why)
         if sum(part.share for part in spec.families.values()) > 1:
@@ -197,7 +205,7 @@ class Space:
         return tuple(sorted(set(path), key=dial.strength))
 
 
-def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool) -> str:
+def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool, symmetric: bool) -> str:
     """Why a technique cannot be part of a study, in words; empty where it can."""
     kind = offer.kind
     if task not in kind.tasks:
@@ -209,6 +217,8 @@ def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool) -> str:
         return "its evidence is that of squared error"
     if not grouped and "penalty" in seams and offer.default().penalty().group > 0:
         return "no feature group has more than one input"
+    if kind.needs_symmetries and not symmetric:
+        return "data: image: names no symmetries"
     return ""
 
 

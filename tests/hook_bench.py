@@ -7,7 +7,7 @@ import torch
 from autoreg.engines.draws import Streams, Tape
 from autoreg.engines.network import CROSS_ENTROPY
 from autoreg.techniques import catalogue, technique
-from autoreg.techniques.base import Facts, Moment, Seen
+from autoreg.techniques.base import Facts, Moment, Picture, Seen
 
 KEYS = [key for key, kind in catalogue().items() if "network" in kind.families and key != "none"]
 HOOKS = ("batch", "weights", "hidden", "loss", "ascent", "gradients", "step", "prox", "average")
@@ -35,6 +35,15 @@ def facts(models=1, inputs=WIDTH):
     groups = torch.tensor([*range(inputs - 3), *[inputs - 3] * 3]).repeat(models, 1)
     numeric = (groups < inputs - 3).float().unsqueeze(1)
     return Facts(groups, numeric, inputs - 2)
+
+
+def pictures(models=1):
+    """The inputs as images of 4 x 3 pixels, standardized each by its own mean and scale."""
+    pixels, symmetries = torch.arange(WIDTH), ("shift", "rotate", "zoom", "flip", "erase")
+    mean, scale = (one.float().expand(models, 1, WIDTH) for one in (pixels, pixels + 1))
+    image = Picture(4, 3, 1, frozenset(symmetries), mean, scale)
+    groups = pixels.repeat(models, 1)
+    return Facts(groups, torch.ones(models, 1, WIDTH), WIDTH, picture=image)
 
 
 def moment(progress=0.0, models=1, layer=1, depth=3, inputs=WIDTH):
@@ -88,6 +97,8 @@ def act(key, seam, given, dials, streams, when):
     when = replace(when, layer=0) if seam == "prox" else when
     if seam == "prox":
         when = replace(when, facts=facts(len(given[0]), given[0].shape[1]))
+    if technique(key).needs_symmetries:
+        when = replace(when, facts=pictures(len(given[0])))
     if seam == "batch":
         return hook(*given, dials, streams, when), given
     if seam in ("weights", "hidden"):

@@ -231,10 +231,10 @@ def test_a_candidate_passed_between_searches_is_caught(wine_bench, monkeypatch):
     honest = tuner.Tuner.ask
     shared = []
 
-    def gossip(self, history):
-        tried = {one.key for one, _ in history}
+    def gossip(self, history, pending=()):
+        tried = {one.key for one in (*(one for one, _ in history), *pending)}
         heard = [one for one in shared if one.key not in tried]
-        shared.append(heard[0] if heard else honest(self, history))
+        shared.append(heard[0] if heard else honest(self, history, pending))
         return shared[-1]
 
     monkeypatch.setattr(tuner.Tuner, "ask", gossip)

@@ -12,13 +12,13 @@ from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import fitting, loop_network
 from autoreg.engines.base import Failure, Fit, Job, TrainingSet
-from autoreg.engines.draws import row_order
+from autoreg.engines.draws import order_key, row_order
 from autoreg.engines.fitting import Pace
 from autoreg.engines.loop import fit as fit_at_the_door
 from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import initial_network, poisson_loss
 from autoreg.errors import DataError
-from autoreg.spec import Training
+from autoreg.spec import ImageSpec, Training
 from autoreg.splitters import stop_rows
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import TASKS, Architecture
@@ -27,6 +27,9 @@ KEYS = [key for key, kind in catalogue().items() if "network" in kind.families a
 SHAPE = {"width": 8, "depth": 2, "learning_rate": 1e-2}
 TRAIN = np.arange(90)[np.arange(90) % 3 != 2]
 TEST = np.arange(90)[np.arange(90) % 3 == 2]
+
+
+IMAGE = ImageSpec(height=2, width=2, symmetries=("shift", "rotate", "zoom", "flip", "erase"))
 
 
 class SameSeed(Job):
@@ -45,6 +48,7 @@ def table(task="binary", n=90, p=4, seed=0, **roles):
     if task == "count":
         y = rng.poisson(np.exp(1 + (noisy - noisy.mean()) / noisy.std())).astype(float)
     columns = tuple(Column(f"x{i}", "numeric") for i in range(p))
+    roles.setdefault("image", IMAGE if p == IMAGE.pixels else None)
     return Dataset("some", columns, X, y, task, "y", tuple(range(classes)), **roles)
 
 
@@ -119,7 +123,9 @@ def textbook(one, data):
     net = _sequential(initial_network(_sizes(one, data), one.fit_seed))
     optimizer = torch.optim.Adam(net.parameters(), lr=SHAPE["learning_rate"])
     size = one.settings.batch_size
-    order = row_order([one.fit_seed], [0], [len(rows)], 2 * one.settings.epochs * len(rows))[0]
+    order = row_order(
+        [order_key(one.fit_seed)], [0], [len(rows)], 2 * one.settings.epochs * len(rows)
+    )[0]
     for _ in range(one.settings.epochs):
         for _ in range(max(1, round(len(rows) / size))):
             batch, order = torch.from_numpy(rows)[order[:size]], order[size:]
@@ -324,7 +330,7 @@ def test_a_technique_that_is_off_moves_nothing(key, beside):
 @pytest.mark.parametrize("key", [key for key in KEYS if key != "early_stopping"])
 def test_a_technique_that_is_on_moves_something(key):
     """Behind 70 % of the training at the latest, or where the loss has become small."""
-    data = table(technique(key).tasks[0], p=1)
+    data = table(technique(key).tasks[0], p=4 if technique(key).needs_symmetries else 1)
     alone, on = job(kind=SameSeed, epochs=30), job(key, kind=SameSeed, epochs=30)
     assert bits(fitted(alone, data)) != bits(fitted(on, data))
 

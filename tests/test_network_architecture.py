@@ -22,6 +22,8 @@ from test_network import (
 from autoreg.candidate import ARCHITECTURE, SCHEDULES, Candidate
 from autoreg.data.dataset import Column
 from autoreg.engines.embedding import BINS, Periodic, Piecewise, embedding_of, informed, widened
+from autoreg.engines.loop import LoopEngine
+from autoreg.engines.pack import PackEngine
 from autoreg.engines.scaling import Scaling
 from autoreg.engines.training import relative_rate
 from autoreg.errors import SpaceError
@@ -230,3 +232,28 @@ def test_refinements_are_searched_where_a_space_names_them():
         assert Candidate.from_data(one.to_data()) == one
     with pytest.raises(SpaceError, match="choose from"):
         built({"embedding": ["learned"]})
+
+
+# ---- in a stack ------------------------------------------------------------------------------
+
+
+def test_a_stack_embeds_and_schedules_as_each_model_alone():
+    """Categories come and go with the rows, so inputs lie elsewhere in each model."""
+    refined = [
+        SHAPE | {"embedding": kind, "schedule": schedule, "width": width}
+        for kind in ("none", *EMBEDDED)
+        for schedule, width in zip(SCHEDULES, (8, 16, 24), strict=True)
+    ]
+    jobs = [job("ema", "group_inputs", shape=shape, keep_model=True) for shape in refined]
+    alone, together = (engine().run(jobs, mixed()) for engine in (LoopEngine, PackEngine))
+    for single, stack in zip(alone, together, strict=True):
+        assert np.abs(single.predictions[0] - stack.predictions[0]).max() < 1e-4
+        again = stack.model.predictions(mixed().X[TEST], "binary")
+        assert np.abs(again - stack.predictions[0]).max() < 1e-5
+
+
+def test_a_stack_sees_images_as_each_model_alone():
+    jobs = [job(*keys) for keys in (["image_augmentation"], ["cutout"], ["cutmix", "cutout"])]
+    alone, together = (engine().run(jobs, table()) for engine in (LoopEngine, PackEngine))
+    for single, stack in zip(alone, together, strict=True):
+        assert np.abs(single.predictions[0] - stack.predictions[0]).max() < 1e-4

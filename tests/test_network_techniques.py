@@ -5,6 +5,7 @@ The oracles are written from the papers or taken from torch.nn; none of them cal
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -465,3 +466,13 @@ def test_patience_is_counted_for_each_model(since):
     dials = stacked({"patience": 8.0}, {"patience": 32.0}, {"patience": math.inf})
     stops = technique("early_stopping").stop(torch.full((3,), float(since)), dials)
     assert stops.tolist() == [since >= 8, since >= 32, False]
+
+
+def test_the_page_on_networks_tells_of_every_technique_and_its_first_dial():
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text()
+    for key in KEYS:
+        (line,) = [one for one in page.splitlines() if one.startswith(f"| `{key}` |")]
+        kind = technique(key)
+        assert kind.__doc__.strip().splitlines()[0].rstrip(".") in line
+        for dial in kind.dials[:1]:
+            assert f"`{dial.name}` {dial.low:g} to {dial.high:g}" in line

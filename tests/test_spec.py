@@ -251,12 +251,17 @@ def test_a_dictionary_is_checked_like_a_file():
 # What a value of each kind can be changed to; texts with few options by their key.
 OPTIONS = {
     "rule": "one_se",
+    "final": "vote",
+    "device": "cpu",
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",
+    "window": "rolling",
+    "interval": "bates",
     "loss": "huber",
+    "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
+NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
@@ -274,7 +279,7 @@ def every_change(document):
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "features", "sampling", "width", "depth", "strength", "mix"):
             yield {**document, key: changed(key, value)}
 
 

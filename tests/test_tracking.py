@@ -142,6 +142,21 @@ def test_a_linear_choice_leaves_its_coefficients_with_the_parent(tmp_path):
     np.testing.assert_array_equal(stored["coefficient"], mine["coefficient"])
 
 
+def test_a_certificate_is_a_tag_and_a_file_of_the_parent(tmp_path):
+    space = STUDY["space"] | {"families": {"linear": {"techniques": ["ridge"]}}}
+    study = STUDY | {"space": space, "trials": 1}
+    first = autoreg.run_study(study, home=tmp_path, workers=1, progress=False)
+    proof = autoreg.verify(study, home=tmp_path, workers=1, progress=False)
+    client, runs = runs_of(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (parent,) = by_role(runs, "study")
+    assert parent.info.run_id == first.mlflow_run
+    assert parent.data.tags["autoreg.verified"] == proof.outcome == "clean"
+    stored = client.download_artifacts(first.mlflow_run, "certificate.json")
+    assert json.loads(Path(stored).read_text()) == proof.to_data()
+    assert len(by_role(runs, "trial")) == 4
+    assert {"gap", "overtuning"} <= set(parent.data.metrics)
+
+
 def test_the_experiment_leads_to_its_studies_with_a_filter_that_finds_them(tracked, runs):
     client = MlflowClient(tracking_uri=tracked[2])
     text = client.get_experiment("1").tags["mlflow.note.content"]
@@ -300,11 +315,11 @@ def test_a_study_begun_anew_gets_runs_of_its_own(tmp_path):
 
 def test_a_study_that_broke_off_is_closed_and_completed_later(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, progress=Impatient(2))
+        run(tmp_path, progress=Impatient(4))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     _, runs = runs_of(uri)
     assert by_role(runs, "study")[0].info.status == "KILLED"
-    assert len(by_role(runs, "trial")) == 8
+    assert len(by_role(runs, "trial")) == 16  # four searches, four trials ahead
     run(tmp_path)
     _, runs = runs_of(uri)
     assert {one.info.status for one in runs} == {"FINISHED"}

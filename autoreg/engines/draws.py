@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from autoreg.engines.philox import GRAIN, orders, uniforms
+from autoreg.engines.philox import GRAIN, coins, orders, uniforms
 from autoreg.spec import seed_for
 from autoreg.techniques.base import Draws, Technique
 
@@ -33,9 +33,10 @@ class Streams:
     torch.Size([2, 3, 4])
     """
 
-    def __init__(self, seeds: ArrayLike, calls: ArrayLike = 0) -> None:
+    def __init__(self, seeds: ArrayLike, calls: ArrayLike = 0, device: str = "cpu") -> None:
         self._keys = np.array(seeds, dtype=np.uint64)
         self._calls = np.array(np.broadcast_to(calls, self._keys.shape), dtype=np.uint64)
+        self._device = device  # numbers are made by the processor, the same for every device
 
     @classmethod
     def stacked(cls, members: Sequence[Streams]) -> Streams:
@@ -43,24 +44,55 @@ class Streams:
         return cls(
             np.concatenate([one._keys for one in members]),
             np.concatenate([one._calls for one in members]),
+            members[0]._device,
         )
 
-    def of(self, models: Sequence[int]) -> Streams:
+    def to(self, device: str) -> Streams:
+        """The same streams, from where they are, with numbers on a device."""
+        return Streams(self._keys, self._calls, device)
+
+    def only(self, models: Sequence[int]) -> Streams:
         """The streams of some of the models, from where they are."""
-        return Streams(self._keys[models], self._calls[models])
+        return Streams(self._keys[list(models)], self._calls[list(models)], self._device)
+
+    def ahead(self, steps: int, stride: int) -> Streams:
+        """The streams of the next steps, as so many stacks one after the other: (steps x M).
+
+        A step makes ``stride`` calls; these streams are behind them then.
+        """
+        calls = self._calls + np.arange(steps, dtype=np.uint64)[:, None] * np.uint64(stride)
+        self._calls += np.uint64(steps * stride)
+        return Streams(np.tile(self._keys, steps), calls.flatten(), self._device)
+
+    @property
+    def called(self) -> int:
+        """How many calls were made in all."""
+        return int(self._calls.sum())
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), shape (M, *shape)."""
-        *rows, columns = shape
-        out = torch.empty(len(self._keys), math.prod(rows), columns, dtype=FLOAT)
+        out = self._sheet(shape, 4)
         uniforms(self._keys, self._calls, out.numpy())
-        self._calls += 1
-        return out.view(len(self._keys), *shape)
+        return self._cut(out, shape)
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, (M, 1, 1), and else 0; shape (M, *shape)."""
-        drawn = self.uniform(*shape)
-        return torch.lt(drawn, probability.view(-1, *([1] * len(shape))), out=drawn)
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, (M, 1, 1), else 1 / (1 - rate), whose mean is 1.
+
+        Shape (M, *shape); rates count in steps of 1 / 65,536.
+        """
+        out = self._sheet(shape, 8)
+        coins(self._keys, self._calls, rate.reshape(-1).cpu().numpy(), out.numpy())
+        return self._cut(out, shape)
+
+    def _sheet(self, shape: tuple[int, ...], together: int) -> Tensor:
+        """Room for numbers that come so many rows at a time."""
+        rows = -(-math.prod(shape[:-1]) // together) * together
+        return torch.empty(len(self._keys), rows, shape[-1], dtype=FLOAT)
+
+    def _cut(self, sheet: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The numbers of one call, which is over."""
+        self._calls += 1
+        return sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape).to(self._device)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape), by the inverse of their distribution."""
@@ -86,23 +118,28 @@ class Streams:
         out = torch.empty(len(self._keys), rows, dtype=torch.int64)
         orders(self._keys, self._calls.astype(np.int64) * rows, counts, out.numpy())
         self._calls += 1
-        return out
+        return out.to(self._device)
 
 
-def row_order(seeds: Sequence[int], start: Sequence[int], rows: Sequence[int], n: int) -> Tensor:
-    """Which rows come next in training: n positions for each of M models, integers (M, n).
+def row_order(keys: ArrayLike, starts: ArrayLike, rows: ArrayLike, length: int) -> Tensor:
+    """Which rows come next in training: numbers of rows for each of M models, (M, length).
 
     Training passes over a model's ``rows`` again and again, each time in a new order, and has
-    seen ``start`` of them so far.
+    seen ``starts`` of them so far. The models' streams are named by :func:`order_key`.
 
-    >>> order = row_order([7], [0], [3], 6)[0]
+    >>> order = row_order([order_key(7)], [0], [3], 6)[0]
     >>> sorted(order[:3].tolist()), sorted(order[3:].tolist())
     ([0, 1, 2], [0, 1, 2])
     """
-    keys = np.array([seed_for(seed, "order") for seed in seeds], dtype=np.uint64)
-    out = torch.empty(len(keys), n, dtype=torch.int64)
-    orders(keys, np.array(start, dtype=np.int64), np.array(rows, dtype=np.int64), out.numpy())
+    out = torch.empty(len(np.atleast_1d(keys)), length, dtype=torch.int64)
+    begun, counts = np.array(starts, dtype=np.int64), np.array(rows, dtype=np.int64)
+    orders(np.array(keys, dtype=np.uint64), begun, counts, out.numpy())
     return out
+
+
+def order_key(fit_seed: int) -> int:
+    """The name of the stream that orders the rows of one fit."""
+    return seed_for(fit_seed, "order")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +149,30 @@ class Acting:
     kind: type[Technique]
     dials: dict[str, Tensor]
     draws: Streams
+
+    @classmethod
+    def blank(cls, kind: type[Technique], models: int) -> Acting:
+        """A technique that is off in all of M models: its hooks change nothing."""
+        settings = {dial.name: dial.as_number(dial.default) for dial in kind.dials}
+        settings |= {dial.name: float(dial.off or 0.0) for dial in kind.dials[:1]}
+        dials = {name: torch.full((models, 1, 1), v, dtype=FLOAT) for name, v in settings.items()}
+        return cls(kind, dials, Streams(np.zeros(models)))
+
+    @classmethod
+    def stacked(cls, members: Sequence[Acting]) -> Acting:
+        """The same technique at work in several stacks, one stack after the other."""
+        dials = {name: torch.cat([one.dials[name] for one in members]) for name in members[0].dials}
+        return cls(members[0].kind, dials, Streams.stacked([one.draws for one in members]))
+
+    def to(self, device: str) -> Acting:
+        """The technique at work on a device."""
+        dials = {name: values.to(device) for name, values in self.dials.items()}
+        return Acting(self.kind, dials, self.draws.to(device))
+
+    def only(self, models: Sequence[int]) -> Acting:
+        """The technique at work in some of the models."""
+        dials = {name: values[list(models)] for name, values in self.dials.items()}
+        return Acting(self.kind, dials, self.draws.only(models))
 
     @classmethod
     def of(cls, chosen: Technique, fit_seed: int) -> Acting:
@@ -137,9 +198,9 @@ class Replay:
         """Standard normal numbers, shape (M, *shape)."""
         return self._take(lambda: self._source.normal(*shape))
 
-    def chance(self, probability: Tensor, *shape: int) -> Tensor:
-        """1 with each model's probability, and else 0; shape (M, *shape)."""
-        return self._take(lambda: self._source.chance(probability, *shape))
+    def kept(self, rate: Tensor, *shape: int) -> Tensor:
+        """0 with each model's rate, else 1 / (1 - rate); shape (M, *shape)."""
+        return self._take(lambda: self._source.kept(rate, *shape))
 
     def beta(self, concentration: Tensor, rows: int) -> Tensor:
         """Beta(c, c) numbers, shape (M, rows, 1)."""

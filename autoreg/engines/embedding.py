@@ -14,8 +14,8 @@ learning, NeurIPS 35, equations 1 (piecewise) and 2 (periodic; here its frequenc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -109,6 +109,11 @@ def widened(embedding: Embedding, inputs: Tensor) -> Tensor:
     return torch.cat([inputs, vectors.flatten(2)], dim=2)
 
 
+def extra(embedding: Embedding | None) -> int:
+    """By how many numbers an embedding widens the inputs."""
+    return 0 if embedding is None else embedding.positions.shape[1] * embedding.length
+
+
 def informed(facts: Facts, embedding: Embedding | None) -> Facts:
     """Facts that know from which raw column each row of the first weight matrix comes."""
     if embedding is None:
@@ -116,7 +121,33 @@ def informed(facts: Facts, embedding: Embedding | None) -> Facts:
     columns = facts.groups.gather(1, embedding.positions)
     behind = columns.repeat_interleave(embedding.length, dim=1)
     entries = torch.cat([facts.groups, behind], dim=1)
-    return Facts(facts.groups, facts.numeric, facts.columns, entries)
+    return replace(facts, entries=entries)
+
+
+def stacked(parts: Sequence[Embedding | None]) -> Embedding | None:
+    """The embeddings of several models, all of one kind or none, as one of them all."""
+    known = [one for one in parts if one is not None]
+    if not known:
+        return None
+    tensors = zip(*(vars(one).values() for one in known), strict=True)
+    whole: Embedding = type(known[0])(*(torch.cat(pair) for pair in tensors))
+    return whole
+
+
+def only(embedding: Embedding | None, models: Sequence[int]) -> Embedding | None:
+    """The embedding of some of the models."""
+    if embedding is None:
+        return None
+    part: Embedding = type(embedding)(*(t[list(models)] for t in vars(embedding).values()))
+    return part
+
+
+def moved(embedding: Embedding | None, device: str) -> Embedding | None:
+    """The embedding on a device."""
+    if embedding is None:
+        return None
+    whole: Embedding = type(embedding)(*(t.to(device) for t in vars(embedding).values()))
+    return whole
 
 
 def embedding_of(

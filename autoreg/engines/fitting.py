@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
+from torch import Tensor
 
 from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.embedding import embedding_of
+from autoreg.engines.embedding import Embedding, embedding_of
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.spec import seed_for
@@ -20,7 +22,7 @@ from autoreg.techniques.base import Architecture, Value
 
 CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
-SEEN_ROWS = 256
+SEEN_ROWS = 128
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
 # this much worse on its own rows ran away, even where float32 still holds its numbers.
 DIVERGED = 1e3
@@ -65,28 +67,47 @@ class Ground:
         """The untrained network of a job."""
         shape, sample = architecture(job), self.sample
         sizes = sample.inputs.shape[-1], shape, sample.targets.shape[-1]
-        rows = sample.inputs, sample.weights
-        embedding = embedding_of(shape.embedding, *rows, self.scaling.facts, job.fit_seed)
-        return initial_network(sizes, job.fit_seed, embedding)
+        return initial_network(sizes, job.fit_seed, self.embedding(job))
 
-    def training_loss(self, network: Network) -> float:
-        """The mean loss in training units, standardized targets or nats; no technique acts."""
-        outputs = network.predicting(self.sample.inputs)
-        losses = self.scaling.criterion(outputs, self.sample.targets)
-        return float((losses * self.sample.weights).mean())
+    def embedding(self, job: Job) -> Embedding | None:
+        """How a job's network is given numeric inputs, if not as they are."""
+        rows = self.sample.inputs, self.sample.weights
+        kind = architecture(job).embedding
+        return embedding_of(kind, *rows, self.scaling.facts, job.fit_seed)
+
+    @cached_property
+    def _eyes(self) -> list[Eye]:
+        """Eyes on the fitted rows and on the watched ones, if there are any."""
+        fitted = Eye(self.scaling, self.table, self.fitted, self.sample.inputs)
+        return [fitted, self.eye(self.watched)] if len(self.watched) else [fitted]
+
+    @cached_property
+    def _predicted(self) -> dict[bytes, Tensor]:
+        return {}
+
+    def _inputs(self, rows: Rows) -> Tensor:
+        """The inputs of rows to predict, which many jobs have in common."""
+        key = rows.tobytes()
+        if key not in self._predicted:
+            self._predicted[key] = self.scaling.inputs(self.table.X[rows])
+        return self._predicted[key]
 
     def outcome(
         self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
     ) -> Outcome:
         """What a trained network amounts to; a Failure where it diverged."""
-        if not self.training_loss(network) <= DIVERGED:  # NaN is not either
+        outputs = network.predicting(self.sample.inputs)
+        nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
+        if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
             return Failure("the network diverged; narrow learning_rate to smaller values")
-        inputs = self.scaling.inputs(self.table.X[job.predict])
-        predictions = self.scaling.predictions(network, inputs)[None]
+        first, *others = self._eyes
+        losses = [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+        weights = [eye.weight for eye in self._eyes]
+        predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
         fit = Fit(
             predictions=predictions,
             losses=mean_losses(self.table, job.predict, predictions),
-            train_loss=np.array([self.eye(self.rows).loss(network)]),
+            train_loss=np.array([np.average(losses, weights=weights)]),
             steps=steps,
             curve={name: thinned(values) for name, values in curve.items() if values},
             model=parameters(network, self.scaling) if job.keep_model else None,

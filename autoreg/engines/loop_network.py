@@ -18,7 +18,7 @@ from torch import Tensor
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
-from autoreg.engines.draws import Acting, row_order
+from autoreg.engines.draws import Acting, order_key, row_order
 from autoreg.engines.embedding import informed
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
 from autoreg.engines.network import Adam, Network, one_thread
@@ -61,7 +61,7 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
         informed(scaling.facts, network.embedding),
         longest,
         averages,
-        single(SCHEDULES.index(str(network_dials(job)["schedule"]))),
+        schedule=single(SCHEDULES.index(str(network_dials(job)["schedule"]))),
     )
 
 
@@ -121,7 +121,7 @@ def _epochs(job: Job, ground: Ground, trainer: Trainer) -> Iterator[int]:
     for first in range(0, limit, pace.steps):
         last = min(first + pace.steps, limit)
         seen, length = first * pace.batch, pace.steps * pace.batch
-        order = row_order([job.fit_seed], [seen], [pace.rows], length)
+        order = row_order([order_key(job.fit_seed)], [seen], [pace.rows], length)
         shuffled = ground.sample.ordered(order[0])
         for number in range(first, last):
             start = (number - first) * pace.batch

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, generator
-from autoreg.engines.embedding import Embedding, widened
+from autoreg.engines.embedding import Embedding, extra, widened
 from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
@@ -157,14 +157,33 @@ class Network:
         if self.embedding is not None:
             inputs = widened(self.embedding, inputs)
         for layer in range(last):
-            values = torch.baddbmm(self.biases[layer], inputs, weighted(self.weights[layer], layer))
+            # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
+            # which Adam would blow up to whole steps.
+            bias = self.biases[layer].detach() if self.norms else self.biases[layer]
+            values = torch.baddbmm(bias, inputs, weighted(self.weights[layer], layer))
             if self.norms:
                 values = standardized(values, layer)
             if self.layer_norms:
                 values = self.layer_norms[layer](values)
             added = hidden(values.relu(), layer)
             inputs = inputs + added if self.skip and layer else added
-        return torch.baddbmm(self.biases[-1], inputs, weighted(self.weights[-1], last))
+        return affine(inputs, weighted(self.weights[-1], last), self.biases[-1])
+
+
+FEW_OUTPUTS = 8  # up to which a product is faster turned over
+
+
+def affine(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Inputs (M, B, in) times weights (M, in, out) plus biases (M, 1, out), for few outputs.
+
+    A single output is a sum, for a product with one column has other bits alone than in a stack.
+    """
+    outputs = weights.shape[2]
+    if outputs == 1:
+        return (inputs * weights.mT).sum(dim=2, keepdim=True) + biases
+    if outputs <= FEW_OUTPUTS:
+        return torch.baddbmm(biases.mT, weights.mT, inputs.mT).mT
+    return torch.baddbmm(biases, inputs, weights)
 
 
 def initial_network(
@@ -178,9 +197,7 @@ def initial_network(
     """
     inputs, shape, outputs = sizes
     stream = generator(fit_seed, "init")
-    if embedding is not None:
-        inputs += embedding.positions.shape[1] * embedding.length
-    widths = [inputs, *[shape.width] * shape.depth, outputs]
+    widths = [inputs + extra(embedding), *[shape.width] * shape.depth, outputs]
     gains = [2.0] * shape.depth + [1.0]
     weights = [
         torch.randn(1, fan_in, fan_out, generator=stream, dtype=FLOAT)
@@ -216,12 +233,24 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(targets * outputs.log_softmax(dim=-1)).sum(dim=-1, keepdim=True)
 
 
+def cross_entropy_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`cross_entropy` in the outputs, (M, B, C)."""
+    powers = (outputs - outputs.amax(dim=-1, keepdim=True)).exp_()
+    shares = targets.sum(dim=-1, keepdim=True) / powers.sum(dim=-1, keepdim=True)
+    return powers.mul_(shares).sub_(targets)
+
+
+def squared_error_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`squared_error` in the outputs, (M, B, C)."""
+    return (outputs - targets).mul_(2)
+
+
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Row losses (M, B, 1) of outputs against targets, both (M, B, C)."""
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
 
 
-def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
+def poisson_loss(outputs: Tensor, targets: Tensor, limit: float | Tensor) -> Tensor:
     """Row losses (M, B, 1) of logarithms of means against counts, both (M, B, C).
 
     ``exp(o) - t o`` in units of the training mean. Where o is above ``limit``, and above 1 more
@@ -235,7 +264,7 @@ def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """A training loss together with what its outputs predict.
+    """A training loss together with what its outputs predict, and its slope if that is simple.
 
     >>> CROSS_ENTROPY.means(torch.zeros(1, 1, 4)).tolist()
     [[[0.25, 0.25, 0.25, 0.25]]]
@@ -243,13 +272,14 @@ class Likelihood:
 
     losses: Callable[[Tensor, Tensor], Tensor]
     means: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Row losses (M, B, 1) of outputs against soft targets, both (M, B, C)."""
         return self.losses(outputs, targets)
 
     @classmethod
-    def poisson(cls, limit: float) -> Likelihood:
+    def poisson(cls, limit: float | Tensor) -> Likelihood:
         """The loss of counts, exact up to a log mean of ``limit``."""
         return cls(
             lambda outputs, targets: poisson_loss(outputs, targets, limit),
@@ -257,8 +287,10 @@ class Likelihood:
         )
 
 
-CROSS_ENTROPY = Likelihood(cross_entropy, lambda outputs: outputs.softmax(dim=-1))
-SQUARED_ERROR = Likelihood(squared_error, lambda outputs: outputs)
+CROSS_ENTROPY = Likelihood(
+    cross_entropy, lambda outputs: outputs.softmax(dim=-1), cross_entropy_slope
+)
+SQUARED_ERROR = Likelihood(squared_error, lambda outputs: outputs, squared_error_slope)
 
 
 class Adam:

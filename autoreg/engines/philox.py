@@ -33,11 +33,12 @@ ROUNDS = 10
 SPARE_BITS = U32(8)  # a float32 holds 24 bits exactly
 GRAIN = np.float32(2.0**-24)
 # The last word of the counter: what the numbers are for.
-NUMBERS, ORDERS = U32(0), U32(1)
+NUMBERS, ORDERS, COINS = U32(0), U32(1), U32(2)
+SHORT, BITS_16, SIDES = U32(0xFFFF), U32(16), 65536.0
 
 
 @njit(inline="always")
-def block(k0, k1, c0, c1, c2, c3):  # type: ignore[no-untyped-def]
+def block(k0, k1, c0, c1, c2, c3):
     """Four words from a key of two words and a counter of four."""
     for _ in range(ROUNDS):
         p0, p1 = U64(c0) * MULTIPLY_0, U64(c2) * MULTIPLY_1
@@ -49,24 +50,49 @@ def block(k0, k1, c0, c1, c2, c3):  # type: ignore[no-untyped-def]
 
 @compiled
 def uniforms(keys: Keys, calls: Keys, out: Reals) -> None:
-    """Uniform numbers in [0, 1), multiples of 2^-24, ``out`` (M, rows, columns)."""
+    """Uniform numbers in [0, 1), multiples of 2^-24, ``out`` (M, rows, columns); rows in fours.
+
+    The words of a block go to rows below each other, so that neighbours are filled together.
+    """
     models, rows, columns = out.shape
-    whole = columns // 4
     for m in range(models):
         k0, k1 = U32(keys[m] & LOW), U32(keys[m] >> HALF)
         call = U32(calls[m])
-        for r in range(rows):
-            line = out[m, r]
-            for b in range(whole):
-                w0, w1, w2, w3 = block(k0, k1, U32(b), U32(r), call, NUMBERS)
-                line[4 * b] = np.float32(np.int32(w0 >> SPARE_BITS)) * GRAIN
-                line[4 * b + 1] = np.float32(np.int32(w1 >> SPARE_BITS)) * GRAIN
-                line[4 * b + 2] = np.float32(np.int32(w2 >> SPARE_BITS)) * GRAIN
-                line[4 * b + 3] = np.float32(np.int32(w3 >> SPARE_BITS)) * GRAIN
-            if columns % 4:
-                last = block(k0, k1, U32(whole), U32(r), call, NUMBERS)
-                for j in range(4 * whole, columns):
-                    line[j] = np.float32(np.int32(last[j - 4 * whole] >> SPARE_BITS)) * GRAIN
+        for r in range(0, rows, 4):
+            a, b, c, d = out[m, r], out[m, r + 1], out[m, r + 2], out[m, r + 3]
+            for j in range(columns):
+                w0, w1, w2, w3 = block(k0, k1, U32(j), U32(r // 4), call, NUMBERS)
+                a[j] = np.float32(np.int32(w0 >> SPARE_BITS)) * GRAIN
+                b[j] = np.float32(np.int32(w1 >> SPARE_BITS)) * GRAIN
+                c[j] = np.float32(np.int32(w2 >> SPARE_BITS)) * GRAIN
+                d[j] = np.float32(np.int32(w3 >> SPARE_BITS)) * GRAIN
+
+
+@compiled
+def coins(keys: Keys, calls: Keys, rates: Reals, out: Reals) -> None:
+    """0 with each model's rate (M,), else 1 / (1 - rate); ``out`` (M, rows, columns).
+
+    Rows come in eights, for a word holds two coins; chances are whole parts of 65,536.
+    """
+    models, rows, columns = out.shape
+    zero = np.float32(0)
+    for m in range(models):
+        k0, k1 = U32(keys[m] & LOW), U32(keys[m] >> HALF)
+        share = 1.0 - np.float64(rates[m])
+        call, heads, face = U32(calls[m]), np.int32(np.rint(share * SIDES)), np.float32(1 / share)
+        for r in range(0, rows, 8):
+            a, b, c, d = out[m, r], out[m, r + 1], out[m, r + 2], out[m, r + 3]
+            e, f, g, h = out[m, r + 4], out[m, r + 5], out[m, r + 6], out[m, r + 7]
+            for j in range(columns):
+                w0, w1, w2, w3 = block(k0, k1, U32(j), U32(r // 8), call, COINS)
+                a[j] = face if np.int32(w0 & SHORT) < heads else zero
+                b[j] = face if np.int32(w1 & SHORT) < heads else zero
+                c[j] = face if np.int32(w2 & SHORT) < heads else zero
+                d[j] = face if np.int32(w3 & SHORT) < heads else zero
+                e[j] = face if np.int32(w0 >> BITS_16) < heads else zero
+                f[j] = face if np.int32(w1 >> BITS_16) < heads else zero
+                g[j] = face if np.int32(w2 >> BITS_16) < heads else zero
+                h[j] = face if np.int32(w3 >> BITS_16) < heads else zero
 
 
 @compiled
@@ -90,7 +116,7 @@ def orders(keys: Keys, starts: Integers, rows: Integers, out: Integers) -> None:
 
 
 @njit(inline="always")
-def _shuffle(order, key, number):  # type: ignore[no-untyped-def]
+def _shuffle(order, key, number):
     """A random order by Fisher and Yates; an index is a word times the count, high half.
 
     A word has 2^32 values, so an order of n rows is off the uniform one by n / 2^32 at most.

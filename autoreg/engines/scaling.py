@@ -15,7 +15,8 @@ from autoreg.engines.network import CROSS_ENTROPY, SQUARED_ERROR, Likelihood, Ne
 from autoreg.metrics.base import CLIP, row_losses
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
-from autoreg.techniques.base import Facts
+from autoreg.spec import ImageSpec
+from autoreg.techniques.base import Facts, Picture
 
 # Up to where the loss of counts is exact, whatever a row's own count: means of exp(5) = 148 times
 # the training mean, and of 20 events.
@@ -43,6 +44,10 @@ class Sample:
         """The rows from one position up to another."""
         return Sample(*(t[:, start:stop] for t in self._tensors))
 
+    def models(self, start: int, stop: int) -> Sample:
+        """The rows of the models from one position up to another."""
+        return Sample(*(t[start:stop] for t in self._tensors))
+
     @property
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.inputs, self.targets, self.weights
@@ -61,6 +66,7 @@ class Scaling:
     classes: int
     mean: float = 0.0
     scale: float = 1.0
+    image: ImageSpec | None = None
 
     @classmethod
     def fit(cls, table: Dataset, rows: Rows) -> Scaling:
@@ -68,19 +74,24 @@ class Scaling:
         weights = table.weights[rows]
         scaler = Preprocessor.fit(table.X[rows], table.columns, weights)
         if table.classes:
-            return cls(scaler, table.task, len(table.classes))
+            return cls(scaler, table.task, len(table.classes), image=table.image)
         mean = float(np.average(table.y[rows], weights=weights))
         if table.task == "count":
-            return cls(scaler, table.task, 0, math.log(max(mean, CLIP)))
+            return cls(scaler, table.task, 0, math.log(max(mean, CLIP)), image=table.image)
         variance = float(np.average((table.y[rows] - mean) ** 2, weights=weights))
-        return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0)
+        return cls(scaler, table.task, 0, mean, math.sqrt(variance) or 1.0, table.image)
 
     @property
     def criterion(self) -> Likelihood:
         """The row loss that is minimized."""
         if self.task == "count":
-            return Likelihood.poisson(max(FARTHEST, math.log(MANY) - self.mean))
+            return Likelihood.poisson(self.limit)
         return CROSS_ENTROPY if self.classes else SQUARED_ERROR
+
+    @property
+    def limit(self) -> float:
+        """Counts: up to which output the loss is exact."""
+        return max(FARTHEST, math.log(MANY) - self.mean)
 
     @property
     def facts(self) -> Facts:
@@ -89,7 +100,19 @@ class Scaling:
         categorical = torch.tensor(sorted(self.preprocessor.lookups), dtype=groups.dtype)
         numeric = ~torch.isin(groups, categorical)
         columns = int(groups.max()) + 1 if len(groups) else 0
-        return Facts(groups[None], numeric.to(FLOAT)[None, None], columns)
+        return Facts(groups[None], numeric.to(FLOAT)[None, None], columns, picture=self._picture)
+
+    @property
+    def _picture(self) -> Picture | None:
+        if self.image is None:
+            return None
+        mean, scale = (
+            torch.from_numpy(one).to(FLOAT)[None, None]
+            for one in (self.preprocessor.mean, self.preprocessor.scale)
+        )
+        one = self.image
+        allowed = frozenset(one.symmetries)
+        return Picture(one.height, one.width, one.channels, allowed, mean, scale)
 
     def inputs(self, X: Floats) -> Tensor:
         """Preprocessed inputs (1, n, q) of raw rows (n, p)."""
@@ -109,25 +132,39 @@ class Scaling:
 
     def predictions(self, network: Network, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""
-        outputs = network.predicting(inputs)[0].double()
+        return self.meant(network.predicting(inputs)[0])
+
+    def meant(self, outputs: Tensor) -> Floats:
+        """The predictions (n, C) that outputs (n, C) stand for."""
+        exact = outputs.double()
         if self.classes:
-            return np.asarray(outputs.softmax(dim=-1).numpy())
-        return linked((outputs * self.scale + self.mean).numpy(), self.task)
+            return np.asarray(exact.softmax(dim=-1).numpy())
+        return linked((exact * self.scale + self.mean).numpy(), self.task)
 
 
 class Eye:
     """Looks at the task's loss on some rows, in original units, as often as asked."""
 
-    def __init__(self, scaling: Scaling, table: Dataset, rows: Rows) -> None:
+    def __init__(
+        self, scaling: Scaling, table: Dataset, rows: Rows, inputs: Tensor | None = None
+    ) -> None:
         self._scaling = scaling
         self._task = table.task
-        self._inputs = scaling.inputs(table.X[rows])
+        self.inputs = scaling.inputs(table.X[rows]) if inputs is None else inputs
         self._y, self._weights = table.y[rows], table.weights[rows]
+
+    @property
+    def weight(self) -> float:
+        """The weight of all the rows."""
+        return float(self._weights.sum())
 
     def loss(self, network: Network) -> float:
         """The row-weighted mean loss of the network as it is now."""
-        predictions = self._scaling.predictions(network, self._inputs)
-        losses = row_losses(self._task, self._y, predictions)
+        return self.loss_of(network.predicting(self.inputs))
+
+    def loss_of(self, outputs: Tensor) -> float:
+        """The row-weighted mean loss of outputs (1, n, C)."""
+        losses = row_losses(self._task, self._y, self._scaling.meant(outputs[0]))
         return float(np.average(losses, weights=self._weights))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -67,7 +67,9 @@ class Trainer:
     """The networks of M models, what moves them, and the techniques that act on the way.
 
     ``averages`` holds a copy of the network for each technique that averages; each one averages
-    what the one before it keeps. ``schedule`` (M, 1, 1) is each model's position in SCHEDULES.
+    what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
+    each trained tensor: the rest gets no gradient and no noise. ``schedule`` (M, 1, 1) is each
+    model's position in SCHEDULES.
     """
 
     network: Network
@@ -77,6 +79,7 @@ class Trainer:
     facts: Facts
     longest: Tensor
     averages: tuple[Network, ...] = ()
+    real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
 
     @property
@@ -86,8 +89,12 @@ class Trainer:
 
     def step(self, sample: Sample, number: Tensor) -> None:
         """One optimizer step, each model's ``number``-th from 0, (M, 1, 1), on its own batch."""
-        moments = self._moments(number)
-        batch, tape = self._batch(sample, moments[0]), Tape()
+        moments = self.moments(number)
+        self.descend(self._batch(sample, moments[0]), moments)
+
+    def descend(self, batch: Sample, moments: list[Moment]) -> None:
+        """The rest of a step, on rows that the batch hooks have changed."""
+        tape = Tape()
         gradients = self._gradients(batch, moments, tape, track=True)
         if self.acting["ascent"]:
             gradients = self._displaced(batch, moments, tape, gradients)
@@ -97,17 +104,24 @@ class Trainer:
         self._regularize(moments)
         self._average(moments[0])
 
-    def _moments(self, number: Tensor) -> list[Moment]:
+    def moments(self, number: Tensor) -> list[Moment]:
         """This step as seen from each layer, the output layer last."""
-        progress = (number / self.longest).clamp(max=1.0)
-        rate = torch.ones_like(number)
-        if self.schedule is not None:
-            rate = relative_rate(self.schedule, progress)
+        return self.layers(self.moment(number))
+
+    def moment(self, number: Tensor) -> Moment:
+        """The moments of steps of the models, (S x M, 1, 1) for S steps one after the other."""
+        steps = len(number) // len(self.longest)
+        longest = self.longest.repeat(steps, 1, 1)
+        progress = (number / longest).clamp(max=1.0)
+        if self.schedule is None:
+            return Moment(progress, longest, torch.ones_like(number), self.facts)
+        rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
+        return Moment(progress, longest, rate, self.facts)
+
+    def layers(self, moment: Moment) -> list[Moment]:
+        """A moment as seen from each layer, the output layer last."""
         depth = len(self.network.weights) - 1
-        return [
-            Moment(progress, self.longest, rate, self.facts, layer, depth)
-            for layer in range(depth + 1)
-        ]
+        return [replace(moment, layer=layer, depth=depth) for layer in range(depth + 1)]
 
     def _batch(self, sample: Sample, moment: Moment) -> Sample:
         inputs, targets = sample.inputs, sample.targets
@@ -119,7 +133,10 @@ class Trainer:
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
         loss = self._loss(batch, moments, tape, track)
-        return torch.autograd.grad(loss, self.network.trained)
+        gradients = torch.autograd.grad(loss, self.network.trained, materialize_grads=True)
+        if not self.real:
+            return gradients
+        return [one.mul_(real) for one, real in zip(gradients, self.real, strict=True)]
 
     def _loss(self, batch: Sample, moments: list[Moment], tape: Tape, track: bool) -> Tensor:
         """The sum over models of the mean loss of the batch."""
@@ -157,7 +174,7 @@ class Trainer:
             for one in self.acting["weights"]:
                 draws = drawn(one, "weights", layer)
                 weights = one.kind.weights(weights, one.dials, draws, moments[layer])
-            return weights
+            return weights * self.real[layer] if self.real and self.acting["weights"] else weights
 
         def hidden(activations: Tensor, layer: int) -> Tensor:
             for one in self.acting["hidden"]:

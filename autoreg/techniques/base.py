@@ -33,8 +33,10 @@ from autoreg.hooks import (
     Draws,
     Facts,
     Moment,
+    Picture,
     Seen,
     joint_norm,
+    rows_at,
     top_direction,
 )
 
@@ -53,12 +55,14 @@ __all__ = [
     "Facts",
     "Moment",
     "Penalty",
+    "Picture",
     "Prior",
     "Range",
     "Seen",
     "Technique",
     "Value",
     "joint_norm",
+    "rows_at",
     "top_direction",
 ]
 
@@ -162,6 +166,7 @@ class Technique:
     references: ClassVar[tuple[str, ...]]
     tasks: ClassVar[tuple[str, ...]] = TASKS
     on_by_default: ClassVar[bool] = False
+    needs_symmetries: ClassVar[bool] = False
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique, rows_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +42,8 @@ class Cutmix(Technique):
         rows, facts = inputs.shape[1], moment.facts
         own = draws.beta(dials["alpha"], rows)
         foreign = facts.region(1.0 - torch.maximum(own, 1.0 - own), draws)
-        partner = draws.permutation(rows).unsqueeze(-1)
-        other_inputs = torch.take_along_dim(inputs, partner, dim=1)
-        other_targets = torch.take_along_dim(targets, partner, dim=1)
+        partner = draws.permutation(rows)
+        other_inputs, other_targets = rows_at(inputs, partner), rows_at(targets, partner)
         share = facts.share(foreign)
         return (
             other_inputs.where(foreign, inputs),

@@ -26,5 +26,4 @@ class DropConnect(Technique):
     def weights(weights: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Weights (M, in, out) with dropped ones at 0 and the others scaled up."""
         rate = dials["rate"]
-        kept = draws.chance(1.0 - rate, *weights.shape[1:])
-        return weights * (kept / (1.0 - rate))
+        return weights * draws.kept(rate, *weights.shape[1:])

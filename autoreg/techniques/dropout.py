@@ -36,14 +36,14 @@ class Dropout(Technique):
     @staticmethod
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
-        fading = dials["schedule"] * _faded_part(moment.progress)
-        falling = dials["shape"] * (moment.layer / max(moment.depth, 1))
-        rate = dials["rate"] * (1.0 - fading) * (1.0 - falling)
-        kept = draws.chance(1.0 - rate, *activations.shape[1:])
-        return activations * (kept / (1.0 - rate))
+        rate = dials["rate"] * _left(moment.progress, dials["schedule"])
+        if moment.layer:
+            rate = rate * (1.0 - dials["shape"] * (moment.layer / moment.depth))
+        return activations * draws.kept(rate, *activations.shape[1:])
 
 
-def _faded_part(progress: Tensor) -> Tensor:
-    """How much of the rate is gone under ``flat_cos``: exactly 0 at first, 1 at the end."""
-    late = ((progress - FLAT_SHARE) / (1.0 - FLAT_SHARE)).clamp(0.0, 1.0)
-    return 0.5 - 0.5 * (math.pi * late).cos()
+def _left(progress: Tensor, schedule: Tensor) -> Tensor:
+    """How much of the rate is left: under ``flat_cos`` exactly 1 at first, 0 at the end."""
+    late = (progress - FLAT_SHARE).clamp_(min=0.0)
+    gone = late.mul_(math.pi / (1.0 - FLAT_SHARE)).cos_().sub_(1.0)  # twice, and negative
+    return gone.mul_(0.5).mul_(schedule).add_(1.0)

@@ -38,8 +38,7 @@ class RDrop(Technique):
     @staticmethod
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
-        kept = draws.chance(1.0 - dials["rate"], *activations.shape[1:])
-        return activations * (kept / (1.0 - dials["rate"]))
+        return activations * draws.kept(dials["rate"], *activations.shape[1:])
 
     @staticmethod
     def loss(losses: Tensor, seen: Seen, dials: Dials, draws: Draws, moment: Moment) -> Tensor:

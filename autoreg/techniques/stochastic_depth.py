@@ -32,5 +32,4 @@ class StochasticDepth(Technique):
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """What a layer adds (M, B, width): nothing for dropped rows, more for the others."""
         rate = dials["rate"] * (moment.layer / max(moment.depth - 1, 1))
-        kept = draws.chance(1.0 - rate, activations.shape[1], 1)
-        return activations * (kept / (1.0 - rate))
+        return activations * draws.kept(rate, activations.shape[1], 1)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from autoreg.budget import overtuning
 from autoreg.candidate import Candidate
 from autoreg.findings import Findings
-from autoreg.folds import FINAL
 from autoreg.report import markdown
+from autoreg.report.words import search_name
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
@@ -114,6 +115,7 @@ def study_params(spec: StudySpec, data: Mapping[str, Any], splits: Mapping[str, 
         "seed": spec.seed,
         "rule": spec.select.rule,
         "guard": spec.select.guard,
+        "final_model": spec.select.final,
     }
     return Entry(params)
 
@@ -135,6 +137,9 @@ def verdict_entry(findings: Findings) -> Entry:
         metrics["held_out_score"] = verdict.held_out.score
     if verdict.runner_up and verdict.runner_up.difference:
         metrics["runner_up_margin"] = verdict.runner_up.difference.value
+    if findings.budget:
+        metrics["gap"] = findings.budget[-1].gap
+        metrics["overtuning"] = overtuning(findings.budget)[0]
     tags = {
         "autoreg.metric": verdict.metric,
         "autoreg.family": chosen.family,
@@ -143,7 +148,26 @@ def verdict_entry(findings: Findings) -> Entry:
         "autoreg.signal": "yes" if verdict.has_signal else "no evidence",
         "mlflow.note.content": note(findings),
     }
+    metrics |= _beside(findings)
+    tags["autoreg.alarms"] = ", ".join(one.code for one in findings.alarms)
+    if findings.certificate:
+        tags["autoreg.verified"] = findings.certificate.outcome
+        tags["autoreg.verified_on"] = findings.certificate.when
     return Entry({}, metrics, tags)
+
+
+def _beside(findings: Findings) -> dict[str, float]:
+    """Corrections and tests, and what conformal sets held of the held-out rows."""
+    evidence, judged = findings.evidence, findings.verdict.held_out
+    coverage = judged.coverage if judged else None
+    known = evidence.calibration
+    found = {
+        "bbc_loss": evidence.bbc.value if evidence.bbc else None,
+        "permutation_p": evidence.permutation.p_value if evidence.permutation else None,
+        "coverage": coverage.value if coverage else None,
+        "calibration_error": known.error if known else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def note(findings: Findings) -> str:
@@ -152,7 +176,8 @@ def note(findings: Findings) -> str:
     chosen = findings.final.chosen.candidate
     filters = {
         "all trials": f"tags.`autoreg.study` = '{study}' and tags.`autoreg.role` = 'trial'",
-        "the final search": f"tags.`autoreg.study` = '{study}' and tags.`autoreg.fold` = '{FINAL}'",
+        search_name(findings.lead): f"tags.`autoreg.study` = '{study}' and "
+        f"tags.`autoreg.fold` = '{findings.lead}'",
         "the chosen techniques": f"tags.`autoreg.study` = '{study}' and "
         f"tags.`autoreg.technique` = '{chosen.label}'",
         "failed trials": f"tags.`autoreg.study` = '{study}' and attributes.status = 'FAILED'",

@@ -45,9 +45,9 @@ class Tracker(Protocol):
         """The id of the parent run; waits until it exists, None where it cannot."""
 
     def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
     ) -> None:
-        """The study is over; waits until everything is written."""
+        """The study is over; waits until everything is written. No example: no model."""
 
     def __enter__(self) -> Tracker:
         """Start listening."""
@@ -88,7 +88,7 @@ class NullTracker:
         return None
 
     def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
     ) -> None:
         """Ignore it."""
 
@@ -152,12 +152,13 @@ class MlflowTracker:
         return self._run
 
     def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame
+        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
     ) -> None:
         """Queue the end, and wait until the queue is empty."""
         self._tell(lambda writer: writer.verdict(findings))
         self._tell(lambda writer: writer.files(findings, report))
-        self._tell(lambda writer: writer.model(findings, model_folder, example))
+        if example is not None:
+            self._tell(lambda writer: writer.model(findings, model_folder, example))
         self._tell(lambda writer: writer.close())
         self._stop()
 

@@ -26,7 +26,9 @@ from mlflow.entities import (
     RunTag,
 )
 
+from autoreg.certificate import FILE_NAME
 from autoreg.findings import Findings
+from autoreg.report import sheet_markdown
 from autoreg.spec import StudySpec
 from autoreg.tracking import layout
 from autoreg.tracking.layout import Entry
@@ -224,14 +226,25 @@ class Writer:
         )
 
     def files(self, findings: Findings, report: Path) -> None:
-        """Upload the report, the verdict as data, all trials and the coefficients as tables."""
+        """Upload report, verdict and certificate, all trials and the coefficients as tables."""
         import pandas as pd
 
         verdict = json.dumps(findings.verdict.to_data(), indent=2)
         table = pd.DataFrame([trial.row for trial in findings.trials])
         self.client.log_artifact(self.parent, str(report))
         self.client.log_text(self.parent, verdict, "verdict.json")
+        evidence = {
+            **findings.evidence.to_data(),
+            "alarms": [one.to_data() for one in findings.alarms],
+            "sheet": [one.to_data() for one in findings.sheet],
+        }
+        self.client.log_text(self.parent, json.dumps(evidence, indent=2), "evidence.json")
+        if findings.sheet:
+            self.client.log_text(self.parent, sheet_markdown(findings), "info_sheet.md")
         self.client.log_text(self.parent, table.to_csv(index=False), "trials.csv")
+        if findings.certificate is not None:
+            proof = json.dumps(findings.certificate.to_data(), indent=2)
+            self.client.log_text(self.parent, proof, FILE_NAME)
         if findings.coefficients is not None:
             read = pd.DataFrame(findings.coefficients.rows)
             self.client.log_text(self.parent, read.to_csv(index=False), "coefficients.csv")

@@ -240,8 +240,8 @@ class Design:
         found = []
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
-            scores = X @ W.transpose(1, 0, 2).reshape(q, len(W) * K) + b.ravel()
-            scores = scores.reshape(len(y), len(W), K)
+            flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
+            scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
             found.append(losses_of_scores(self.table.task, y, share, scores))
         return np.concatenate(found)
 
