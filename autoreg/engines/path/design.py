@@ -242,7 +242,7 @@ class Design:
             W, b = coefficients[first : first + step], intercepts[first : first + step]
             flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
             scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
-            found.append(mean_losses(self.table.task, y, share, scores))
+            found.append(losses_of_scores(self.table.task, y, share, scores))
         return np.concatenate(found)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
@@ -267,7 +267,7 @@ class Design:
         return mean, moments.cross / moments.weight / scale / scale[:, None]
 
 
-def mean_losses(task: Task, y: Target, share: Floats, scores: Floats) -> Floats:
+def losses_of_scores(task: Task, y: Target, share: Floats, scores: Floats) -> Floats:
     """Means (S,) of the task's loss under shares of rows (n,), for scores (n, S, K)."""
     if task in ("binary", "multiclass"):
         return np.asarray(log_losses(scores, y, share, -np.log(CLIP)))

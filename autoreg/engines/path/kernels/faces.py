@@ -4,6 +4,7 @@ With its signs held, a penalized quadratic is a linear system on the coordinates
 these are hundreds, and tied together as the classes of a softmax are, sweeps over them creep and
 a factorization costs more than the whole of the descent. Conjugate gradients need a few products
 instead; what would change its sign on the way becomes zero, as long as the objective falls.
+Near a singular matrix they fail, and the factorizations have the last word.
 
 Sources: Moré & Toraldo 1991, SIAM Journal on Optimization 1(1) (projections between conjugate
 gradients); Byrd, Chin, Nocedal & Oztoprak 2016, Mathematical Programming 157(2) (L1 penalties).
@@ -14,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
-from autoreg.engines.path.kernels.quadratic import sweep, violation
+from autoreg.engines.path.kernels.quadratic import descend, room_for, survey, sweep
 
-ROUNDS = 500  # of sweeps and conjugate gradients in one descent
+ROUNDS = 5  # of sweeps and conjugate gradients; what takes more is too near singular for them
 SWEEPS = 2  # between two faces
 PRODUCTS = 100  # with the matrix on one face, at most
 HALVINGS = 20
@@ -114,18 +115,12 @@ def face_step(H, g, w, level, shrink, lowest, tolerance):
 def descend_faces(H, g, w, level, shrink, lowest, tolerance):
     """Minimize ``w'Hw / 2 - u'w + penalty(w)`` in place from w, with its slope g = u - Hw."""
     m = len(w)
-    active = np.empty(m, np.int64)
+    room = room_for(m)
     for _ in range(ROUNDS):
-        worst, count = 0.0, 0
-        for j in range(m):
-            broken = violation(g[j], w[j], level[j], shrink[j], lowest[j])
-            worst = max(worst, broken)
-            if w[j] != 0.0 or broken > 0.0:
-                active[count] = j
-                count += 1
+        worst, count = survey(g, w, level, shrink, lowest, room.active)
         if worst <= tolerance:
             return worst
         for _ in range(SWEEPS):
-            sweep(H, g, w, level, shrink, lowest, active, count)
+            sweep(H, g, w, level, shrink, lowest, room.active, count)
         face_step(H, g, w, level, shrink, lowest, tolerance)
-    return worst
+    return descend(H, g, w, level, shrink, lowest, tolerance, room)

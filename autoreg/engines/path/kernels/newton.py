@@ -38,6 +38,7 @@ AT_ONCE = 8.0  # operations of a product of matrices, in the time of one that is
 LOOK = 40.0  # operations behind the loss of a row
 PRODUCTS = 20.0  # with the Hessian in a step
 FARTHEST = 1.0  # times the last change of a path, it is moved on in advance
+MANY = 100  # coordinates, from which on factorizations cost too much
 INEXACT = 0.1  # the share of the violation that a step's own problem may leave
 NULL = 1e-10  # the violation that the null model may leave
 
@@ -53,7 +54,7 @@ def proposal(state, A, H, terms, level, shrink, height, tolerance):
                 inner[a, b] = H[state.place[A[a]], state.place[A[b]]]
         starts, own = groups_within(A, terms.starts, height)
         descend_groups(inner, slope, new, level, shrink, lowest, starts, own, tolerance)
-    elif np.any(level > 0.0) or np.any(lowest == 0.0):
+    elif len(A) > MANY and (np.any(level > 0.0) or np.any(lowest == 0.0)):
         descend_faces(H, slope, new, level, shrink, lowest, tolerance)
     else:
         descend(H, slope, new, level, shrink, lowest, tolerance, room_for(len(A)))
