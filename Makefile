@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear bench-selection clean
+.PHONY: help demo test lint format bench-linear bench-selection bench-network honesty clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,14 @@ bench-linear: $(READY) ## time linear paths against other libraries (PEERS=pytho
 bench-selection: $(READY) ## measure what selecting gains and costs (DATA=folder of real sets)
 	$(BIN)/python benchmarks/selection.py --write benchmarks/results/selection.md \
 		$(if $(DATA),--data $(DATA))
+
+honesty: $(READY) ## measure whether intervals, alarms and scores are honest (within an hour)
+	$(BIN)/python benchmarks/honesty.py --resume mlruns/honesty.jsonl \
+		--write benchmarks/results/honesty.md
+
+bench-network: $(READY) ## time stacked networks against skorch (PEERS=python that has it)
+	$(BIN)/python benchmarks/network.py --write benchmarks/results/network.md \
+		$(if $(PEERS),--peers $(PEERS))
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -7,13 +7,19 @@ answer at once.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "StudyResult", "__version__", "run_study"]
+__all__ = ["Model", "StudyResult", "__version__", "run_study", "verify"]
 
 if TYPE_CHECKING:
     from autoreg.model import Model
     from autoreg.study import StudyResult, run_study
+    from autoreg.verification import verify
 
-_HOMES = {"Model": "autoreg.model", "StudyResult": "autoreg.study", "run_study": "autoreg.study"}
+_HOMES = {
+    "Model": "autoreg.model",
+    "StudyResult": "autoreg.study",
+    "run_study": "autoreg.study",
+    "verify": "autoreg.verification",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,14 +10,23 @@ from functools import cached_property
 from typing import Any
 
 from autoreg.techniques import technique
-from autoreg.techniques.base import Range, Technique, Value
+from autoreg.techniques.base import Choice, Dial, Range, Technique, Value
 
 FAMILY_RANK = {"linear": 0, "network": 10}
-ARCHITECTURE: tuple[Range, ...] = (
+SCHEDULES = ("constant", "cosine", "flat_cos")
+EMBEDDINGS = ("none", "piecewise", "periodic")
+# Always searched.
+SHAPE: tuple[Dial, ...] = (
     Range("width", 8, 512, 64, log=True, integer=True, structural=True, about="hidden units"),
     Range("depth", 1, 4, 2, integer=True, structural=True, about="hidden layers"),
     Range("learning_rate", 1e-4, 1e-1, 3e-3, log=True, about="of AdamW"),
 )
+# Searched where a space names them; otherwise at their default.
+REFINEMENTS: tuple[Dial, ...] = (
+    Choice("schedule", SCHEDULES, "constant", about="how the learning rate changes over time"),
+    Choice("embedding", EMBEDDINGS, "none", structural=True, about="of numeric inputs, as vectors"),
+)
+ARCHITECTURE = SHAPE + REFINEMENTS
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Candidate:
 
     family: str
     techniques: tuple[Technique, ...]
-    architecture: tuple[tuple[str, float | int], ...] = ()
+    architecture: tuple[tuple[str, Value], ...] = ()
 
     @property
     def label(self) -> str:
@@ -137,7 +146,7 @@ class Candidate:
 
 
 def candidate(
-    family: str, techniques: Iterable[Technique], architecture: Mapping[str, float | int]
+    family: str, techniques: Iterable[Technique], architecture: Mapping[str, Value]
 ) -> Candidate:
     """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
     chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]

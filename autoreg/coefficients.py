@@ -150,10 +150,12 @@ def coefficient_path(
     trial: Trial,
     folds: Sequence[FoldVerdict],
 ) -> CoefficientPath | None:
-    """What the outcomes of :func:`final_jobs` tell; None where the choice is no linear model.
+    """What the outcomes of :func:`final_jobs` tell; None where there is no final linear model.
 
     ``trial`` is the chosen one, ``folds`` are the outer folds as they were judged.
     """
+    if not outcomes:
+        return None
     final, *walked = outcomes
     if isinstance(final, Failure) or final.coefficients is None:
         return None

@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autoreg.alarm import Alarm, SheetItem
+from autoreg.budget import Budget
+from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
+from autoreg.evidence import Evidence
 from autoreg.select import Selection
 from autoreg.space import Space
 from autoreg.spec import StudySpec
@@ -26,7 +30,10 @@ class Findings:
     ``missing_cells``, ``task``, ``target``, ``classes`` (label -> count, or {}), ``roles``
     (role -> column); of the splits ``splitter``, ``outer``, ``inner``, ``repeats``,
     ``development_rows``, ``held_out_rows``, ``digest``. ``coefficients`` are those of the final
-    model along its path, where it is linear.
+    model along its path, where it is linear. ``budget`` is what the outer searches would have
+    given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
+    ``alarms`` are those of the table and of the study, ``evidence`` corrections and tests beside
+    the verdict, ``sheet`` the model info sheet.
     """
 
     spec: StudySpec
@@ -40,8 +47,23 @@ class Findings:
     versions: Mapping[str, str] | None = None
     remarks: tuple[str, ...] = ()
     coefficients: CoefficientPath | None = None
+    budget: tuple[Budget, ...] = ()
+    certificate: Certificate | None = None
+    alarms: tuple[Alarm, ...] = ()
+    evidence: Evidence = Evidence()
+    sheet: tuple[SheetItem, ...] = ()
 
     @property
     def final(self) -> Selection:
-        """The selection of the search over all development rows."""
+        """The selection on all development rows."""
         return self.selections["final"]
+
+    @property
+    def lead(self) -> str:
+        """The search that the final selection comes from; its trials are the ones shown."""
+        return self.final.source or self.final.search
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a final model was asked for."""
+        return self.spec.select.makes_model

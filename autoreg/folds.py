@@ -44,7 +44,13 @@ import numpy as np
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.errors import DataError, SpecError
 from autoreg.spec import FoldsSpec, seed_for
-from autoreg.splitters import broken_laws, require_classes, split, splitter_name
+from autoreg.splitters import (
+    broken_laws,
+    natural_folds,
+    require_classes,
+    split,
+    splitter_name,
+)
 
 FINAL = "final"
 TIME_INNER = 3
@@ -82,13 +88,15 @@ class Plan:
     """All folds of a study: K outer ones, and the inner ones of each search by its name.
 
     Row ids are positions in the development rows. Searches are named "outer-0".. and "final".
-    Each search cuts its rows into inner folds ``repeats`` times.
+    Each search cuts its rows into inner folds ``repeats`` times; the rows were cut into outer
+    folds ``outer_repeats`` times, and the folds are numbered on from cut to cut.
     """
 
     outer: tuple[Fold, ...]
     inner: dict[str, tuple[Fold, ...]]
     splitter: str
     repeats: int = 1
+    outer_repeats: int = 1
 
     @property
     def folds(self) -> Iterator[Fold]:
@@ -120,6 +128,16 @@ class Plan:
             state.update(fold.test.astype("<i8").tobytes())
         return state.hexdigest()
 
+    def only(self, *searches: str) -> Plan:
+        """The plan of some searches without the others, the rows in the same cells as before.
+
+        Sums over other cells would be added up in another order, and so round otherwise.
+        """
+        inner = {name: self.inner[name] for name in searches}
+        some = Plan(self.outer, inner, self.splitter, self.repeats)
+        vars(some)["cells"] = self.cells
+        return some
+
     def describe(self) -> dict[str, Any]:
         """Plain facts; ``inner`` is the number of inner folds of one cut by an outer search."""
         return {
@@ -127,6 +145,7 @@ class Plan:
             "outer": len(self.outer),
             "inner": min(len(folds) for folds in self.inner.values()) // self.repeats,
             "repeats": self.repeats,
+            "outer_repeats": self.outer_repeats,
             "development_rows": 1 + max(int(fold.test.max()) for fold in self.folds),
             "digest": self.digest,
         }
@@ -140,6 +159,7 @@ class Plan:
                 search: [fold.to_data() for fold in folds] for search, folds in self.inner.items()
             },
             "repeats": self.repeats,
+            "outer_repeats": self.outer_repeats,
         }
 
     @classmethod
@@ -150,6 +170,7 @@ class Plan:
             {search: tuple(map(Fold.from_data, folds)) for search, folds in data["inner"].items()},
             data["splitter"],
             data.get("repeats", 1),
+            data.get("outer_repeats", 1),
         )
 
 
@@ -174,34 +195,55 @@ def plan(data: Dataset, spec: FoldsSpec, seed: int, *, cheap: bool = False) -> P
             "folds: with 2 outer folds no other blocks are left to validate on; set folds: inner "
             "(3, say), or folds: outer to 3 or more"
         )
-    outer = tuple(
-        Fold(f"outer-{i}", train, test, (f"block-{i}",))
-        for i, (train, test) in enumerate(split(data, spec.outer, seed_for(seed, "outer")))
-    )
-    inner = _symmetric(outer, data.n) if symmetric else _own(data, outer, spec.inner, seed)
+    outer = _outer(data, spec, seed)
+    cut = len(outer) // spec.outer_repeats
+    inner = _symmetric(outer, cut, data.n) if symmetric else _own(data, outer, spec.inner, seed)
     repeats = spec.repeats or (_repeats(data.n) if cheap and symmetric and _is_plain(data) else 1)
     inner = {
         search: (*first, *_again(data, outer, search, len(first), repeats, seed))
         for search, first in inner.items()
     }
-    made = Plan(outer, inner, splitter_name(data), repeats)
+    made = Plan(outer, inner, splitter_name(data), repeats, spec.outer_repeats)
     _check(data, made)
     return made
 
 
+def _outer(data: Dataset, spec: FoldsSpec, seed: int) -> tuple[Fold, ...]:
+    """The outer folds, cut after cut; a fold column says itself how many they are."""
+    count = natural_folds(data) or spec.outer
+    if count != spec.outer and "outer" in spec.model_fields_set:
+        raise SpecError(
+            f"folds: outer is {spec.outer}, and the fold column {data.roles.get('fold', '')!r} has "
+            f"{count} values in the development rows; leave folds: outer out"
+        )
+    cuts = [
+        split(data, count, seed_for(seed, "outer", *([f"repeat-{r}"] if r else [])))
+        for r in range(spec.outer_repeats)
+    ]
+    return tuple(
+        Fold(f"outer-{i}", train, test, (f"block-{i}",))
+        for i, (train, test) in enumerate(chain(*cuts))
+    )
+
+
 def _check_repeats(data: Dataset, spec: FoldsSpec) -> None:
     """Refuse repeats where a second cut could not differ from the first."""
-    fixed = data.time is not None or data.block is not None
-    if fixed and (spec.repeats or 1) > 1:
+    fixed = data.time is not None or data.block is not None or data.fold is not None
+    if fixed and ((spec.repeats or 1) > 1 or spec.outer_repeats > 1):
         raise SpecError(
-            "folds: repeats: rows in the order of time, or cut while streaming, can be cut in one "
-            "way only; leave repeats out"
+            "folds: repeats: rows in the order of time, cut while streaming, or cut by a column "
+            "can be cut in one way only; leave repeats out"
+        )
+    if data.fold is not None and (spec.inner is not None or data.time is not None):
+        raise SpecError(
+            "data: fold names the folds, inner ones included: the other folds validate; leave out "
+            "folds: inner and data: time"
         )
 
 
 def _is_plain(data: Dataset) -> bool:
     """Whether any row may go to any fold; then a search can always cut its rows once more."""
-    return data.group is None and data.time is None and data.block is None
+    return data.group is None and data.time is None and data.block is None and data.fold is None
 
 
 def _repeats(n: int) -> int:
@@ -218,18 +260,19 @@ def _again(
         yield from _inner(data, search, rows, excluded, count, f"repeat-{repeat}", seed)
 
 
-def _symmetric(outer: tuple[Fold, ...], n: int) -> dict[str, tuple[Fold, ...]]:
-    """Every other block validates; the final search is the one that spares no block."""
+def _symmetric(outer: tuple[Fold, ...], cut: int, n: int) -> dict[str, tuple[Fold, ...]]:
+    """Every other block of the same cut validates; the final search spares none of the first."""
     blocks = [fold.test for fold in outer]
     searches: dict[str, int | None] = {fold.name: i for i, fold in enumerate(outer)}
     searches[FINAL] = None
     return {
         search: tuple(
             _validate_on(search, j, [j] if spared is None else [spared, j], blocks, n)
-            for j in range(len(blocks))
+            for j in range(first, first + cut)
             if j != spared
         )
         for search, spared in searches.items()
+        for first in [(spared or 0) // cut * cut]
     }
 
 
@@ -300,7 +343,8 @@ def _check(data: Dataset, made: Plan) -> None:
     folds = list(made.folds)
     broken = broken_laws(data, [(fold.train, fold.test) for fold in folds])
     judged = np.sort(np.concatenate([fold.test for fold in made.outer]))
-    if data.time is None and not np.array_equal(judged, np.arange(data.n)):
+    each = np.repeat(np.arange(data.n), made.outer_repeats)
+    if data.time is None and not np.array_equal(judged, each):
         broken.append("the outer folds do not judge each row exactly once")
     if broken:
         raise AssertionError(f"a splitter broke a law: {'; '.join(broken)}")

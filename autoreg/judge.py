@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from autoreg.budget import Choices
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Floats
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
 from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
+from autoreg.resampling import corrected_p
+from autoreg.sealed import Opening
 from autoreg.search import (
     Bench,
     featureless,
@@ -27,7 +30,7 @@ from autoreg.search import (
     used_columns,
 )
 from autoreg.select import Contender, Selection
-from autoreg.statistics import Interval, nadeau_bengio, ratio_interval
+from autoreg.statistics import Interval, mean_interval, nadeau_bengio, ratio_interval, widened
 from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Parts, Standing, Verdict
 
 COMPARED = 8
@@ -36,23 +39,31 @@ COMPARED = 8
 # ---- what is refitted ------------------------------------------------------------------------
 
 
-def outer_work(bench: Bench, selections: Mapping[str, Selection]) -> list[tuple[Fold, Contender]]:
-    """The refits that the verdict needs: each fold's choice, and the sets compared with it.
+def outer_work(
+    bench: Bench, selections: Mapping[str, Selection], chosen_after: Choices
+) -> list[tuple[Fold, Contender]]:
+    """The refits that the verdict needs: each fold's choice, and what is compared with it.
 
-    Compared are the sets that did best in the final search, the incumbent and ``none`` of each
-    family, each by its inner-best candidate of the fold's own search.
+    Compared are the technique sets of :func:`_compared`, each by its inner-best candidate of the
+    fold's own search; and what the fold's search would have chosen after fewer trials.
     """
-    final = selections[FINAL]
-    compared = {one.candidate.technique_set for one in final.contenders[:COMPARED]}
-    compared |= {final.chosen.candidate.technique_set, bench.space.incumbent}
-    compared |= {(family, "none") for family in bench.space.families}
+    compared = _compared(bench, selections)
     work = []
     for fold in bench.plan.outer:
         selection = selections[fold.name]
         others = [c for c in selection.contenders if c.candidate.technique_set in compared]
-        unique = {one.candidate.key: one for one in (selection.chosen, *others)}
+        earlier = [by_search[fold.name] for by_search in chosen_after.values()]
+        unique = {one.candidate.key: one for one in (selection.chosen, *others, *earlier)}
         work += [(fold, contender) for contender in unique.values()]
     return work
+
+
+def _compared(bench: Bench, selections: Mapping[str, Selection]) -> set[tuple[str, str]]:
+    """The sets that did best in the final search, the incumbent, and ``none`` of each family."""
+    final = selections[FINAL]
+    best = {one.candidate.technique_set for one in final.contenders[:COMPARED]}
+    none = {(family, "none") for family in bench.space.families}
+    return best | none | {final.chosen.candidate.technique_set, bench.space.incumbent}
 
 
 def refit_job(bench: Bench, contender: Contender, fold: Fold) -> Job:
@@ -144,18 +155,23 @@ def verdict(
     )
 
 
-def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: str) -> HeldOut:
+def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: Opening) -> HeldOut:
     """Score the final model's predictions of the opened rows."""
     table = bench.table
     baseline = featureless(table, np.arange(table.n), rows.n)
-    shown = metric(bench.metrics[0])
-
-    def loss(predictions: Any) -> float:
-        losses = row_losses(table.task, rows.y, predictions)
-        return float(np.average(losses, weights=rows.weights))
-
-    score = shown.score(rows.y, predicted, rows.weights, baseline)
-    return HeldOut(rows.size, opening, score, loss(predicted), loss(baseline))
+    score = metric(bench.metrics[0]).score(rows.y, predicted, rows.weights, baseline)
+    loss, featureless_loss = (
+        mean_interval(row_losses(table.task, rows.y, one), rows.weights, rows.group)
+        for one in (predicted, baseline)
+    )
+    return HeldOut(
+        rows.size,
+        opening.kind,
+        score,
+        loss.value,
+        featureless_loss.value,
+        None if rows.streamed is not None else widened(loss, opening.reused),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +185,8 @@ class _Scale:
     @classmethod
     def of(cls, bench: Bench) -> _Scale:
         folds = bench.plan.outer
-        share = float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
+        units = [(bench.table.units(fold.test), bench.table.units(fold.train)) for fold in folds]
+        share = float(np.mean([test / train for test, train in units]))
         weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
         return cls(metric(bench.metrics[0]), share, weights)
 
@@ -210,11 +227,13 @@ def _standings(
 ) -> tuple[Standing, ...]:
     """One standing for each technique set, best mean loss first."""
     found: dict[tuple[str, str], dict[str, Judgement]] = {}
+    compared = _compared(bench, selections)
     for fold in bench.plan.outer:
         selection = selections[fold.name]
+        own = selection.chosen.candidate.technique_set
         # The set's inner-best; the chosen candidate speaks for its set where a rule moved it.
         for one in (selection.chosen, *selection.contenders):
-            if (fold.name, one.candidate.key) in by_key:
+            if one.candidate.technique_set in {*compared, own}:
                 sets = found.setdefault(one.candidate.technique_set, {})
                 sets.setdefault(fold.name, by_key[fold.name, one.candidate.key])
     standings = [
@@ -267,11 +286,15 @@ def _margin(
     differences = np.array([theirs - mine for theirs, mine in both])
     if len(both) < 2:
         return Margin(family, label, inner, len(both), "inner")
-    return Margin(family, label, nadeau_bengio(differences, scale.share), len(both))
+    gap = nadeau_bengio(differences, scale.share)
+    p_value = corrected_p(differences, scale.share)
+    return Margin(family, label, gap, len(both), p_value=p_value)
 
 
 def _remarks(bench: Bench, chosen: Sequence[Judgement]) -> tuple[str, ...]:
     remarks = [f"{one.fold}: {flag}" for one in chosen for flag in one.flags]
     if bench.table.time is not None:
         remarks.append("time splits: the folds are not exchangeable, the interval is approximate")
+        if bench.table.order.window == "both_sides":
+            remarks.append("trained on rows after those that judge as well: no forecast does that")
     return tuple(remarks)

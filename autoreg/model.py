@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
+LAYER_NORM_EPS, SMALLEST_BIN = 1e-5, 1e-6
 HIGHEST = 300.0  # the greatest log of a mean count: beyond it sums of squares would overflow
 
 
@@ -36,7 +37,11 @@ class Parameters:
 
     Linear: ``coefficients`` (q, C) and ``intercept`` (C,). Networks: for layer l
     ``weight_l`` (in, out), ``bias_l`` (out,), with batch normalization ``norm_scale_l`` and
-    ``norm_shift_l`` (out,) applied before the ReLU, and ``output_weight``, ``output_bias``;
+    ``norm_shift_l`` (out,) applied before the ReLU, with layer normalization ``layer_gain_l`` and
+    ``layer_shift_l`` (out,) behind it, and ``output_weight``, ``output_bias``; where ``info`` says
+    ``skip``, every hidden layer but the first adds to what it is given; numeric inputs at the
+    positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
+    ``frequencies`` (p, v / 2), behind all inputs;
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -51,16 +56,41 @@ class Parameters:
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
+        hidden = self._embedded(hidden)
         for layer in range(int(self.info["depth"])):
-            hidden = hidden @ self.arrays[f"weight_{layer}"] + self.arrays[f"bias_{layer}"]
-            if f"norm_scale_{layer}" in self.arrays:
-                hidden = hidden * self.arrays[f"norm_scale_{layer}"]
-                hidden = hidden + self.arrays[f"norm_shift_{layer}"]
-            hidden = np.maximum(hidden, 0.0)
+            added = np.maximum(self._standardized(hidden, layer), 0.0)
+            hidden = hidden + added if self.info.get("skip") and layer else added
         out = hidden @ self.arrays["output_weight"] + self.arrays["output_bias"]
         if "target_scale" in self.arrays:
             out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
         return out
+
+    def _embedded(self, inputs: Floats) -> Floats:
+        """Inputs (n, q) with the vectors of numeric ones behind them, where there are any."""
+        if "embedded" not in self.arrays:
+            return inputs
+        numeric = inputs[:, self.arrays["embedded"].astype(np.int64), None]
+        if "edges" in self.arrays:
+            edges = self.arrays["edges"]
+            widths = np.maximum(np.diff(edges, axis=1), SMALLEST_BIN)
+            vectors = 2 * np.clip((numeric - edges[:, :-1]) / widths, 0.0, 1.0) - 1
+        else:
+            turns = 2 * np.pi * numeric * self.arrays["frequencies"]
+            vectors = np.concatenate([np.sin(turns), np.cos(turns)], axis=2)
+        return np.concatenate([inputs, vectors.reshape(len(inputs), -1)], axis=1)
+
+    def _standardized(self, hidden: Floats, layer: int) -> Floats:
+        """What a layer's units (n, out) are given, behind its normalizations if it has any."""
+        arrays = self.arrays
+        values = hidden @ arrays[f"weight_{layer}"] + arrays[f"bias_{layer}"]
+        if f"norm_scale_{layer}" in arrays:
+            values = values * arrays[f"norm_scale_{layer}"] + arrays[f"norm_shift_{layer}"]
+        if f"layer_gain_{layer}" in arrays:
+            centred = values - values.mean(axis=1, keepdims=True)
+            scale = np.sqrt((centred**2).mean(axis=1, keepdims=True) + LAYER_NORM_EPS)
+            values = centred / scale * arrays[f"layer_gain_{layer}"]
+            values = values + arrays[f"layer_shift_{layer}"]
+        return values
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""

@@ -56,6 +56,18 @@ class Preprocessor:
     ) -> Preprocessor:
         """Learn indicators, means and scales from training rows X (n, p), weights (n,)."""
         weights = np.ones(len(X)) if weights is None else weights
+        if not any(column.is_categorical for column in columns):
+            names = tuple(column.name for column in columns)
+            return cls(names, np.arange(len(names)), {}, *_moments(X, weights))
+        names, ids, lookups = cls._slots(X, columns, weights)
+        raw = _expand(X, ids, lookups)
+        return cls(names, ids, lookups, *_moments(raw, weights))
+
+    @staticmethod
+    def _slots(
+        X: Floats, columns: Sequence[Column], weights: Floats
+    ) -> tuple[tuple[str, ...], Rows, dict[int, Rows]]:
+        """Names and raw columns (q,) of the inputs, and where kinds of cells are looked up."""
         names: list[str] = []
         groups: list[int] = []
         lookups: dict[int, Rows] = {}
@@ -67,9 +79,7 @@ class Preprocessor:
                 lookups[position] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
             names += new
             groups += [position] * len(new)
-        ids = np.array(groups, dtype=np.int64)
-        raw = _expand(X, ids, lookups)
-        return cls(tuple(names), ids, lookups, *_moments(raw, weights))
+        return tuple(names), np.array(groups, dtype=np.int64), lookups
 
     def transform(self, X: Floats) -> Floats:
         """Standardized inputs (n, q) of raw rows (n, p); new rows are allowed new levels."""
@@ -191,6 +201,8 @@ def kinds_of(cells: Floats) -> Rows:
 
 def _expand(X: Floats, groups: Rows, lookups: Mapping[int, Rows]) -> Floats:
     """Unscaled inputs (n, q): numeric columns as they are, indicators as 0 and 1."""
+    if not lookups:
+        return np.ascontiguousarray(X)
     out = X[:, groups]
     for position, slots in lookups.items():
         out[:, groups == position] = 0.0
@@ -207,6 +219,10 @@ def _moments(raw: Floats, weights: Floats) -> tuple[Floats, Floats]:
     in the last bit, and their computed deviation is then not 0.
     """
     seen = ~np.isnan(raw)
+    if seen.all():
+        share = weights / weights.sum()
+        mean = share @ raw
+        return spread(mean, np.sqrt(share @ (raw - mean) ** 2), raw.min(axis=0), raw.max(axis=0))
     low = np.where(seen, raw, np.inf).min(axis=0)
     high = np.where(seen, raw, -np.inf).max(axis=0)
     share = weights[:, None] / weights.sum()

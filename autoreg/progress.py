@@ -83,6 +83,17 @@ class PlainProgress:
         print(f"{self.phase} done in {took}", file=self.out, flush=True)
 
 
+def listening(progress: Progress | bool) -> Progress:
+    """The listener that is meant: True prints plain lines, False nothing.
+
+    >>> isinstance(listening(False), Silent)
+    True
+    """
+    if isinstance(progress, bool):
+        return PlainProgress() if progress else Silent()
+    return progress
+
+
 def time_to_go(elapsed: float, done: float, left: float) -> str:
     """The time that the rest will take at the pace so far, in words; a hundredth tells no pace.
 

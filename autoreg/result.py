@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoreg.alarm import Alarm
+from autoreg.errors import StudyError
 from autoreg.findings import Findings
 from autoreg.model import Model
 from autoreg.report import summary_html, summary_lines
@@ -22,12 +24,13 @@ SCHEMA = 1
 class StudyResult:
     """A finished study: its trials, its selection, its verdict and its model.
 
-    ``folder`` holds ledger, report and model; ``mlflow_run`` is the id of the parent run, None
+    ``model`` is None where the study asked for none. ``folder`` holds ledger, report and model;
+    ``mlflow_run`` is the id of the parent run, None
     without tracking; ``tracking_problem`` says what could not be written to MLflow, if anything.
     """
 
     findings: Findings
-    model: Model
+    model: Model | None
     folder: Path
     mlflow_run: str | None = None
     tracking_problem: str | None = None
@@ -62,6 +65,11 @@ class StudyResult:
         return self.findings.verdict
 
     @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What the checks of the table and of the study saw, worst first."""
+        return self.findings.alarms
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.folder / "report.html"
@@ -73,11 +81,19 @@ class StudyResult:
 
     def predict(self, frame: pd.DataFrame) -> Any:
         """Predictions of the final model for a table, shape (n,)."""
-        return self.model.predict(frame)
+        return self._model().predict(frame)
 
     def predict_proba(self, frame: pd.DataFrame) -> Any:
         """Class probabilities of the final model for a table, shape (n, C)."""
-        return self.model.predict_proba(frame)
+        return self._model().predict_proba(frame)
+
+    def _model(self) -> Model:
+        if self.model is None:
+            raise StudyError(
+                f"{self.findings.spec.study} asked for no final model (select: final: skip); ask "
+                f"for one with `search` or `vote`"
+            )
+        return self.model
 
     def to_data(self) -> dict[str, Any]:
         """The result as one plain document; ``schema`` is its version."""
@@ -100,9 +116,12 @@ class StudyResult:
             else {"score": held_out.score, "rows": held_out.rows, "opening": held_out.opening},
             "none": {family: score.value for family, score in verdict.none.items()},
             "signal": verdict.has_signal,
+            "alarms": [one.to_data() for one in self.findings.alarms],
+            "evidence": self.findings.evidence.to_data(),
+            "sheet": [one.to_data() for one in self.findings.sheet],
             "trials": len(self.findings.trials),
             "report": str(self.report),
-            "model": str(self.folder / "model"),
+            "model": str(self.folder / "model") if self.model else None,
             "mlflow_run": self.mlflow_run,
             "summary": self.summary,
         }

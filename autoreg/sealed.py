@@ -1,34 +1,46 @@
 """Held-out rows: set aside at the source, opened once, for one selection, and written down.
 
 The search never gets this object: it holds the only reference to the held-out rows, cannot be
-pickled (so no worker can receive it), and :meth:`Sealed.open` is the only way in. Which rows
-are sealed depends on the data source, never on the study's seed: another seed gives no second
-chance.
+pickled or copied (so no worker can receive it), and :meth:`Sealed.open` is the only way in. Which
+rows are sealed depends on the data source, never on the study's seed: another seed gives no
+second chance.
 
 The ledger of openings lies beside all studies of a home folder, not inside one of them. It
-remembers each opened row by a keyed hash, so that dropping a row, renaming the study or
-copying it evades nothing, and no value can be read back from it.
+remembers each opened row by two keyed hashes, one of its features and target, one of all cells
+that the source had in this row. So dropping a row or a column, another target, renaming or
+copying the study evade nothing, and no value can be read back from it. A selection that was
+judged is not judged again: its verdict is in the ledger, too.
+
+Opening rows that an earlier selection has seen takes an explicit flag. The result is marked
+"reused k", k being the number of those selections, and its interval widened by
+:func:`autoreg.statistics.widened`.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from autoreg.data.dataset import Dataset
+from autoreg.data.dataset import Dataset, Rows
 from autoreg.spec import seed_for
 from autoreg.splitters import holdout
 
 
 class Sealed:
     """The held-out rows of one study, closed."""
+
+    __slots__ = ("__rows", "n")
 
     def __init__(self, rows: Dataset) -> None:
         self.__rows = rows
@@ -37,29 +49,56 @@ class Sealed:
     def __reduce__(self) -> NoReturn:
         raise TypeError("held-out rows cannot be pickled: no worker may ever receive them")
 
+    def __getstate__(self) -> NoReturn:
+        self.__reduce__()
+
     def __repr__(self) -> str:
         return f"Sealed({self.n} rows)"
 
     def open(self, openings: Openings, selection: str, study: str, *, reopen: bool) -> Opening:
         """Open the rows for the selection of that digest, if the ledger allows it.
 
-        The first opening is allowed. The same selection may look again (its verdict is the
-        recorded one). A different selection finds the rows sealed, unless ``reopen``.
+        The first opening is allowed. A selection that was judged gets its recorded verdict, and
+        no rows; one that was cut off before that may look again. Any other selection finds the
+        rows sealed, unless ``reopen``.
         """
-        hashes = row_hashes(self.__rows, openings.key)
-        earlier = openings.by_others(hashes, selection)
-        if earlier and not reopen:
-            return Opening(None, "sealed")
-        openings.record(study, selection, hashes)
-        return Opening(self.__rows, f"reused {len(earlier)}" if earlier else "first")
+        content = row_hashes(self.__rows, openings.key)
+        hashes = [*content, *source_hashes(self.__rows, openings.key)]
+        with openings.alone():
+            mine = openings.of(selection, hashes)
+            if mine is not None:
+                verdict = openings.verdict(selection)
+                return Opening(None if verdict else self.__rows, mine["reused"], verdict)
+            earlier = openings.seen(hashes) - {selection}
+            if earlier and not reopen:
+                return Opening(None, len(earlier))
+            openings.record(study, selection, hashes, len(earlier))
+            return Opening(self.__rows, len(earlier))
 
 
+@dataclass(frozen=True, eq=False)
 class Opening:
-    """The answer to a request: the rows, or None where they stay sealed; and which opening."""
+    """The answer to a request to open the held-out rows.
 
-    def __init__(self, rows: Dataset | None, kind: str) -> None:
-        self.rows = rows
-        self.kind = kind
+    ``rows`` is None where they stay sealed, or where the selection was judged before: then
+    ``verdict`` is what was recorded. ``reused`` counts the other selections that had seen any of
+    the rows before.
+    """
+
+    rows: Dataset | None
+    reused: int
+    verdict: Mapping[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """``first``, ``reused k`` or ``sealed``.
+
+        >>> Opening(None, 2).kind
+        'sealed'
+        """
+        if self.rows is None and self.verdict is None:
+            return "sealed"
+        return f"reused {self.reused}" if self.reused else "first"
 
 
 def seal(data: Dataset, share: float | None) -> tuple[Dataset, Sealed | None]:
@@ -73,8 +112,13 @@ def seal(data: Dataset, share: float | None) -> tuple[Dataset, Sealed | None]:
     """
     if share is None:
         return data, None
-    rest, held = holdout(data, share, seed_for("held-out", data.name))
+    rest, held = sealed_rows(data, share)
     return data.rows(rest), Sealed(data.rows(held))
+
+
+def sealed_rows(data: Dataset, share: float) -> tuple[Rows, Rows]:
+    """Row ids: the development rows, and the rows that are set aside."""
+    return holdout(data, share, seed_for("held-out", data.name))
 
 
 class Openings:
@@ -85,34 +129,49 @@ class Openings:
         self.key = _key(home / "openings.key")
 
     def records(self) -> list[dict[str, Any]]:
-        """All openings, oldest first; a torn last line is not one."""
+        """All that was written down, oldest first; a torn last line was not."""
         if not self.path.exists():
             return []
         whole = self.path.read_bytes().rpartition(b"\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
-    def by_others(self, hashes: list[str], selection: str) -> list[dict[str, Any]]:
-        """Earlier openings of any of these rows for another selection."""
-        mine = set(hashes)
-        return [
-            record
-            for record in self.records()
-            if record["selection"] != selection and not mine.isdisjoint(record["rows"])
-        ]
+    def openings(self) -> list[dict[str, Any]]:
+        """All openings, oldest first."""
+        return [record for record in self.records() if "rows" in record]
 
-    def record(self, study: str, selection: str, hashes: list[str]) -> None:
-        """Write an opening down, once for each selection, BEFORE the rows are handed out."""
-        if any(
-            record["selection"] == selection and set(record["rows"]) >= set(hashes)
-            for record in self.records()
-        ):
-            return
-        line = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "study": study,
-            "selection": selection,
-            "rows": hashes,
-        }
+    def of(self, selection: str, hashes: Collection[str]) -> dict[str, Any] | None:
+        """The opening of all of these rows for one selection, if there was one."""
+        mine = (one for one in self.openings() if one["selection"] == selection)
+        return next((one for one in mine if set(one["rows"]) >= set(hashes)), None)
+
+    def seen(self, hashes: Collection[str]) -> set[str]:
+        """The selections for which any of these rows was opened."""
+        mine = set(hashes)
+        return {one["selection"] for one in self.openings() if not mine.isdisjoint(one["rows"])}
+
+    def record(self, study: str, selection: str, hashes: list[str], reused: int) -> None:
+        """Write an opening down BEFORE the rows are handed out."""
+        line = {"study": study, "selection": selection, "reused": reused, "rows": hashes}
+        self._append(line)
+
+    def judge(self, selection: str, verdict: Mapping[str, Any]) -> None:
+        """Write down how a selection did on the rows that were opened for it."""
+        self._append({"selection": selection, "verdict": dict(verdict)})
+
+    def verdict(self, selection: str) -> dict[str, Any] | None:
+        """How a selection did, if it was judged."""
+        mine = [one for one in self.records() if one["selection"] == selection]
+        return next((one["verdict"] for one in mine if "verdict" in one), None)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else looks at the ledger or writes to it meanwhile."""
+        with self.path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        line = {"when": datetime.now(UTC).isoformat(timespec="seconds"), **record}
         _drop_torn_line(self.path)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -121,7 +180,7 @@ class Openings:
 
 
 def row_hashes(data: Dataset, key: str) -> list[str]:
-    """A keyed hash of each row's cells and target, by content and not by position.
+    """A keyed hash of each row's features and target, by content and not by position.
 
     >>> from autoreg.data import load
     >>> from autoreg.spec import DataSpec
@@ -144,6 +203,26 @@ def row_hashes(data: Dataset, key: str) -> list[str]:
         state.update(b"\x1e" + repr(target).encode())
         hashes.append(state.hexdigest())
     return hashes
+
+
+def source_hashes(data: Dataset, key: str) -> list[str]:
+    """A keyed hash of all cells that the source had in each row; empty where nobody knows them.
+
+    Leaving a column out, giving it a role, or predicting another one changes nothing here.
+
+    >>> from autoreg.data import load
+    >>> from autoreg.spec import DataSpec
+    >>> wine, less = (load(DataSpec(source="wine", drop=drop)) for drop in ((), ("hue",)))
+    >>> source_hashes(wine, "k") == source_hashes(less, "k"), wine.digest == less.digest
+    (True, False)
+    """
+    if data.marks is None:
+        return []
+    secret = key.encode()
+    return [
+        hashlib.blake2b(mark.tobytes(), key=secret, person=b"source", digest_size=10).hexdigest()
+        for mark in data.marks
+    ]
 
 
 def _key(path: Path) -> str:

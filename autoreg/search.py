@@ -21,6 +21,7 @@ from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
 from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
 from autoreg.metrics.base import baseline_predictions, row_losses
+from autoreg.progress import Progress
 from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.trial import Trial
@@ -54,21 +55,47 @@ class Bench:
         """The names of the searches: one for each outer fold, and the final one."""
         return tuple(self.plan.inner)
 
+    def warm_up(self, listener: Progress) -> None:
+        """Let the engine compile or load what fits need, so that later times are those of fits."""
+        listener.begin("compiling or loading solvers", 1)
+        self.engine.warm_up(self.space.design(), self.table.task, self.spec.linear)
+        listener.advance(1)
+        listener.end()
 
-Search = Generator[Ask, Trial, None]
+
+Search = Generator[list[Ask], list[Trial], None]
 
 
-def search(name: str, tuner: Tuner, past: Sequence[Trial]) -> Search:
-    """One search: yields asks, receives trials; trials of the past are not tried again."""
+def search(name: str, tuner: Tuner, past: Sequence[Trial], ahead: int = 1) -> Search:
+    """One search: yields asks, receives their trials; trials of the past are not tried again.
+
+    Ask n learns from trials up to n - ``ahead``, whatever else is known by then, so ``ahead``
+    settings can be tried at once. They are asked up to the next multiple of ``ahead``.
+    """
     trials: list[Trial] = list(past[: tuner.trials])
-    design = len(tuner.space.design())
     while len(trials) < tuner.trials:
-        candidate = tuner.ask([(trial.candidate, trial.told) for trial in trials])
-        if candidate is None:
+        last = min((len(trials) // ahead + 1) * ahead, tuner.trials)
+        asks = _asks(name, tuner, trials, range(len(trials), last), ahead)
+        if not asks:
             return
-        number = len(trials)
+        trials += yield asks
+
+
+def _asks(
+    name: str, tuner: Tuner, trials: Sequence[Trial], numbers: range, ahead: int
+) -> list[Ask]:
+    design = len(tuner.space.design())
+    asked, asks = [trial.candidate for trial in trials], []
+    for number in numbers:
+        known = max(0, number - ahead + 1)
+        history = [(trial.candidate, trial.told) for trial in trials[:known]]
+        candidate = tuner.ask(history, asked[known:])
+        if candidate is None:
+            break
         origin: Literal["design", "sampler"] = "design" if number < design else "sampler"
-        trials.append((yield Ask(name, number, candidate, origin)))
+        asks.append(Ask(name, number, candidate, origin))
+        asked.append(candidate)
+    return asks
 
 
 def run_searches(
@@ -82,33 +109,46 @@ def run_searches(
 ) -> dict[str, list[Trial]]:
     """Drive all searches in lockstep to their budget; returns the trials of each.
 
-    In round n every search that has no trial n yet asks for it. ``record`` makes a trial
-    durable before its search is told. ``round_done`` may end all searches after a complete
-    common round by returning False; ``last_round`` repeats such an end from an earlier run.
+    A round is one trial of every search, or as many as the study asks ahead; ``round_done`` is
+    told the number of the last one. ``record`` makes a trial durable before its search is told.
+    ``round_done`` may end all searches after a complete common round by returning False;
+    ``last_round`` repeats such an end from an earlier run.
     """
     trials = {name: list(past.get(name, ())) for name in bench.searches}
     running: dict[str, Search] = {}
-    asks: dict[str, Ask] = {}
+    asks: dict[str, list[Ask]] = {}
+    spec, ahead = bench.spec, bench.spec.asks_ahead
     for name in bench.searches:
-        tuner = Tuner(bench.space, bench.spec.sampler, bench.spec.trials, bench.spec.seed, name)
-        running[name] = search(name, tuner, trials[name])
-        if (first := next(running[name], None)) is not None:
+        tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
+        running[name] = search(name, tuner, trials[name], ahead)
+        if first := next(running[name], None):
             asks[name] = first
     while asks:
-        round_number = min(ask.number for ask in asks.values())
-        if last_round is not None and round_number > last_round:
+        round_number = min(ask[0].number // ahead for ask in asks.values())
+        if last_round is not None and round_number * ahead > last_round:
             break
-        due = [ask for ask in asks.values() if ask.number == round_number]
-        for trial in evaluate(bench, due, on_fit):
+        due = [
+            asks.pop(name) for name in list(asks) if asks[name][0].number // ahead == round_number
+        ]
+        made = evaluate(bench, [ask for some in due for ask in some], on_fit)
+        for trial in sorted(made, key=lambda trial: trial.number):
             record(trial)
             trials[trial.search].append(trial)
-            try:
-                asks[trial.search] = running[trial.search].send(trial)
-            except StopIteration:
-                del asks[trial.search]
-        if not round_done(round_number):
+        for name in dict.fromkeys(some[0].search for some in due):
+            answers = [trial for trial in made if trial.search == name]
+            if more := _told(running[name], answers):
+                asks[name] = more
+        if not round_done(max(trial.number for trial in made)):
             break
     return trials
+
+
+def _told(running: Search, answers: list[Trial]) -> list[Ask]:
+    """What a search asks next, once it knows; nothing where it is over."""
+    try:
+        return running.send(answers)
+    except StopIteration:
+        return []
 
 
 def evaluate(bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], None]) -> list[Trial]:
@@ -174,6 +214,7 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
         steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
         curve=_mean_curves(fits),
         flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
+        costs=_costs(bench, len(nothing), pairs),
     )
     read = _read(bench, trial, fits)
     return replace(trial, scores=_scores(bench, trial.best, pairs), **read)
@@ -240,6 +281,20 @@ def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> d
         for fit, fold in pairs
     ]
     return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+
+
+def _costs(bench: Bench, strengths: int, pairs: Sequence[tuple[Fit, Fold]]) -> Floats:
+    """The metric that the study chooses by, (S, F), lower is better; empty where it is the loss."""
+    name = bench.spec.select.metric
+    if name is None:
+        return np.empty(0)
+    measure = metric(name)
+    costs = np.empty((strengths, len(pairs)))
+    for f, (fit, fold) in enumerate(pairs):
+        for s in range(strengths):
+            parts = metric_parts(bench.table, [name], fit.predictions[s], fold.train, fold.test)
+            costs[s, f] = measure.cost(measure.pooled([parts[name]]))
+    return costs
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> str:

@@ -44,7 +44,8 @@ class Selection:
     lowest loss first. ``incumbent`` is the default recipe's inner-best and ``difference`` the
     paired inner-fold loss difference incumbent - rule's choice (positive: the choice is better);
     both None where there is nothing to compare. ``lead`` is the same difference of the runner-up.
-    ``note`` says in words what rule and guard did.
+    ``note`` says in words what rule and guard did. ``source`` is the search whose trials it is
+    about, where it was not made by a search of its own.
     """
 
     search: str
@@ -56,6 +57,7 @@ class Selection:
     difference: Interval | None
     lead: Interval | None
     note: str
+    source: str = ""
 
     @property
     def runner_up(self) -> Contender | None:
@@ -81,23 +83,28 @@ class Selection:
             "difference": self.difference.to_data() if self.difference else None,
             "lead": self.lead.to_data() if self.lead else None,
             "note": self.note,
+            "source": self.source,
         }
 
 
 @dataclass(frozen=True, eq=False)
 class _Option:
-    """One candidate of the ledger: a trial at one strength of its path, losses smoothed."""
+    """One candidate of the ledger: a trial at one strength of its path, losses smoothed.
+
+    ``cost`` and ``folds`` (F,) are what it is chosen by: its loss, or the metric of the study.
+    """
 
     trial: Trial
     position: int
     candidate: Candidate
     loss: float
+    cost: float
     folds: Floats
 
     @property
     def order(self) -> tuple[float, bool, int]:
-        """Lowest loss first; among equals ``none`` never wins, then the simpler one does."""
-        return self.loss, self.candidate.is_none, self.candidate.rank
+        """Lowest cost first; among equals ``none`` never wins, then the simpler one does."""
+        return self.cost, self.candidate.is_none, self.candidate.rank
 
     def contender(self) -> Contender:
         return Contender(self.candidate, self.loss, self.trial.number, self.trial.best_steps)
@@ -106,7 +113,8 @@ class _Option:
 def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]) -> Selection:
     """Choose one candidate from the trials of one search.
 
-    Losses are means over the inner folds, smoothed along each path (:attr:`Trial.smoothed`).
+    Losses are means over the inner folds, smoothed along each path (:attr:`Trial.smoothed`);
+    where the study chooses by a metric, its values take their place (:attr:`Trial.compared`).
     ``min`` takes the lowest. ``one_se`` moves, within the winner's technique set, to
     the componentwise strongest candidate whose paired difference to the best is at most one
     standard error. ``parsimonious`` may also move to the technique set of lowest rank within
@@ -123,7 +131,7 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
             + "; ".join(str(reason) for reason in list(reasons)[:3])
         )
     best = min(options, key=lambda option: option.order)
-    chosen, note = _by_rule(rule.rule, best, options)
+    chosen, note = _by_rule(rule, best, options)
     contenders = _best_of_each_set(options)
     default = contenders.get(incumbent)
     difference = None
@@ -155,9 +163,12 @@ def paired(other: _Option, mine: _Option) -> Interval:
 
 
 def _options(trial: Trial) -> list[_Option]:
+    shares = trial.weights / trial.weights.sum()
     return [
-        _Option(trial, position, trial.candidate_at(position), float(loss), folds)
-        for position, (loss, folds) in enumerate(zip(trial.means, trial.smoothed, strict=True))
+        _Option(trial, position, trial.candidate_at(position), float(loss), float(cost), folds)
+        for position, (loss, cost, folds) in enumerate(
+            zip(trial.means, trial.compared @ shares, trial.compared, strict=True)
+        )
     ]
 
 
@@ -168,9 +179,11 @@ def _best_of_each_set(options: Iterable[_Option]) -> dict[tuple[str, str], _Opti
     return best
 
 
-def _by_rule(rule: str, best: _Option, options: Sequence[_Option]) -> tuple[_Option, str]:
+def _by_rule(spec: SelectSpec, best: _Option, options: Sequence[_Option]) -> tuple[_Option, str]:
+    rule = spec.rule
+    lowest = f"the best mean inner {spec.metric}" if spec.metric else "the lowest mean inner loss"
     if rule == "min":
-        return best, "the lowest mean inner loss"
+        return best, lowest
     near = [option for option in options if _within_one_error(option, best)]
     home = best.candidate.technique_set
     if rule == "parsimonious":
@@ -179,14 +192,14 @@ def _by_rule(rule: str, best: _Option, options: Sequence[_Option]) -> tuple[_Opt
         home = min(simple, key=lambda one: (one.candidate.rank, *one.order)).candidate.technique_set
     own = [option for option in near if option.candidate.technique_set == home]
     chosen = _strongest(min(own, key=lambda one: one.order), own)
-    moved = "the lowest mean inner loss" if chosen is best else "a move within one standard error"
+    moved = lowest if chosen is best else "a move within one standard error"
     return chosen, f"{rule}: {moved}"
 
 
 def _within_one_error(option: _Option, best: _Option) -> bool:
     """Whether the paired difference to the best is at most one standard error of it."""
     error = standard_error(option.folds - best.folds, best.trial.repeats)
-    return option.loss - best.loss <= float(error)
+    return option.cost - best.cost <= float(error)
 
 
 def _strongest(start: _Option, options: Sequence[_Option]) -> _Option:
@@ -197,7 +210,7 @@ def _strongest(start: _Option, options: Sequence[_Option]) -> _Option:
         for option in options
         if all(option.candidate.strengths[key] >= low for key, low in floor.items())
     ]
-    return max(stronger, key=lambda one: (sum(one.candidate.strengths.values()), -one.loss))
+    return max(stronger, key=lambda one: (sum(one.candidate.strengths.values()), -one.cost))
 
 
 def _guarded(

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
-from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURE, SHAPE, Candidate, candidate
 from autoreg.errors import SpaceError
 from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
 from autoreg.techniques import technique
@@ -69,12 +69,19 @@ class Space:
 
     @classmethod
     def build(
-        cls, spec: SpaceSpec, task: str, linear: LinearSpec | None = None, grouped: bool = True
+        cls,
+        spec: SpaceSpec,
+        task: str,
+        linear: LinearSpec | None = None,
+        *,
+        grouped: bool = True,
+        symmetric: bool = True,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
-        feature groups where none is ``grouped``, are left out; ``left_out`` says why.
+        feature groups where none is ``grouped``, or symmetries of images where the data are not
+        ``symmetric``, are left out; ``left_out`` says why.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place = f"search space {spec.space}"
@@ -84,7 +91,8 @@ class Space:
             offers = [_offer(place, family, key, dials) for key, dials in part.techniques.items()]
             if all(offer.kind.key != "none" for offer in offers):
                 offers.insert(0, Offer(technique("none"), ()))
-            reasons = {one: _unfit(one, task, linear or LinearSpec(), grouped) for one in offers}
+            known = linear or LinearSpec(), grouped, symmetric
+            reasons = {one: _unfit(one, task, *known) for one in offers}
             left_out |= {one.kind.key: why for one, why in reasons.items() if why}
             families[family] = tuple(one for one, why in reasons.items() if not why)
         if sum(part.share for part in spec.families.values()) > 1:
@@ -130,7 +138,7 @@ class Space:
             for offer in self._network_offers
             if float(point[offer.kind.key]) >= OFF_BELOW
         ]
-        return candidate(family, chosen, shape)  # type: ignore[arg-type]
+        return candidate(family, chosen, shape)
 
     def encode(self, one: Candidate) -> dict[str, float | str]:
         """The point of a candidate in its family's box; what does not matter is pinned."""
@@ -181,7 +189,7 @@ class Space:
         wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
         incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
         sets = [[], base, incumbent, *([*base, offer.default()] for offer in others)]
-        design = [candidate(family, chosen, shape) for chosen in sets]  # type: ignore[arg-type]
+        design = [candidate(family, chosen, shape) for chosen in sets]
         return list(dict.fromkeys(design))
 
     def strengths(self, one: Candidate) -> tuple[float, ...]:
@@ -197,7 +205,7 @@ class Space:
         return tuple(sorted(set(path), key=dial.strength))
 
 
-def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool) -> str:
+def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool, symmetric: bool) -> str:
     """Why a technique cannot be part of a study, in words; empty where it can."""
     kind = offer.kind
     if task not in kind.tasks:
@@ -209,6 +217,8 @@ def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool) -> str:
         return "its evidence is that of squared error"
     if not grouped and "penalty" in seams and offer.default().penalty().group > 0:
         return "no feature group has more than one input"
+    if kind.needs_symmetries and not symmetric:
+        return "data: image: names no symmetries"
     return ""
 
 
@@ -258,6 +268,7 @@ def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
         return tuple(
             dial.narrowed(list(narrow[name])) if name in narrow else dial
             for name, dial in known.items()
+            if name in narrow or dial in SHAPE
         )
     except SpaceError as error:
         raise SpaceError(f"{place}: architecture {error}") from None

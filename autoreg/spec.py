@@ -11,30 +11,18 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from autoreg.errors import SpecError
-from autoreg.strictyaml import Where, parse
+from autoreg.mistakes import Frozen, build
+from autoreg.strictyaml import parse
 
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
-MAPPING, LIST = "a mapping of `key: value` lines", "a list such as [a, b]"
-SHAPES = {"model_type": MAPPING, "dict_type": MAPPING, "tuple_type": LIST, "list_type": LIST}
-# How pydantic names the parts of a union.
-BRANCHES = {
-    "str",
-    "int",
-    "float",
-    "SpaceSpec",
-    "constrained-str",
-    "dict[str,tuple[str, ...]]",
-    "tuple[str, ...]",
-    "literal['all']",
-}
-NAMES = {"str", "constrained-str", "literal['all']"}  # of them, those that are one text
+AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
 def seed_for(*names: str | int) -> int:
@@ -47,20 +35,45 @@ def seed_for(*names: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 
 
-class Frozen(BaseModel):
-    """Base of all parts of a file: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-_M = TypeVar("_M", bound=Frozen)
-
 # Strict, for `trials: true` would be read as 1 otherwise.
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dials = dict[str, list[Whole | Number | str]]
 Members = Annotated[tuple[str, ...], Field(min_length=1)]
 Separator = Annotated[str, Field(min_length=1)]
+
+
+class ImageSpec(Frozen):
+    """The feature columns are the pixels of an image, row by row, the channels of a pixel together.
+
+    Symmetries are changes of an image that leave its meaning as it was: only the user knows.
+    """
+
+    height: Whole = Field(ge=2, description="pixels from top to bottom")
+    width: Whole = Field(ge=2, description="pixels from left to right")
+    channels: Whole = Field(1, ge=1, description="numbers in each pixel")
+    symmetries: tuple[Literal["shift", "rotate", "zoom", "flip", "erase"], ...] = Field(
+        (), description="changes that leave the target as it was; flip is left to right"
+    )
+
+    @property
+    def pixels(self) -> int:
+        """How many columns an image takes."""
+        return self.height * self.width * self.channels
+
+
+class OrderSpec(Frozen):
+    """How rows in the order of time are cut; distances count distinct moments of the table."""
+
+    window: Literal["expanding", "rolling", "both_sides"] = Field(
+        "expanding",
+        description="train on all the past, on its latest half, or on the rows on both sides",
+    )
+    gap: Whole = Field(0, ge=0, description="moments between a forecast and what it is about")
+    purge: Whole = Field(0, ge=0, description="moments until the target of a row is known")
+    embargo: Whole = Field(
+        0, ge=0, description="both_sides: further moments left out after the rows that judge"
+    )
 
 
 class DataSpec(Frozen):
@@ -75,6 +88,10 @@ class DataSpec(Frozen):
     )
     group: str | None = Field(None, description="rows of one group are never split apart")
     time: str | None = Field(None, description="train on the past, judge on the future")
+    order: OrderSpec = Field(default_factory=OrderSpec)
+    fold: str | None = Field(
+        None, description="outer folds by a column; the group column: each group is left out once"
+    )
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
@@ -86,6 +103,9 @@ class DataSpec(Frozen):
         description="columns that belong together: group -> column names or globs such as gene1_*; "
         "or a separator such as _, and columns that agree before the last one form a group",
     )
+    image: ImageSpec | None = Field(
+        None, description="all feature columns are pixels: height, width, channels, symmetries"
+    )
 
 
 class FoldsSpec(Frozen):
@@ -96,6 +116,9 @@ class FoldsSpec(Frozen):
         None,
         ge=2,
         description="inner folds; left out, the other outer folds serve as inner folds",
+    )
+    outer_repeats: Whole = Field(
+        1, ge=1, description="how often the rows are cut into outer folds; each cut is searched"
     )
     repeats: Whole | None = Field(
         None,
@@ -111,11 +134,24 @@ class SelectSpec(Frozen):
     rule: Literal["min", "one_se", "parsimonious"] = Field(
         "min", description="lowest loss; or stronger / simpler within one standard error of it"
     )
+    metric: str | None = Field(
+        None, description="choose by this metric; left out, by the loss that the search minimizes"
+    )
     guard: Literal["report", "strict", "off"] = Field(
         "report",
         description="what to do when the winner does not clearly beat the incumbent: say so, "
         "or keep the incumbent",
     )
+    final: Literal["search", "vote", "skip"] = Field(
+        "search",
+        description="the final model: searched once more on all development rows; what most outer "
+        "searches chose, at the median of its dials; or none",
+    )
+
+    @property
+    def makes_model(self) -> bool:
+        """Whether a final model is asked for."""
+        return self.final != "skip"
 
 
 class Training(Frozen):
@@ -123,6 +159,9 @@ class Training(Frozen):
 
     epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
@@ -153,8 +192,10 @@ class FamilySpec(Frozen):
         description="technique -> dial -> [low, high] or a list of options; {} for the defaults"
     )
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
-    architecture: dict[str, list[Whole | Number]] = Field(
-        default_factory=dict, description="network family: width, depth, learning_rate"
+    architecture: dict[str, list[Whole | Number | str]] = Field(
+        default_factory=dict,
+        description="network family: width, depth, learning_rate; schedule and embedding are "
+        "searched only where they are named here",
     )
 
     @field_validator(
@@ -192,6 +233,17 @@ class SpaceSpec(Frozen):
         return set(self.families) == {"linear"}
 
 
+class SheetSpec(Frozen):
+    """What only the user can know of the model info sheet, in words."""
+
+    features: str | None = Field(
+        None, description="why every feature is known before the target, and legitimate to use"
+    )
+    sampling: str | None = Field(
+        None, description="how the rows were drawn, and from which population"
+    )
+
+
 class StudySpec(Frozen):
     """A study: a question about one data set and how it is to be answered."""
 
@@ -202,6 +254,12 @@ class StudySpec(Frozen):
         "linear_and_network", description="a shipped space, a YAML file, or a space in place"
     )
     trials: Whole = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
+    ahead: Whole | None = Field(
+        None,
+        ge=1,
+        description="settings of a search that are tried at once: a setting learns from those that "
+        "many before it; left out, 4 where networks are searched, to stack more of them, else 1",
+    )
     minutes: Number | None = Field(None, gt=0, description="stop searching after that long")
     held_out: Annotated[Number, Field(gt=0, lt=0.9)] | None = Field(
         0.2, description="share of rows opened once, at the end; none for tiny data"
@@ -210,8 +268,18 @@ class StudySpec(Frozen):
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
     linear: LinearSpec = Field(default_factory=LinearSpec)
+    interval: Literal["nadeau_bengio", "bates"] = Field(
+        "nadeau_bengio",
+        description="bates: beside it, an interval of measured width, for a search more for each "
+        "pair of outer folds",
+    )
+    permutations: Whole = Field(
+        0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
+    )
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
+    sheet: SheetSpec = Field(default_factory=SheetSpec)
+    ignore: tuple[str, ...] = Field((), description="codes of alarms that are known to be harmless")
     seed: Whole = Field(0, ge=0, description="same seed, same result")
 
     @field_validator(
@@ -224,9 +292,15 @@ class StudySpec(Frozen):
         return None if value == "none" else value
 
     @property
+    def asks_ahead(self) -> int:
+        """How many settings of a search are tried at once."""
+        assert isinstance(self.space, SpaceSpec)
+        return self.ahead or (AHEAD if "network" in self.space.families else 1)
+
+    @property
     def digest(self) -> str:
-        """A hash of the whole configuration: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """A hash of all that the result depends on: 16 hexadecimal digits."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"ignore", "sheet"}), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -242,19 +316,19 @@ def read_study(name_or_path: str | Path) -> StudySpec:
     'breast_cancer'
     """
     path = _find(name_or_path, "studies")
-    spec = _build(StudySpec, *parse(path), path)
+    spec = build(StudySpec, *parse(path), path)
     return resolved(spec, path.parent)
 
 
 def read_space(name_or_path: str | Path, beside: Path | None = None) -> SpaceSpec:
     """A search space by shipped name or from a file (looked up beside the study, too)."""
     path = _find(name_or_path, "search_spaces", beside)
-    return _build(SpaceSpec, *parse(path), path)
+    return build(SpaceSpec, *parse(path), path)
 
 
 def study_from(document: dict[str, Any]) -> StudySpec:
     """A study from a dictionary, checked as strictly as a file."""
-    return resolved(_build(StudySpec, document, {}, None), None)
+    return resolved(build(StudySpec, document, {}, None), None)
 
 
 def resolved(spec: StudySpec, beside: Path | None) -> StudySpec:
@@ -320,56 +394,3 @@ def _find(
         f"{text}: there is no shipped {NOUNS[kind]} of that name; {hint} "
         f"(a file of your own ends in .yaml)"
     )
-
-
-# ---- mistakes in words ------------------------------------------------------------------------
-
-
-def _build(model: type[_M], document: Any, lines: dict[Where, int], path: Path | None) -> _M:
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        items = [item for item in error.errors() if not _about_a_name(item)]
-        messages = [_explain(item, lines, path, model) for item in items]
-        raise SpecError("\n".join(dict.fromkeys(messages))) from None
-
-
-def _about_a_name(item: Any) -> bool:
-    """Whether it says only that a part given in place, such as a space, is no name."""
-    branch = item["loc"][-1] in NAMES and item["type"] in {"string_type", "literal_error"}
-    return branch and isinstance(item["input"], dict | list | tuple)
-
-
-def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[Frozen]) -> str:
-    where: Where = tuple(part for part in item["loc"] if part not in BRANCHES)
-    line = next((lines[where[:k]] for k in range(len(where), 0, -1) if where[:k] in lines), None)
-    place = f"{path}:{line}: " if path and line else f"{path}: " if path else ""
-    name = ".".join(str(part) for part in where) or "the document"
-    if item["type"] == "extra_forbidden":
-        known = _keys_at(model, where[:-1])
-        near = difflib.get_close_matches(str(where[-1]), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return f"{place}unknown key {name!r}; {hint}"
-    if item["type"] == "missing":
-        return f"{place}{name} is missing"
-    if item["type"] in SHAPES:
-        return f"{place}{name}: write {SHAPES[item['type']]}, not {item['input']!r}"
-    return f"{place}{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
-
-
-def _keys_at(model: type[Frozen], where: Where) -> list[str]:
-    """The known keys of the part of a file that a place names."""
-    if model is StudySpec and where == ("linear",):  # elsewhere a family of a space
-        return list(LinearSpec.model_fields)
-    parts: dict[str | int, type[Frozen]] = {
-        "data": DataSpec,
-        "folds": FoldsSpec,
-        "select": SelectSpec,
-        "training": Training,
-        "space": SpaceSpec,
-        "incumbent": IncumbentSpec,
-        "linear": FamilySpec,
-        "network": FamilySpec,
-    }
-    found = next((parts[part] for part in reversed(where) if part in parts), model)
-    return list(found.model_fields)

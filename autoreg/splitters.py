@@ -2,8 +2,11 @@
 
 A declared role is obeyed at every level (held-out rows, outer folds, inner folds, stop-set):
 
-* time: train on the past, judge on the future; rows of one moment are never cut;
+* time: train on the past, judge on the future; rows of one moment are never cut, and moments
+  whose target could not be known in time are left out (``data: order``). Only ``both_sides``,
+  which has to be asked for, trains on later rows, too;
 * group: rows of one group are never split apart;
+* fold: rows of one value of a column are judged together;
 * classes: each fold gets its share of each class.
 
 Cells of X are never read, so the splits are known before anything is learned. Row ids are
@@ -23,19 +26,28 @@ from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.errors import DataError
+from autoreg.order import WINDOWS, forbidden, left_out, too_near
+from autoreg.spec import OrderSpec
 
 Split = tuple[Rows, Rows]
 
 
 @dataclass(frozen=True, eq=False)
 class _Roles:
-    """What a splitter may know of n rows: classes (all 0 for regression), groups, times."""
+    """What a splitter may know of n rows: classes (all 0 for regression), groups, times.
+
+    Groups, times and folds are dense ranks of these rows; ``moment`` counts the distinct times of
+    the whole table, so that distances do not shrink where rows are taken out in between.
+    """
 
     target: str
     strata: Rows
     labels: tuple[Any, ...]
     group: Rows | None
     time: Rows | None
+    moment: Rows | None
+    fold: Rows | None
+    order: OrderSpec
 
     @classmethod
     def of(cls, data: Dataset, rows: Rows | None = None) -> _Roles:
@@ -46,6 +58,9 @@ class _Roles:
             data.classes,
             None if data.group is None else _dense(data.group[ids]),
             None if data.time is None else _dense(data.time[ids]),
+            None if data.time is None else data.time[ids],
+            None if data.fold is None else _dense(data.fold[ids]),
+            data.order,
         )
 
     @property
@@ -67,17 +82,31 @@ def splitter_name(data: Dataset) -> str:
         )
     if data.time is not None:
         apart = ", groups kept apart" if data.group is not None else ""
-        return f"expanding window over time{apart}"
+        return f"{WINDOWS[data.order.window]}{left_out(data.order)}{apart}"
+    if data.fold is not None:
+        groups = data.roles.get("group")
+        return (
+            "leave one group out"
+            if groups and groups == data.roles.get("fold")
+            else "predefined folds"
+        )
     if data.group is not None:
         return "stratified group k-fold" if data.classes else "group k-fold"
     return "stratified k-fold" if data.classes else "shuffled k-fold"
+
+
+def natural_folds(data: Dataset) -> int | None:
+    """How many outer folds the table itself asks for; None where it leaves the number open."""
+    return None if data.fold is None else len(np.unique(data.fold))
 
 
 def split(data: Dataset, k: int, seed: int) -> list[Split]:
     """Cut all rows into k pairs (training rows, test rows), as the roles demand.
 
     Without a time role each row is tested exactly once. With one, the distinct times are cut
-    into k + 1 blocks; fold i trains on blocks 0..i and tests block i + 1.
+    into k + 1 blocks; fold i trains on blocks 0..i and tests block i + 1. A rolling window
+    tests k blocks of the later half and trains on as many moments as the first half has;
+    ``both_sides`` tests k blocks of all moments. A fold column has k values, or it is an error.
     Raises DataError where there are too few rows, groups, times or members of a class.
 
     >>> import numpy as np
@@ -94,7 +123,7 @@ def split(data: Dataset, k: int, seed: int) -> list[Split]:
     if roles.n < k:
         raise DataError(f"{roles.n} rows cannot be cut into {k} folds; ask for fewer folds")
     if roles.time is not None:
-        splits = _expanding(roles, roles.time, k)
+        splits = _over_time(roles, roles.time, k)
     else:
         block = _blocks(roles, k, np.random.default_rng(seed))
         splits = [(np.flatnonzero(block != i), np.flatnonzero(block == i)) for i in range(k)]
@@ -138,7 +167,7 @@ def broken_laws(data: Dataset, splits: Sequence[Split]) -> list[str]:
             data.group is None or not np.isin(data.group[test], data.group[train]).any()
         ),
         "training rows are not all earlier than test rows": lambda train, test: (
-            data.time is None or int(data.time[train].max()) < int(data.time[test].min())
+            data.time is None or not too_near(data.time, train, test, data.order)
         ),
     }
     broken = []
@@ -166,6 +195,8 @@ def require_classes(data: Dataset, train: Rows, fold: str) -> None:
 
 def _blocks(roles: _Roles, k: int, rng: Generator) -> Rows:
     """The block (n,) in 0..k-1 that tests each row."""
+    if roles.fold is not None:
+        return _given(roles, roles.fold, k)
     if roles.group is not None:
         count = int(roles.group.max()) + 1
         if count < k:
@@ -178,6 +209,24 @@ def _blocks(roles: _Roles, k: int, rng: Generator) -> Rows:
     # Dealt class after class like cards, so sizes and class counts agree within one row.
     block[_shuffled_by_class(roles.strata, rng)] = np.arange(roles.n) % k
     return block
+
+
+def _given(roles: _Roles, fold: Rows, k: int) -> Rows:
+    """The blocks that a fold column names; they must not cut a group."""
+    count = int(fold.max()) + 1
+    if count != k:
+        raise DataError(
+            f"the fold column has {count} value(s) among these rows, so they cannot be cut into "
+            f"{k} folds; leave out data: fold, or the number of folds"
+        )
+    if roles.group is not None and len(np.unique(fold * (roles.group.max() + 1) + roles.group)) > (
+        int(roles.group.max()) + 1
+    ):
+        raise DataError(
+            "the fold column splits a group apart; correct the column, or declare one of data: "
+            "fold and data: group only"
+        )
+    return fold
 
 
 def _shuffled_by_class(strata: Rows, rng: Generator) -> Rows:
@@ -217,30 +266,52 @@ def _smallest_spare(part: Rows, order: Rows) -> int:
     return int(next(one for one in order[::-1] if held[part[one]] > 1))
 
 
-def _expanding(roles: _Roles, time: Rows, k: int) -> list[Split]:
+def _over_time(roles: _Roles, time: Rows, k: int) -> list[Split]:
     count = int(time.max()) + 1
     if count < k + 1:
         raise DataError(
             f"{count} distinct times cannot be cut into {k + 1} blocks (one to start with and "
             f"{k} to test); ask for at most {count - 1} folds"
         )
-    starts = [int(times[0]) for times in np.array_split(np.arange(count), k + 1)] + [count]
-    return [
-        _past_and_future(roles, time < start, (time >= start) & (time < end))
-        for start, end in zip(starts[1:], starts[2:], strict=False)
-    ]
+    match roles.order.window:
+        case "expanding":
+            first, width = len(np.array_split(np.arange(count), k + 1)[0]), count
+        case "rolling":
+            first = width = min(-(-count // 2), count - k)
+        case "both_sides":
+            first, width = 0, count
+    # The start is a block as well: it is the longest where the moments do not divide.
+    parts = np.array_split(np.arange(first, count), k)
+    return [_around(roles, time, int(part[0]), int(part[-1]), width) for part in parts]
 
 
-def _past_and_future(roles: _Roles, past: NDArray[np.bool_], future: NDArray[np.bool_]) -> Split:
-    """Earlier and later rows; without the earlier rows of groups that come again later."""
+def _around(roles: _Roles, time: Rows, start: int, end: int, width: int) -> Split:
+    """Test the times from start to end; train on at most ``width`` before it (or around it)."""
+    test = (time >= start) & (time <= end)
+    train = ~test & (time >= start - width)
+    if roles.order.window != "both_sides":
+        train &= time < start
+    return _kept_apart(roles, train, test)
+
+
+def _kept_apart(roles: _Roles, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Split:
+    """The rows of both parts, less training rows that are too near or of a group in the test."""
+    assert roles.moment is not None
+    low, high = forbidden(roles.moment[test], roles.order)
+    apart = train & ((roles.moment < low) | (roles.moment > high))
+    if not apart.any():
+        raise DataError(
+            f"no training rows are left beside the test rows{left_out(roles.order)}; ask for "
+            f"fewer folds, or leave fewer moments out (data: order)"
+        )
     if roles.group is not None:
-        past = past & ~np.isin(roles.group, roles.group[future])
-        if not past.any():
+        apart &= ~np.isin(roles.group, roles.group[test])
+        if not apart.any():
             raise DataError(
                 "every earlier row belongs to a group that comes again in the test rows, so time "
                 "and group leave no training rows; declare one of them only"
             )
-    return np.flatnonzero(past), np.flatnonzero(future)
+    return np.flatnonzero(apart), np.flatnonzero(test)
 
 
 # ---- two parts ---------------------------------------------------------------------------------
@@ -250,7 +321,7 @@ def _cut(roles: _Roles, share: float, seed: int) -> Split:
     rng = np.random.default_rng(seed)
     if roles.time is not None:
         last = roles.time >= _start_of_last(roles.time, share)
-        return _past_and_future(roles, ~last, last)
+        return _kept_apart(roles, ~last, last)
     if roles.group is not None:
         if not roles.group.any():
             raise DataError("all rows belong to one group, so no rows can be cut off")

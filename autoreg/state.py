@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from autoreg.errors import StudyError
-from autoreg.home import home_folder
+from autoreg.home import home_folder, study_folder
+from autoreg.spec import StudySpec, study_from
+
+QUESTION = "study.json"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,24 @@ def finished(home: str | Path | None, study: str) -> dict[str, Any]:
     if document is None:
         raise StudyError(f"{study} is {known[study].status}; run it again to continue it")
     return document
+
+
+def record_question(folder: Path, spec: StudySpec) -> None:
+    """Keep a study's whole configuration beside its ledger, so that it is known by its name."""
+    path = folder / QUESTION
+    text = json.dumps(spec.model_dump(mode="json"), indent=2)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        partial = path.with_suffix(".new")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+
+
+def recorded_question(home: str | Path | None, study: str) -> StudySpec | None:
+    """The configuration of a study that was run in a home folder; None where there is none."""
+    path = study_folder(home, study) / QUESTION
+    if not path.exists():
+        return None
+    return study_from(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from autoreg.data.dataset import Floats
+from autoreg.data.dataset import Floats, Rows
 
 LEVEL = 0.90
+ANSWERS = 100  # that a reader of two digits can tell apart
 SMOOTHING = 0.1  # of a dial's whole scale, on either side
 
 
@@ -96,6 +97,61 @@ def nadeau_bengio(
     spread = math.sqrt((1 / count + test_share) * float(np.var(values, ddof=1)))
     half = float(t.ppf(0.5 + level / 2, count - 1)) * spread
     return Interval(center, center - half, center + half, level)
+
+
+def mean_interval(
+    values: Floats, weights: Floats, groups: Rows | None = None, *, level: float = LEVEL
+) -> Interval:
+    """The interval of a weighted mean over rows, values and weights (n,).
+
+    The rows are independent, or the ``groups`` (n,) of rows are. The variance is that of a ratio
+    of sums over these units, linearized, and the quantile is Student's t. Source: Cochran 1977,
+    Sampling Techniques, sections 6.3 and 9A.
+
+    >>> interval = mean_interval(np.array([1.0, 2.0, 3.0]), np.ones(3))
+    >>> interval.value, round(interval.high, 2)  # 2 + 2.92 * 1 / sqrt(3)
+    (2.0, 3.69)
+    """
+    from scipy.stats import t
+
+    method = "rows" if groups is None else "groups"
+    center = float(np.average(values, weights=weights))
+    parts = weights / weights.sum() * (values - center)
+    if groups is not None:
+        parts = np.bincount(np.unique(groups, return_inverse=True)[1], weights=parts)
+    count = len(parts)
+    if count < 2:
+        return Interval(center, -math.inf, math.inf, level, method)
+    spread = math.sqrt(count / (count - 1) * float((parts**2).sum()))
+    half = float(t.ppf(0.5 + level / 2, count - 1)) * spread
+    return Interval(center, center - half, center + half, level, method)
+
+
+def widened(interval: Interval, reused: int) -> Interval:
+    """The interval of rows that ``reused`` earlier selections have seen, widened to match.
+
+    Who has seen an answer can choose the next question by it. An answer that is read to two
+    digits is one of 100, so after k answers 100**k questions could have been asked, and the
+    interval has to hold for all of them at once: its error is divided by 100**k (union bound),
+    and its ends move out by the ratio of the normal quantiles. Source: Dwork et al. 2015,
+    Generalization in adaptive data analysis and holdout reuse, section on description length.
+
+    >>> twice = widened(Interval(0.5, 0.4, 0.6), 1)
+    >>> round(twice.low, 3), round(twice.high, 3), twice.level
+    (0.3, 0.7, 0.9)
+    """
+    from scipy.stats import norm
+
+    if not reused:
+        return interval
+    error = (1 - interval.level) / 2
+    factor = float(norm.isf(error / ANSWERS**reused) / norm.isf(error))
+    low, high = (
+        interval.value + factor * (end - interval.value) for end in (interval.low, interval.high)
+    )
+    return Interval(
+        interval.value, low, high, interval.level, f"{interval.method}, reused {reused}"
+    )
 
 
 def ratio_interval(

@@ -13,11 +13,16 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
+from autoreg.alarm import Alarm
+from autoreg.budget import choices, curve
+from autoreg.certificate import Certificate, read_certificate
+from autoreg.checks import look_at_study, look_at_table, refuse_errors
+from autoreg.clock import Clock
 from autoreg.coefficients import coefficient_path, final_jobs
 from autoreg.data import load
 from autoreg.data.constraints import check_linear
@@ -25,22 +30,21 @@ from autoreg.data.dataset import Dataset
 from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
-from autoreg.engines.base import Failure, Fit, Outcome
-from autoreg.errors import DataError, NoValidTrialError
+from autoreg.engines.base import Outcome
+from autoreg.engines.pack import check_device
+from autoreg.errors import DataError
+from autoreg.evidence import gathered
+from autoreg.final import final_model, held_out_verdict, searches_for, voted
 from autoreg.findings import Findings
-from autoreg.folds import FINAL, Fold, plan
-from autoreg.home import home_folder, set_aside
-from autoreg.judge import (
-    judge_held_out,
-    judgement,
-    outer_work,
-    refit_job,
-    verdict,
-)
+from autoreg.folds import FINAL, Fold, Plan, plan
+from autoreg.home import home_folder, set_aside, study_folder
+from autoreg.info_sheet import info_sheet
+from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.ledger import Ledger, locked
 from autoreg.metrics import default_metrics, metric, undefined
-from autoreg.model import Model, Parameters
-from autoreg.progress import PlainProgress, Progress, Silent
+from autoreg.model import Model
+from autoreg.progress import Progress, listening
+from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
 from autoreg.result import StudyResult
 from autoreg.sealed import Openings, Sealed, seal
@@ -48,10 +52,11 @@ from autoreg.search import Bench, run_searches
 from autoreg.select import Contender, Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.state import record_question
 from autoreg.tracking import Tracker, open_tracker
 from autoreg.tracking.gate import remember_rows
 from autoreg.trial import Trial
-from autoreg.verdict import HeldOut, Judgement
+from autoreg.verdict import Judgement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +74,7 @@ class Prepared:
     bench: Bench
     held_out: Sealed | None
     facts: Mapping[str, Any]
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def splits(self) -> dict[str, Any]:
@@ -102,18 +108,22 @@ def prepare(
     >>> prepare("breast_cancer").held_out
     Sealed(114 rows)
     """
-    spec = _read(study)
-    table = stream(spec) if spec.data.stream else load(spec.data, data)
+    spec = read(study)
+    table = table_of(spec, data)
     assert isinstance(spec.space, SpaceSpec)
+    alarms = look_at_table(table, spec).alarms
     check_linear(spec.linear, spec.space, table)
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
-    space = Space.build(spec.space, table.task, spec.linear, table.is_grouped)
-    metrics = _metrics(spec.metrics, development, folds.outer)
+    folds = searches_for(folds, spec.select.final)
+    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
+    space = Space.build(spec.space, table.task, spec.linear, **known)
+    metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
-    return Prepared(spec, bench, held_out, describe(table))
+    return Prepared(spec, bench, held_out, describe(table), alarms)
 
 
 def run_study(
@@ -150,16 +160,19 @@ def run_study(
     (12, True)
     """
     ready = prepare(study, data, workers=workers)
+    refuse_errors(ready.alarms)
     place = home_folder(home)
-    folder = place / "studies" / ready.spec.study
+    folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
     with locked(folder), open_tracker(folder, place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
+        record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
-        listener = _listener(progress)
+        listener = listening(progress)
         findings, model = _conducted(ready, ledger, listener, Openings(place), reopen)
-        return _written(ready, findings, model, folder, tracker)
+        proof = read_certificate(folder, ready.header)
+        return _written(ready, _seen_through(findings, proof), model, folder, tracker)
 
 
 def _conducted(
@@ -168,19 +181,25 @@ def _conducted(
     listener: Progress,
     openings: Openings,
     reopen: bool,
-) -> tuple[Findings, Model]:
+) -> tuple[Findings, Model | None]:
     """Search, select, judge, refit, open: the order that makes the verdict honest."""
     started = time.monotonic()
     bench = ready.bench
     trials = _searched(ready, ledger, listener)
-    selections = {name: _select(ready, trials[name]) for name in bench.searches}
-    judgements = _judged(ready, ledger, selections, listener)
-    refits = _refits(ready, selections[FINAL])
-    model = _final_model(ready, selections[FINAL], refits[0])
-    held_out = _opened(ready, model, selections[FINAL], openings, reopen)
-    inner = _trial(trials, selections[FINAL].best).scores
+    selections = _selections(ready, trials)
+    final = selections[FINAL]
+    outer = [fold.name for fold in bench.plan.outer]
+    after = choices(trials, outer, ready.spec.select, bench.space.incumbent)
+    work = outer_work(bench, selections, after)
+    judgements = _judged(ready, ledger, work, listener)
+    refits = _refits(ready, final)
+    permuted = _permuted(ready, ledger, listener)
+    found = gathered(bench, trials, selections, judgements, permuted)
+    model = final_model(bench, final, refits[0], found.calibration) if refits else None
+    held_out = held_out_verdict(bench, ready.held_out, model, final, openings, reopen=reopen)
+    inner = _trial(trials, final, final.best).scores
     judged = verdict(bench, selections, judgements, inner, held_out)
-    chosen = selections[FINAL].chosen
+    chosen = final.chosen
     findings = Findings(
         ready.spec,
         bench.space,
@@ -190,30 +209,60 @@ def _conducted(
         selections,
         judged,
         time.monotonic() - started,
-        _versions(),
+        versions(),
         _early_end(ready, trials, ledger),
-        coefficient_path(bench, chosen, refits, _trial(trials, chosen), judged.folds),
+        coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
+        curve(bench, after, trials, judgements),
+        alarms=ready.alarms,
+        evidence=found,
     )
     return findings, model
 
 
-def _read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+def _seen_through(findings: Findings, proof: Certificate | None) -> Findings:
+    """The findings with their certificate, the alarms about them, and the info sheet."""
+    proven = replace(findings, certificate=proof)
+    alarmed = replace(proven, alarms=look_at_study(proven))
+    return replace(alarmed, sheet=info_sheet(alarmed))
+
+
+def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float]:
+    """The whole procedure on permuted targets, as often as asked; draws of the past are kept."""
+    draws = ready.spec.permutations
+    known = [record["loss"] for record in ledger.of("permutation")][:draws]
+    if len(known) == draws:
+        return known
+    listener.begin("permutations", draws, len(known))
+
+    def drawn(draw: int, loss: float) -> None:
+        ledger.append("permutation", {"draw": draw, "loss": loss})
+        listener.advance(draw + 1)
+
+    known.extend(permuted_losses(ready.bench, range(len(known), draws), drawn))
+    listener.end()
+    return known
+
+
+def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+    """A study in any of the forms in which it may be given."""
     if isinstance(study, StudySpec):
         return study
     return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
 
 
-def _listener(progress: Progress | bool) -> Progress:
-    if isinstance(progress, bool):
-        return PlainProgress() if progress else Silent()
-    return progress
+def table_of(spec: StudySpec, data: pd.DataFrame | tuple[Any, Any] | None) -> Dataset:
+    """All rows of a study, held-out ones included."""
+    return stream(spec) if spec.data.stream else load(spec.data, data)
 
 
-def _metrics(named: Sequence[str], table: Dataset, folds: Sequence[Fold]) -> tuple[str, ...]:
+def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     """The metrics of a study; one that a fold cannot define is an error before the search."""
-    names = tuple(named) or default_metrics(table.task, streamed=table.streamed is not None)
+    by = () if spec.select.metric is None else (spec.select.metric,)
+    default = default_metrics(table.task, streamed=table.streamed is not None)
+    names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
     for name in names:
-        targets = (table.y[fold.test] for fold in folds)
+        scored = folds.folds if name in by else folds.outer
+        targets = (table.y[fold.test] for fold in scored)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):
             raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
     return names
@@ -223,11 +272,11 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
     past = ledger.trials()
     rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
     stops = ledger.of("stop")
-    clock = _Clock(ready.spec.minutes, ledger)
+    clock = Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
-    done = rounds
+    done, ahead = rounds, ready.spec.asks_ahead
     if rounds < ready.spec.trials:
-        _warm_up(ready.bench, listener)
+        ready.bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
     def record(trial: Trial) -> None:
@@ -248,49 +297,25 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
         record=record,
         round_done=round_done,
         last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(done + fits / (total + 1)),
+        on_fit=lambda fits, total: listener.advance(done + ahead * fits / (total + 1)),
     )
     listener.end()
     return trials
 
 
-def _warm_up(bench: Bench, listener: Progress) -> None:
-    listener.begin("compiling or loading solvers", 1)
-    bench.engine.warm_up(bench.space.design(), bench.table.task, bench.spec.linear)
-    listener.advance(1)
-    listener.end()
-
-
-class _Clock:
-    """The time budget: its end is written to the ledger, so that a resumed run ends there too."""
-
-    def __init__(self, minutes: float | None, ledger: Ledger) -> None:
-        self.minutes, self.ledger = minutes, ledger
-        rounds = ledger.of("round")
-        self.spent = rounds[-1]["seconds"] if rounds else 0.0
-        self.started = time.monotonic()
-
-    def allows_another(self, number: int) -> bool:
-        """Whether time is left after a complete common round."""
-        if self.minutes is None:
-            return True
-        seconds = self.spent + time.monotonic() - self.started
-        self.ledger.append("round", {"round": number, "seconds": seconds})
-        if seconds < self.minutes * 60:
-            return True
-        self.ledger.append("stop", {"round": number})
-        return False
-
-
-def _select(ready: Prepared, trials: Sequence[Trial]) -> Selection:
-    return select(trials, ready.spec.select, ready.bench.space.incumbent)
+def _selections(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
+    """What each search chose; the final selection by vote where it has no search of its own."""
+    rule, incumbent = ready.spec.select, ready.bench.space.incumbent
+    found = {name: select(trials[name], rule, incumbent) for name in ready.bench.searches}
+    if FINAL not in found:
+        found[FINAL] = voted(list(found.values()), rule.final)
+    return found
 
 
 def _judged(
-    ready: Prepared, ledger: Ledger, selections: Mapping[str, Selection], listener: Progress
+    ready: Prepared, ledger: Ledger, work: Sequence[tuple[Fold, Contender]], listener: Progress
 ) -> list[Judgement]:
     """The judgements of all refits on the outer folds; those in the ledger are not repeated."""
-    work = outer_work(ready.bench, selections)
     known = [Judgement.from_data(record["judgement"]) for record in ledger.of("judgement")]
     have = {(one.fold, one.candidate.key) for one in known}
     todo = [pair for pair in work if (pair[0].name, pair[1].candidate.key) not in have]
@@ -315,48 +340,18 @@ def _judged(
 def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     """The selected candidate, refitted on all development rows; and along its path."""
     bench = ready.bench
+    if not bench.spec.select.makes_model:
+        return []
     jobs = final_jobs(bench, selection.chosen)
     return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)
 
 
-def _final_model(ready: Prepared, selection: Selection, outcome: Outcome) -> Model:
-    table = ready.bench.table
-    if isinstance(outcome, Failure):
-        raise NoValidTrialError(
-            f"the final refit of {selection.chosen.candidate.describe()} on all development "
-            f"rows failed: {outcome.reason}"
-        )
-    about = {
-        "study": ready.spec.study,
-        "candidate": selection.chosen.candidate.to_data(),
-        "autoreg": __version__,
-    }
-    return Model(
-        table.columns, table.task, table.target, table.classes, _parameters(outcome), about
-    )
-
-
-def _parameters(fit: Fit) -> Parameters:
-    assert fit.model is not None, "a final job keeps its model"
-    return fit.model
-
-
-def _opened(
-    ready: Prepared, model: Model, selection: Selection, openings: Openings, reopen: bool
-) -> HeldOut | None:
-    if ready.held_out is None:
-        return None
-    digest = selection.digest(ready.bench.table.digest)
-    opening = ready.held_out.open(openings, digest, ready.spec.study, reopen=reopen)
-    if opening.rows is None:
-        return HeldOut(ready.held_out.n, opening.kind)
-    predicted = model.parameters.predictions(opening.rows.X, model.task)
-    return judge_held_out(ready.bench, predicted, opening.rows, opening.kind)
-
-
-def _trial(trials: Mapping[str, Sequence[Trial]], contender: Contender) -> Trial:
-    """The trial of the final search that a contender comes from."""
-    return next(trial for trial in trials[FINAL] if trial.number == contender.trial)
+def _trial(
+    trials: Mapping[str, Sequence[Trial]], selection: Selection, contender: Contender
+) -> Trial:
+    """The trial that a contender of a selection comes from."""
+    own = trials[selection.source or selection.search]
+    return next(trial for trial in own if trial.number == contender.trial)
 
 
 def _early_end(
@@ -370,11 +365,12 @@ def _early_end(
 
 
 def _written(
-    ready: Prepared, findings: Findings, model: Model, folder: Path, tracker: Tracker
+    ready: Prepared, findings: Findings, model: Model | None, folder: Path, tracker: Tracker
 ) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
-    model.save(folder / "model")
-    remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
+    if model:
+        model.save(folder / "model")
+        remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
     run = tracker.run()
     write_report(findings, folder, mlflow_run=run)
     tracker.finish(findings)
@@ -385,7 +381,8 @@ def _written(
     return result
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of autoreg and of what its numbers depend on."""
     from importlib.metadata import version
 
     names = ("numpy", "scikit-learn", "torch", "optuna", "mlflow", "pandas")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +28,8 @@ class Trial:
     would take longer to count than to fit), both means over the folds; ``stability`` is the share
     of the folds that use a column at the best strength, by its name, where the technique can
     leave columns out and some fold uses it; they are empty, or None, otherwise. ``failure`` is
-    the reason why the trial is not eligible, or None.
+    the reason why the trial is not eligible, or None. ``costs`` (S, F) is the metric that the
+    study chooses by, turned so that lower is better; empty where it chooses by the loss.
     """
 
     search: str
@@ -49,8 +51,9 @@ class Trial:
     freedom: float | None = None
     stability: Mapping[str, float] = field(default_factory=dict)
     repeats: int = 1
+    costs: Floats = field(default_factory=lambda: np.empty(0))
 
-    @property
+    @cached_property
     def smoothed(self) -> Floats:
         """The losses (S, F) of each fold, smoothed over neighbouring strengths of the path.
 
@@ -58,13 +61,21 @@ class Trial:
         of a hundred ragged losses is low by luck. So techniques are compared by what they lose
         around a strength: one that drops inputs one by one, in jumps, has no advantage.
         """
+        return self._smooth(self.losses)
+
+    def _smooth(self, values: Floats) -> Floats:
         dial = self.candidate.path
         if dial is None or not self.strengths:
-            return self.losses
+            return values
         places = smoother(tuple(map(dial.strength, self.strengths)))
-        return np.asarray(places @ self.losses)
+        return np.asarray(places @ values)
 
     @property
+    def compared(self) -> Floats:
+        """What candidates are chosen by, (S, F), lower is better: smoothed losses or costs."""
+        return self._smooth(self.costs) if self.costs.size else self.smoothed
+
+    @cached_property
     def means(self) -> Floats:
         """Row-weighted mean validation loss of each strength, smoothed, shape (S,)."""
         return np.asarray(self.smoothed @ (self.weights / self.weights.sum()))
@@ -76,12 +87,12 @@ class Trial:
 
     @property
     def best(self) -> int:
-        """The position of the best strength on the path."""
-        return 0 if self.failure else int(np.argmin(self.means))
+        """The position of the best strength on the path, by what candidates are chosen by."""
+        return 0 if self.failure else int(np.argmin(self.compared @ self.weights))
 
     @property
     def loss(self) -> float:
-        """The best mean validation loss; NaN for a failed trial."""
+        """The mean validation loss at the best strength; NaN for a failed trial."""
         return math.nan if self.failure else float(self.means[self.best])
 
     @property
@@ -93,8 +104,8 @@ class Trial:
 
     @property
     def told(self) -> float:
-        """The value that the tuner learns from: a failed trial counts like the baseline."""
-        return self.baseline if self.failure else self.loss
+        """What the tuner learns: the lowest loss; a failed trial counts like the baseline."""
+        return self.baseline if self.failure else float(self.means.min())
 
     @property
     def n_columns(self) -> float | None:
@@ -158,6 +169,7 @@ class Trial:
             "freedom": self.freedom,
             "stability": dict(self.stability),
             "repeats": self.repeats,
+            "costs": self.costs.tolist(),
             "seconds": round(self.seconds, 4),
             "failure": self.failure,
         }
@@ -167,7 +179,7 @@ class Trial:
         """The inverse of :meth:`to_data`."""
         arrays = {
             name: np.array(data.get(name, ()), dtype=np.float64)
-            for name in ("losses", "weights", "train_losses", "sparsity")
+            for name in ("losses", "weights", "train_losses", "sparsity", "costs")
         }
         return cls(
             search=data["search"],

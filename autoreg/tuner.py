@@ -47,27 +47,29 @@ class Tuner:
     seed: int
     search: str
 
-    def ask(self, history: History) -> Candidate | None:
+    def ask(self, history: History, pending: Sequence[Candidate] = ()) -> Candidate | None:
         """The next candidate, path strength open, or None when the space is exhausted.
 
         The fixed design comes first, the same in every search. After it the sampler proposes;
         a setting that was tried already is answered from the history, so another is asked for,
-        in the end at random, before the space counts as exhausted.
+        in the end at random, before the space counts as exhausted. ``pending`` candidates were
+        asked after the last of the history; their losses are not known yet.
         """
         design = self.space.design()
-        if len(history) < len(design):
-            return design[len(history)]
-        tried = {one.key for one, _ in history}
-        for family in self.turns(history):
+        asked = [*(one for one, _ in history), *pending]
+        if len(asked) < len(design):
+            return design[len(asked)]
+        tried = {one.key for one in asked}
+        for family in self.turns(asked):
             for attempt in range(2 * ATTEMPTS):
                 sampler = self.sampler if attempt < ATTEMPTS else "random"
-                proposal = self._propose(history, family, sampler, attempt)
+                seed = seed_for(self.seed, "tuner", self.search, len(asked), family, attempt)
+                proposal = self._propose(history, family, sampler, seed)
                 if proposal.key not in tried:
                     return proposal
         return None
 
-    def _propose(self, history: History, family: str, sampler: str, attempt: int) -> Candidate:
-        seed = seed_for(self.seed, "tuner", self.search, len(history), family, attempt)
+    def _propose(self, history: History, family: str, sampler: str, seed: int) -> Candidate:
         study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
         box = {axis.name: _distribution(axis) for axis in self.space.axes(family)}
         for one, loss in history:
@@ -78,7 +80,7 @@ class Tuner:
                 )
         return self.space.decode(family, study.ask(box).params)
 
-    def turns(self, history: History) -> list[str]:
+    def turns(self, asked: Sequence[Candidate]) -> list[str]:
         """The families in the order in which they are asked; the next only if one is exhausted.
 
         First comes what a least share demands, then what is furthest behind: after the design,
@@ -86,13 +88,13 @@ class Tuner:
         sampler: a linear family of two coordinates is soon searched out, yet as long as it is
         ahead a sampler asks for it again and again.
         """
-        counts = Counter(one.family for one, _ in history)
+        counts = Counter(one.family for one in asked)
         owed = {
             family: max(0, math.ceil(share * self.trials) - counts[family])
             for family, share in self.space.shares.items()
         }
-        must = sum(owed.values()) >= self.trials - len(history)
-        later = Counter(one.family for one, _ in history[len(self.space.design()) :])
+        must = sum(owed.values()) >= self.trials - len(asked)
+        later = Counter(one.family for one in asked[len(self.space.design()) :])
         sizes = {family: len(self.space.axes(family)) for family in self.space.families}
         return sorted(
             self.space.families,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from autoreg.candidate import Candidate
@@ -90,7 +90,8 @@ class Margin:
 
     ``difference`` is loss(other) - loss(winner): positive means that the winner is better. It is
     over the ``folds`` outer folds whose searches tried both; where fewer than two did, ``where``
-    is "inner" and it is over the inner folds of the final search, and so optimistic.
+    is "inner" and it is over the inner folds of the final search, and so optimistic. ``p_value``
+    is that of the corrected resampled t-test, over outer folds.
     """
 
     family: str
@@ -98,14 +99,18 @@ class Margin:
     difference: Interval | None
     folds: int
     where: Literal["outer", "inner"] = "outer"
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """The final model on the rows that were opened once.
 
-    ``opening`` is 'first' or 'reused k' (k earlier openings of some of these rows), or
-    'sealed' where the rows were not opened; then score, loss and baseline_loss are None.
+    ``opening`` is 'first' or 'reused k' (k earlier selections have seen some of these rows);
+    or 'sealed' where the rows were not opened, 'kept' where there is no final model to judge on
+    them; then the numbers are None. ``interval`` is that of the loss, over rows, widened where
+    they were reused. ``measured`` holds, in plain data, the interval of the ``score``, the
+    ``coverage`` of conformal sets or intervals, their ``level`` and mean ``size``.
     """
 
     rows: int
@@ -113,6 +118,30 @@ class HeldOut:
     score: float | None = None
     loss: float | None = None
     baseline_loss: float | None = None
+    interval: Interval | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def score_interval(self) -> Interval | None:
+        """The interval of the score, over rows or groups; not widened."""
+        return Interval.from_data(self.measured["score"]) if "score" in self.measured else None
+
+    @property
+    def coverage(self) -> Interval | None:
+        """The share of these rows that conformal sets or intervals cover, and its interval."""
+        found = self.measured.get("coverage")
+        return Interval.from_data(found) if found else None
+
+    def to_data(self) -> dict[str, Any]:
+        """The result as plain data."""
+        interval = None if self.interval is None else self.interval.to_data()
+        return {**vars(self), "interval": interval}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> HeldOut:
+        """The inverse of :meth:`to_data`."""
+        interval = data.get("interval")
+        return cls(**{**data, "interval": Interval.from_data(interval) if interval else None})
 
 
 @dataclass(frozen=True)
@@ -170,5 +199,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     return value

@@ -371,6 +371,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # others warn that they did not converge
     head = f"{options.trials} trials; {versions('autoreg', 'scikit-learn', 'numpy')}."
+    if options.only:
+        head += f" Only problems whose name contains {' or '.join(options.only)}."
     print(head, flush=True)
     for task in ("regression", "binary"):  # compiles what is not in numba's cache
         one = made("sparse", 60, 5, task, 0)

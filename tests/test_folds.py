@@ -13,7 +13,7 @@ from autoreg import folds
 from autoreg.data.dataset import Column, Dataset
 from autoreg.errors import DataError, SpecError
 from autoreg.folds import Plan, plan
-from autoreg.spec import FoldsSpec
+from autoreg.spec import FoldsSpec, OrderSpec
 from autoreg.splitters import broken_laws
 
 LAWS = settings(max_examples=40, deadline=None)
@@ -153,6 +153,7 @@ def test_the_facts_are_plain():
         "outer": 5,
         "inner": 4,
         "repeats": 1,
+        "outer_repeats": 1,
         "development_rows": 178,
         "digest": "",
     }
@@ -207,6 +208,54 @@ def test_the_smallest_tables_that_can_be_cut_once_can_be_cut_again(outer, more, 
     made = plan(data, FoldsSpec(outer=outer), seed, cheap=True)
     assert made.repeats == 4
     assert violations(data, made) == []
+
+
+@pytest.mark.parametrize("inner", [None, 3])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_outer_repeats_are_cuts_of_their_own_that_share_nothing_but_the_rows(inner, grouped):
+    data = table(n=90, group=np.arange(90) // 3 if grouped else None)
+    made = plan(data, FoldsSpec(outer=4, inner=inner, outer_repeats=3), 0)
+    once = plan(data, FoldsSpec(outer=4, inner=inner), 0)
+    assert violations(data, replace(made, outer=made.outer[:4])) == []
+    assert len(made.outer) == 12
+    for first in (0, 4, 8):
+        cut = made.outer[first : first + 4]
+        assert np.array_equal(np.sort(np.concatenate([f.test for f in cut])), np.arange(90))
+    assert len({fold.test.tobytes() for fold in made.outer}) == 12
+    for search in ("outer-0", "outer-3", "final"):
+        pairs = zip(made.inner[search], once.inner[search], strict=True)
+        assert all(np.array_equal(mine.train, theirs.train) for mine, theirs in pairs)
+    for outer in made.outer:
+        for fold in made.inner[outer.name]:
+            assert not np.isin(np.union1d(fold.train, fold.test), outer.test).any()
+    assert Plan.from_data(made.to_data()).outer_repeats == 3
+
+
+def test_a_fold_column_makes_the_folds():
+    data = replace(table(60), fold=np.arange(60) % 4, roles={"fold": "centre"})
+    made = plan(data, FoldsSpec(), 0)
+    assert violations(data, made) == []
+    assert [fold.test.tolist() for fold in made.outer] == [list(range(k, 60, 4)) for k in range(4)]
+    with pytest.raises(SpecError, match="fold column 'centre' has 4 values"):
+        plan(data, FoldsSpec(outer=5), 0)
+    with pytest.raises(SpecError, match="leave out folds: inner"):
+        plan(data, FoldsSpec(inner=3), 0)
+
+
+def test_what_can_be_cut_in_one_way_only_has_no_outer_repeats():
+    with pytest.raises(SpecError, match="one way only"):
+        plan(table(time=np.arange(60)), FoldsSpec(outer_repeats=2), 0)
+
+
+@pytest.mark.parametrize("window", ["rolling", "both_sides"])
+def test_other_windows_over_time_keep_their_distance_in_every_search(window):
+    order = OrderSpec(window=window, gap=1, purge=1)
+    data = replace(table(n=90, time=np.arange(90)), order=order)
+    made = plan(data, FoldsSpec(outer=3), 0)
+    assert violations(data, made) == []
+    for fold in made.folds:
+        between = fold.test.min() - fold.train[fold.train < fold.test.min()]
+        assert between.min() > 2 if len(between) else window == "both_sides"
 
 
 def test_two_outer_folds_need_a_number_of_inner_folds():

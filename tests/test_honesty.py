@@ -144,6 +144,17 @@ def test_a_search_never_notices_its_outer_block_and_the_others_do(wine_bench, ki
     assert all(others)
 
 
+@pytest.mark.parametrize("kind", ["noise", "huge", "missing"])
+@pytest.mark.parametrize("source", ["wine", "diabetes"])
+def test_rows_that_are_cut_again_keep_their_distance(source, kind):
+    space = {**SPACE, "families": {"linear": SPACE["families"]["linear"]}}
+    bench = prepare(study(source, space=space, trials=5), workers=1).bench
+    assert bench.plan.repeats > 1
+    own, others = outer_interference(bench, kind)
+    assert not own
+    assert all(others)
+
+
 def test_new_categories_in_the_outer_block_change_nothing_either():
     rng = np.random.default_rng(2)
     colour = rng.choice(["green", "red", "white"], 150)
@@ -220,10 +231,10 @@ def test_a_candidate_passed_between_searches_is_caught(wine_bench, monkeypatch):
     honest = tuner.Tuner.ask
     shared = []
 
-    def gossip(self, history):
-        tried = {one.key for one, _ in history}
+    def gossip(self, history, pending=()):
+        tried = {one.key for one in (*(one for one, _ in history), *pending)}
         heard = [one for one in shared if one.key not in tried]
-        shared.append(heard[0] if heard else honest(self, history))
+        shared.append(heard[0] if heard else honest(self, history, pending))
         return shared[-1]
 
     monkeypatch.setattr(tuner.Tuner, "ask", gossip)

@@ -58,6 +58,11 @@ def by_scikit_learn(name, y, p, w):
             if two
             else reference.roc_auc_score(y, p, multi_class="ovr", sample_weight=w)
         ),
+        "f1": lambda: reference.f1_score(
+            y, labels, sample_weight=w, average="binary" if two else "macro"
+        ),
+        "mcc": lambda: reference.matthews_corrcoef(y, labels, sample_weight=w),
+        "pinball": lambda: reference.mean_pinball_loss(y, p[:, 0], sample_weight=w),
         "mse": lambda: reference.mean_squared_error(y, p[:, 0], sample_weight=w),
         "rmse": lambda: reference.root_mean_squared_error(y, p[:, 0], sample_weight=w),
         "mae": lambda: reference.mean_absolute_error(y, p[:, 0], sample_weight=w),
@@ -138,7 +143,31 @@ def test_r2_of_a_target_without_variation_is_undefined_and_says_so():
     assert np.isnan(metric("r2").score(y, y[:, None], y, y[:, None]))
 
 
-@pytest.mark.parametrize("name", ["auc", "balanced_accuracy"])
+@pytest.mark.parametrize("percent", [1, 10, 90, 99])
+def test_pinball_loss_of_any_quantile(percent):
+    one = metric(f"pinball_{percent}", "regression")
+    y, p, w, base = sample("regression")
+    expected = reference.mean_pinball_loss(y, p[:, 0], sample_weight=w, alpha=percent / 100)
+    assert one.score(y, p, w, base) == pytest.approx(expected)
+    assert (one.name, metric("pinball").name) == (f"pinball_{percent}", "pinball")
+
+
+@pytest.mark.parametrize("name", ["pinball_0", "pinball_100", "pinball_x", "mae_90"])
+def test_there_are_no_other_variants(name):
+    with pytest.raises(SpecError, match="unknown metric"):
+        metric(name)
+
+
+def test_guessing_has_no_correlation_and_inverting_it_the_opposite():
+    y = np.array([0, 0, 1, 1])
+    one, w = metric("mcc"), np.ones(4)
+    always = np.tile([0.9, 0.1], (4, 1))
+    wrong = np.eye(2)[1 - y]
+    assert one.score(y, always, w, always) == 0.0
+    assert one.score(y, wrong, w, always) == -1.0
+
+
+@pytest.mark.parametrize("name", ["auc", "balanced_accuracy", "f1", "mcc"])
 def test_metrics_that_need_every_class_refuse_a_fold_without_one(name):
     reason = undefined(metric(name), [np.array([0, 1, 2]), np.array([0, 2, 2])], 3)
     assert reason == f"{name} is undefined on fold 1: no row of class 1"

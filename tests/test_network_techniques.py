@@ -5,96 +5,42 @@ The oracles are written from the papers or taken from torch.nn; none of them cal
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hook_bench import (
+    HOOKED,
+    HOOKS,
+    KEYS,
+    act,
+    arguments,
+    effect,
+    moment,
+    numbers,
+    settings,
+    stacked,
+)
 from sklearn.datasets import load_diabetes
 
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Fit, Job, TrainingSet
+from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop_network import fit_network
 from autoreg.engines.network import (
-    Acting,
-    Streams,
+    CROSS_ENTROPY,
     cross_entropy,
     initial_network,
     squared_error,
 )
 from autoreg.spec import Training
 from autoreg.splitters import stop_rows
-from autoreg.techniques import catalogue, technique
-from autoreg.techniques.base import Architecture, Moment, Range, Technique
+from autoreg.techniques import technique
+from autoreg.techniques.base import Architecture, Range, Seen, Technique
 
-KEYS = [key for key, kind in catalogue().items() if "network" in kind.families and key != "none"]
-HOOKS = ("batch", "hidden", "loss", "step", "prox")
-HOOKED = [(key, seam) for key in KEYS for seam in HOOKS if seam in technique(key).seams()]
-DIALLED = [key for key in KEYS if technique(key).dials]
 SHAPE = {"width": 16, "depth": 2, "learning_rate": 1e-2}
-ROWS, WIDTH, CLASSES = 500, 12, 3
-
-
-def settings(key, lead=None):
-    """A technique's dials as numbers, the first one changed."""
-    dials = technique(key).dials
-    numbers = {dial.name: dial.as_number(dial.default) for dial in dials}
-    return numbers if lead is None else numbers | {dials[0].name: lead}
-
-
-def stacked(*members):
-    """Dials of M models as tensors (M, 1, 1)."""
-    return {
-        name: torch.tensor([one[name] for one in members], dtype=torch.float32)[:, None, None]
-        for name in members[0]
-    }
-
-
-def moment(progress=0.0, models=1):
-    return Moment(torch.full((models, 1, 1), progress), torch.ones(models, 1, 1), 0, 2)
-
-
-def numbers(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def arguments(models=1, rows=ROWS):
-    """Something to act on for each hook, different for each of M models."""
-    labels = torch.arange(models * rows) % CLASSES
-    targets = torch.nn.functional.one_hot(labels, CLASSES).float().view(models, rows, CLASSES)
-    return {
-        "batch": (numbers(models, rows, WIDTH), targets),
-        "hidden": numbers(models, rows, WIDTH, seed=1).relu(),
-        "loss": (numbers(models, rows, CLASSES, seed=2), targets),
-        "step": numbers(models, 40, WIDTH, seed=3),
-        "prox": numbers(models, 40, WIDTH, seed=4),
-    }
-
-
-def act(key, seam, given, dials, streams, when):
-    """Call one hook; always a tuple of tensors."""
-    hook = getattr(technique(key), seam)
-    if seam == "batch":
-        return hook(*given, dials, streams)
-    if seam == "hidden":
-        return (hook(given, dials, streams, when),)
-    if seam == "loss":
-        return (hook(cross_entropy(*given), *given, cross_entropy, dials),)
-    return (hook(given, dials, when),)
-
-
-def untouched(seam, given):
-    if seam == "loss":
-        return (cross_entropy(*given),)
-    return given if seam == "batch" else (given,)
-
-
-def effect(key, seam, lead):
-    """How far a hook moves what it acts on: the mean absolute change."""
-    given = arguments()[seam]
-    changed = act(key, seam, given, stacked(settings(key, lead)), Streams([5]), moment())
-    before = untouched(seam, given)
-    return sum(float((a - b).abs().mean()) for a, b in zip(changed, before, strict=True))
 
 
 # ---- laws for all ----------------------------------------------------------------------------
@@ -102,6 +48,7 @@ def effect(key, seam, lead):
 
 def test_the_catalogue_has_techniques_at_every_seam():
     assert {seam for key in KEYS for seam in technique(key).seams()} == {*HOOKS, "net", "stop"}
+    assert len(KEYS) >= 30
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -122,66 +69,81 @@ def test_a_technique_is_declared_in_full(key):
 
 @pytest.mark.parametrize(("key", "seam"), HOOKED)
 def test_off_is_exactly_the_identity(key, seam):
-    off = technique(key).dials[0].off
-    for progress in (0.0, 0.9, 1.0):
-        given = arguments()[seam]
-        dials = stacked(settings(key, off))
-        changed = act(key, seam, given, dials, Streams([5]), moment(progress))
-        for after, before in zip(changed, untouched(seam, given), strict=True):
-            assert torch.equal(after, before)
+    dials = stacked(settings(key, technique(key).dials[0].off))
+    for progress in (0.0, 0.9, 0.999):
+        changed, before = act(key, seam, arguments()[seam], dials, Streams([5]), moment(progress))
+        for after, was in zip(changed, before, strict=True):
+            assert torch.equal(after, was)
 
 
 @pytest.mark.parametrize(("key", "seam"), HOOKED)
 def test_a_weaker_dial_is_nearer_to_the_identity(key, seam):
     """From strong to weak the effect falls, and it vanishes as the dial goes to off."""
     dial = technique(key).dials[0]
-    strong, default, weak = (effect(key, seam, v) for v in (dial.high, dial.default, dial.low))
-    assert dial.stronger == "up"
+    ends = (dial.high, dial.low) if dial.stronger == "up" else (dial.low, dial.high)
+    strong, default, weak = (effect(key, seam, v, 0.95) for v in (ends[0], dial.default, ends[1]))
     assert strong > default > weak >= 0.0
-    ends = [effect(key, seam, dial.off + (dial.low - dial.off) * part) for part in (1e-2, 1e-4)]
-    assert ends[1] <= ends[0] <= weak
-    assert ends[1] < 1e-3 * strong
+    near = [nearer_to_off(dial, ends[1], part) for part in (1e-2, 1e-4)]
+    closer, closest = (effect(key, seam, lead, 0.95) for lead in near)
+    assert closest <= closer <= weak
+    assert closest < 1e-3 * strong
 
 
-@pytest.mark.parametrize(("key", "seam"), HOOKED)
+def nearer_to_off(dial, weak, part):
+    return weak / part if math.isinf(dial.off) else dial.off + (weak - dial.off) * part
+
+
+@pytest.mark.parametrize(("key", "dial"), [(k, d) for k in KEYS for d in technique(k).dials])
+def test_the_whole_range_of_every_dial_acts_without_trouble(key, dial):
+    for seam in technique(key).seams() & set(HOOKS):
+        for unit in (0.0, 0.5, 1.0):
+            dials = stacked(settings(key) | {dial.name: dial.as_number(dial.at(unit))})
+            changed, _ = act(key, seam, arguments()[seam], dials, Streams([5]), moment(0.5))
+            assert all(torch.isfinite(one).all() for one in changed)
+
+
+@pytest.mark.parametrize(("key", "seam"), [(k, s) for k, s in HOOKED if s != "loss"])
 def test_models_of_a_stack_are_treated_as_if_alone(key, seam):
     dial = technique(key).dials[0]
     members = [settings(key, lead) for lead in (dial.low, dial.off, dial.high)]
-    seeds = [11, 12, 13]
-    given = arguments(models=3)[seam]
-    together = act(key, seam, given, stacked(*members), Streams(seeds), moment(0.9, models=3))
+    seeds, given = [11, 12, 13], arguments(models=3)[seam]
+    together, _ = act(key, seam, given, stacked(*members), Streams(seeds), moment(0.9, models=3))
     for i, (one, seed) in enumerate(zip(members, seeds, strict=True)):
-        own = tuple(t[i : i + 1] for t in given) if isinstance(given, tuple) else given[i : i + 1]
-        alone = act(key, seam, own, stacked(one), Streams([seed]), moment(0.9))
-        for stack, single, before in zip(together, alone, untouched(seam, given), strict=True):
-            assert stack.shape == before.shape
-            assert torch.equal(stack[i : i + 1], single)
+        own = tuple(tensor[i : i + 1] for tensor in given)
+        alone, before = act(key, seam, own, stacked(one), Streams([seed]), moment(0.9))
+        for stack, single, was in zip(together, alone, before, strict=True):
+            assert stack[i : i + 1].shape == was.shape
+            assert torch.allclose(stack[i : i + 1], single, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("key", "seam"), [(k, s) for k, s in HOOKED if s in ("step", "prox")])
+WEIGHTS = [(k, s) for k, s in HOOKED if s in ("step", "prox") and technique(k).dials[0].off == 0]
+
+
+@pytest.mark.parametrize(("key", "seam"), WEIGHTS)
 def test_what_acts_on_weights_follows_the_learning_rate(key, seam):
     """A quarter of the rate is a quarter of the dial."""
     high, given = technique(key).dials[0].high, arguments()[seam]
     slow = replace(moment(), rate=torch.full((1, 1, 1), 0.25))
-    (slowed,) = act(key, seam, given, stacked(settings(key, high)), Streams([5]), slow)
-    (weaker,) = act(key, seam, given, stacked(settings(key, high / 4)), Streams([5]), moment())
+    (slowed,), _ = act(key, seam, given, stacked(settings(key, high)), Streams([5]), slow)
+    (weaker,), _ = act(key, seam, given, stacked(settings(key, high / 4)), Streams([5]), moment())
     assert torch.equal(slowed, weaker)
 
 
 @pytest.mark.parametrize(("key", "seam"), HOOKED)
 def test_the_same_stream_gives_the_same_draws(key, seam):
-    given = arguments()[seam]
-    dials = stacked(settings(key))
-    first, again = (act(key, seam, given, dials, Streams([5]), moment()) for _ in range(2))
+    given, dials = arguments()[seam], stacked(settings(key))
+    first, again = (act(key, seam, given, dials, Streams([5]), moment())[0] for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-@pytest.mark.parametrize("key", [key for key, seam in HOOKED if seam in ("batch", "hidden")])
-def test_each_call_draws_anew(key):
-    (seam,) = technique(key).seams() & {"batch", "hidden"}
+@pytest.mark.parametrize(
+    ("key", "seam"), [(k, s) for k, s in HOOKED if s in ("batch", "hidden", "weights")]
+)
+def test_each_call_draws_anew(key, seam):
     streams, given, dials = Streams([5]), arguments()[seam], stacked(settings(key))
-    first, then = (act(key, seam, given, dials, streams, moment()) for _ in range(2))
-    assert not torch.equal(first[0], then[0])
+    (first, *_), _ = act(key, seam, given, dials, streams, moment())
+    (then, *_), _ = act(key, seam, given, dials, streams, moment())
+    assert not torch.equal(first, then)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -216,11 +178,12 @@ def test_every_kind_of_public_method_is_looked_at(wrapper):
 # ---- dropout ---------------------------------------------------------------------------------
 
 
-def dropped(rate, schedule="constant", progress=0.0, values=None):
+def dropped(rate, schedule="constant", progress=0.0, values=None, funnel=False, layer=0):
     values = torch.ones(1, 4000, 50) if values is None else values
     position = float(technique("dropout").dials[1].options.index(schedule))
-    dials = stacked({"rate": rate, "schedule": position})
-    return technique("dropout").hidden(values, dials, Streams([8]), moment(progress))
+    dials = stacked({"rate": rate, "schedule": position, "shape": float(funnel)})
+    when = moment(progress, layer=layer)
+    return technique("dropout").hidden(values, dials, Streams([8]), when)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.6])
@@ -248,6 +211,13 @@ def test_the_rate_stays_flat_and_then_fades_along_a_cosine(progress):
     assert zeros == pytest.approx(expected, abs=6e-3)
     constant = float((dropped(0.4, "constant", progress) == 0).float().mean())
     assert constant == pytest.approx(0.4, abs=6e-3)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_the_funnel_falls_from_layer_to_layer(layer):
+    zeros = float((dropped(0.6, funnel=True, layer=layer) == 0).float().mean())
+    assert zeros == pytest.approx(0.6 * (1 - layer / 3), abs=6e-3)
+    assert float((dropped(0.6, layer=layer) == 0).float().mean()) == pytest.approx(0.6, abs=6e-3)
 
 
 # ---- weights ---------------------------------------------------------------------------------
@@ -290,7 +260,7 @@ def mixed(alpha, rows=4000, seed=9):
     """Each row is its own unit vector, so a mixture shows who is in it, and how much."""
     kind, dials = technique("mixup"), stacked({"alpha": alpha})
     identity = torch.eye(rows)[None]
-    inputs, targets = kind.batch(identity, 3 * identity, dials, Streams([seed]))
+    inputs, targets = kind.batch(identity, 3 * identity, dials, Streams([seed]), moment())
     return inputs[0], targets[0]
 
 
@@ -320,7 +290,7 @@ def test_every_row_is_the_partner_of_exactly_one_row():
 def test_feature_noise_has_its_variance_and_no_bias(sigma):
     inputs, targets = numbers(1, 4000, 50), numbers(1, 4000, 1)
     dials = stacked({"sigma": sigma})
-    noisy, same = technique("feature_noise").batch(inputs, targets, dials, Streams([5]))
+    noisy, same = technique("feature_noise").batch(inputs, targets, dials, Streams([5]), moment())
     noise = (noisy - inputs)[0].double()
     assert same is targets
     assert float(noise.var()) == pytest.approx(sigma**2, rel=0.02)
@@ -340,7 +310,11 @@ def test_label_smoothing_is_the_loss_of_torch(share, classes):
     labels = torch.arange(64) % classes
     targets = torch.nn.functional.one_hot(labels, classes).float()[None]
     got = technique("label_smoothing").loss(
-        cross_entropy(outputs, targets), outputs, targets, cross_entropy, stacked({"share": share})
+        cross_entropy(outputs, targets),
+        Seen(None, targets, outputs, None, CROSS_ENTROPY, None),
+        stacked({"share": share}),
+        Streams([1]),
+        moment(),
     )
     expected = torch.nn.functional.cross_entropy(
         outputs[0], labels, reduction="none", label_smoothing=share
@@ -492,3 +466,13 @@ def test_patience_is_counted_for_each_model(since):
     dials = stacked({"patience": 8.0}, {"patience": 32.0}, {"patience": math.inf})
     stops = technique("early_stopping").stop(torch.full((3,), float(since)), dials)
     assert stops.tolist() == [since >= 8, since >= 32, False]
+
+
+def test_the_page_on_networks_tells_of_every_technique_and_its_first_dial():
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text()
+    for key in KEYS:
+        (line,) = [one for one in page.splitlines() if one.startswith(f"| `{key}` |")]
+        kind = technique(key)
+        assert kind.__doc__.strip().splitlines()[0].rstrip(".") in line
+        for dial in kind.dials[:1]:
+            assert f"`{dial.name}` {dial.low:g} to {dial.high:g}" in line

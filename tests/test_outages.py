@@ -54,6 +54,14 @@ def hasty(monkeypatch):
     monkeypatch.setattr(side, "GRACE", 0.0)
 
 
+def eventually(look, name, patience=90):
+    """What is seen when the attribute of that name is true, or after so many seconds."""
+    deadline = time.monotonic() + patience
+    while not getattr(seen := look(), name) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return seen
+
+
 def whole(home, address=None, experiment="autoreg"):
     """Everything of the tracked study is in the store, once, closed."""
     _, runs = runs_of(address or uri_of(home), experiment)
@@ -204,31 +212,30 @@ def test_a_server_that_goes_and_comes_back_gets_everything_by_the_same_run(
 
 
 class Outage:
-    """Progress that cuts the line after the second round, and joins it when that was noticed."""
+    """Progress that cuts the line after the first rounds, and joins it when that was noticed."""
 
     def __init__(self, line, home):
         self.line, self.spool = line, Spool(home / "studies" / "tracked")
         self.phase = self.reason = None
+        self.has_cut = False
 
     def begin(self, phase, steps, done=0):
         self.phase = phase
         if phase == "judging":
-            self.reason = self.wait(lambda state: state.reason)
+            self.reason = self.wait("reason")
             self.line.cut = False
 
     def advance(self, done, note=""):
-        if self.phase == "search" and done == 2:
-            self.wait(lambda state: state.run)
+        if self.phase == "search" and done >= 4 and not self.has_cut:
+            self.has_cut = True
+            self.wait("run")
             self.line.hang_up()
 
     def end(self):
         pass
 
     def wait(self, what):
-        deadline = time.monotonic() + 90
-        while not (found := what(self.spool.state)) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return found
+        return getattr(eventually(lambda: self.spool.state, what), what)
 
 
 # ---- answers that are lost, refusals -----------------------------------------------------------
@@ -365,16 +372,14 @@ def test_a_study_that_is_killed_leaves_no_run_open_and_is_completed_later(tracke
         "class Deadly(Impatient):\n"
         "    def advance(self, done, note=''):\n"
         "        if done >= self.steps: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"autoreg.run_study({STUDY!r}, home={str(tmp_path)!r}, workers=1, progress=Deadly(2))\n"
+        f"autoreg.run_study({STUDY!r}, home={str(tmp_path)!r}, workers=1, progress=Deadly(4))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    spool = Spool(tmp_path / "studies" / "tracked")
-    with spool.locked(60):  # the writer has gone on and ended
-        state = spool.state
-    assert (state.over, state.reason) == (True, None)
+    state = eventually(lambda: Spool(tmp_path / "studies" / "tracked").state, "over")
+    assert (state.over, state.reason) == (True, None)  # the writer has gone on and ended
     _, runs = runs_of(uri_of(tmp_path))
-    assert len(by_role(runs, "trial")) == 8
+    assert len(by_role(runs, "trial")) == 16  # four searches, four trials ahead
     assert {one.info.status for one in by_role(runs, "trial")} == {"FINISHED"}
     assert by_role(runs, "study")[0].info.status == "KILLED"
     result = run(tmp_path)
@@ -385,7 +390,7 @@ def test_a_study_that_is_killed_leaves_no_run_open_and_is_completed_later(tracke
 
 def test_an_interrupted_study_is_closed_as_killed(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        autoreg.run_study(QUICK, home=tmp_path, workers=1, progress=Impatient(1.5))
+        autoreg.run_study(QUICK, home=tmp_path, workers=1, progress=Impatient(2))
     _, runs = runs_of(uri_of(tmp_path))
     assert by_role(runs, "study")[0].info.status == "KILLED"
     assert {one.info.status for one in by_role(runs, "trial")} == {"FINISHED"}

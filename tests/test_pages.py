@@ -97,7 +97,7 @@ def test_the_description_leads_to_all_trials_sorted_by_loss(shown, page, picture
 def test_the_study_tells_its_verdict_and_leads_to_its_charts(shown, tracked, page, pictures):
     address, experiment, parents = shown
     page.open(address + views.run_page(experiment, parents["plain"]))
-    page.says(f"{tracked[0].verdict.nested.value:.3f}")
+    assert page.says(f"{tracked[0].verdict.nested.value:.3f}")
     page.says("its charts")
     page.picture(pictures / "study.png")
     follow(page, "its charts")

@@ -275,6 +275,16 @@ def test_evidence_equals_scikit_learn(engine, key, p):
     np.testing.assert_allclose(W[:, 0], model.coef_, atol=tolerance)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_evidence_of_rows_that_are_interpolated_keeps_predictions_in_bounds(seed):
+    """With many more inputs than rows the evidence asks for no noise; rounding must not answer."""
+    data = table("regression", n=50, p=1600, seed=seed)
+    train, test = np.arange(40), np.arange(40, 50)
+    fit = fitted(ENGINES["path"], linear("bayesian_ridge"), data, train=train, predict=test)
+    spread = np.ptp(data.y[train])
+    assert np.abs(fit.predictions[0][:, 0] - data.y[train].mean()).max() < 3 * spread
+
+
 @both_engines
 @pytest.mark.parametrize("loss", ["regression", "count", "binary"])
 def test_components_equal_a_fit_on_rotated_inputs(engine, loss):

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from findings_sample import sample as build
 
+from autoreg.budget import Budget
+from autoreg.certificate import Certificate, Check
 from autoreg.report import curves, markdown, path_chart, summary_html, summary_lines, write_report
 from autoreg.report.coefficients import coefficient_rows, coefficients_sentence
 from autoreg.report.words import brief, clean, fixed, places_for
@@ -166,11 +168,42 @@ def test_sealed_and_reused_rows_are_told_apart(tmp_path):
     findings = sample()
     for judged, words in [
         (HeldOut(114, "sealed"), "114 rows stay sealed"),
+        (HeldOut(114, "kept"), "no final model to judge"),
         (replace(findings.verdict.held_out, opening="reused 2"), "not fresh: reused 2"),
     ]:
         changed = replace(findings, verdict=replace(findings.verdict, held_out=judged))
         assert words in page_of(changed, tmp_path)[1].text
         assert words in "\n".join(summary_lines(changed))
+
+
+LEAK = "search outer-1: trial 1, losses (9 of 200 values) when outer-1 got targets flipped"
+
+
+@pytest.mark.parametrize("leaks", [(), (LEAK,)])
+def test_a_certificate_is_shown_whatever_it_says(leaks, tmp_path):
+    check = Check("outer", "flipped", "outer-1", 91, 200, 16_000, leaks, 5)
+    proof = Certificate("s", "a", "b", "c", "2026-01-02T03:04:05", {}, 8, 4, (check,))
+    findings = replace(sample(), certificate=proof)
+    _, page = page_of(findings, tmp_path)
+    lines = "\n".join(summary_lines(findings))
+    for text in (page.text, lines):
+        assert (LEAK if leaks else "no leak: 16.0 kB of 200 values stayed equal") in text
+    assert "verified     " in lines
+    assert "8 trials of each search" in page.text
+    assert ("The verification found" in lines) == bool(leaks)
+    assert "verified     " not in "\n".join(summary_lines(sample()))
+
+
+def test_the_budget_is_told_in_words_and_drawn(tmp_path):
+    points = (Budget(1, 0.9, 1.0), Budget(8, 0.5, 0.8), Budget(24, 0.4, 0.85))
+    findings = sample(budget=points)
+    (line,) = [one for one in summary_lines(findings) if one.startswith("overtuning")]
+    for part in ("0.4 on the inner folds (optimistic)", "nested 0.85", "gap of 0.45", "8 trials"):
+        assert part in line
+    assert line.endswith("overtuning 0.05, 25% of what was gained")
+    better = summary_lines(sample(budget=points[:2]))
+    assert any("no smaller budget did better" in one for one in better)
+    assert curves.budget_chart(sample(budget=points[:1])) is None
 
 
 def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
@@ -381,10 +414,10 @@ def test_the_same_findings_give_the_same_bytes(tmp_path):
 def test_every_chart_has_an_alternative_text_and_a_caption(binary):
     html, page = binary
     charts = page.all("svg")
-    assert len(charts) == len(page.all("figcaption")) == 9
+    assert len(charts) == len(page.all("figcaption")) == 10
     assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 30 for attrs, _ in charts)
     assert all(text.strip().endswith(".") for _, text in page.all("figcaption"))
-    assert len({attrs["aria-label"] for attrs, _ in charts}) == 9
+    assert len({attrs["aria-label"] for attrs, _ in charts}) == 10
 
 
 def test_ids_are_unique_and_links_lead_somewhere(binary):

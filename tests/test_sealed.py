@@ -57,6 +57,8 @@ def test_the_first_opening_counts_and_another_selection_stays_out(wine, tmp_path
     assert again.kind == "reused 1"
     assert again.rows.n == held_out.n
     assert len(openings.records()) == 2
+    third = held_out.open(openings, "sel-c", "renamed", reopen=True)
+    assert third.kind == "reused 2"
 
 
 def test_dropping_or_reordering_rows_evades_nothing(wine, tmp_path):

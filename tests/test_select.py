@@ -1,15 +1,21 @@
 """Selection rules on ledgers written by hand, where the right answer is plain to see."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
 from autoreg.candidate import candidate
-from autoreg.errors import NoValidTrialError
+from autoreg.engines.loop import LoopEngine
+from autoreg.errors import DataError, NoValidTrialError
+from autoreg.search import Ask, evaluate
 from autoreg.select import select
 from autoreg.spec import SelectSpec
+from autoreg.study import prepare
 from autoreg.techniques import technique
 from autoreg.trial import Trial
 
@@ -205,3 +211,72 @@ def test_the_digest_names_decision_and_rows():
     trials = [trial(0, "ridge", [[3, 3], [2, 2]], strengths=(0.1, 1.0))]
     one = pick(trials)
     assert one.digest("a") == pick(trials).digest("a") != one.digest("b")
+
+
+# ---- chosen by a metric ------------------------------------------------------------------------
+
+
+def with_costs(one, costs):
+    return replace(one, costs=np.array(costs, dtype=float))
+
+
+def test_a_metric_chooses_and_the_loss_is_still_told():
+    sharp = with_costs(trial(0, "ridge", [[1, 1]], strengths=(0.1,)), [[-0.7, -0.7]])
+    ranked = with_costs(trial(1, "lasso", [[2, 2]], strengths=(0.1,)), [[-0.9, -0.9]])
+    assert pick([sharp, ranked]).chosen.candidate.label == "lasso"
+    assert pick([sharp, ranked]).chosen.loss == 2.0
+    spec = SelectSpec(metric="auc", guard="off")
+    assert "best mean inner auc" in select([sharp, ranked], spec, RIDGE).note
+
+
+def test_the_strength_of_a_trial_is_the_one_that_is_best_by_the_metric():
+    losses, costs = [[1, 1], [3, 3]], [[-0.5, -0.5], [-0.8, -0.8]]
+    one = with_costs(trial(0, "ridge", losses, strengths=(0.001, 1.0)), costs)
+    assert (one.best, one.loss, one.told) == (1, 3.0, 1.0)
+    assert Trial.from_data(one.to_data()).best == 1
+    assert pick([one]).chosen.candidate.techniques[0]["strength"] == 1.0
+
+
+def test_one_se_compares_the_metric_and_not_the_loss():
+    base = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    wobble = np.array([0.3, -0.3, 0.3, -0.3, 0.1])
+    far = trial(0, "ridge", [base, base + 9], strengths=(0.01, 0.1))
+    assert pick([far], "one_se").chosen.candidate.techniques[0]["strength"] == 0.01
+    near = with_costs(far, [base, base + wobble])
+    assert pick([near], "one_se").chosen.candidate.techniques[0]["strength"] == 0.1
+
+
+@pytest.mark.parametrize(("source", "metric"), [("diabetes", "mse"), ("wine", "log_loss")])
+def test_choosing_by_the_metric_that_is_the_loss_is_choosing_by_the_loss(source, metric):
+    document = {
+        "study": "s",
+        "data": {"source": source},
+        "space": {
+            "space": "two",
+            "families": {"linear": {"techniques": ["none", "ridge"]}},
+            "incumbent": {"family": "linear", "techniques": ["ridge"]},
+            "path_points": 4,
+        },
+        "folds": {"outer": 3, "repeats": 1},
+        "select": {"metric": metric},
+    }
+    bench = replace(prepare(document, workers=1).bench, engine=LoopEngine())
+    assert metric in bench.metrics
+    asks = [Ask("final", k, one, "design") for k, one in enumerate(bench.space.design())]
+    for one in evaluate(bench, asks, lambda done, total: None):
+        np.testing.assert_allclose(one.costs, one.losses, rtol=1e-10)
+
+
+def test_a_metric_that_an_inner_fold_cannot_define_is_refused_before_the_search():
+    frame = pd.DataFrame({"a": np.arange(60.0), "t": np.arange(60)})
+    frame["target"] = np.where((frame.t % 2 == 0) | ((frame.t > 20) & (frame.t < 30)), "x", "y")
+    document = {
+        "study": "s",
+        "data": {"target": "target", "time": "t"},
+        "space": "linear",
+        "held_out": "none",
+        "folds": {"outer": 3},
+        "select": {"metric": "auc"},
+    }
+    with pytest.raises(DataError, match="auc is undefined on fold .*leave auc out"):
+        prepare(document, frame)

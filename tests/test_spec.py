@@ -235,7 +235,8 @@ def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypat
 
 def test_shipped_files_are_listed_and_read():
     assert set(shipped("studies")) == {"breast_cancer", "diabetes", "wine", "digits"}
-    assert set(shipped("search_spaces")) == {"quick", "linear", "network", "linear_and_network"}
+    known = {"quick", "linear", "network", "linear_and_network", "cocktail"}
+    assert set(shipped("search_spaces")) == known
 
 
 # ---- dictionaries ----------------------------------------------------------------------------
@@ -250,12 +251,17 @@ def test_a_dictionary_is_checked_like_a_file():
 # What a value of each kind can be changed to; texts with few options by their key.
 OPTIONS = {
     "rule": "one_se",
+    "final": "vote",
+    "device": "cpu",
     "guard": "strict",
     "sampler": "gp",
     "task": "binary",
+    "window": "rolling",
+    "interval": "bates",
     "loss": "huber",
+    "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "inner": 3, "repeats": 3, "at_most": 3}
+NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
@@ -273,7 +279,7 @@ def every_change(document):
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "features", "sampling", "width", "depth", "strength", "mix"):
             yield {**document, key: changed(key, value)}
 
 

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from autoreg.data.dataset import Column, Dataset
 from autoreg.errors import DataError
-from autoreg.splitters import broken_laws, holdout, split, splitter_name, stop_rows
+from autoreg.spec import OrderSpec
+from autoreg.splitters import (
+    broken_laws,
+    holdout,
+    natural_folds,
+    split,
+    splitter_name,
+    stop_rows,
+)
 
 LAWS = settings(max_examples=60, deadline=None)
 
@@ -49,7 +57,7 @@ def split_or_none(data, k, seed):
     try:
         return split(data, k, seed)
     except DataError as error:
-        if "no training row" not in str(error):
+        if "no training row" not in str(error) and "leave no training" not in str(error):
             raise
         return None
 
@@ -213,10 +221,20 @@ def test_time_and_group_together_keep_returning_groups_out_of_training():
         ({"groups": 9, "classes": 2}, "stratified group k-fold"),
         ({"times": 9}, "expanding window over time"),
         ({"times": 9, "groups": 9}, "expanding window over time, groups kept apart"),
+        (
+            {"times": 9, "order": OrderSpec(window="rolling", gap=2, purge=1)},
+            "rolling window over time (gap 2, purge 1)",
+        ),
+        (
+            {"times": 9, "order": OrderSpec(window="both_sides", embargo=1)},
+            "blocks of time, trained on both sides (embargo 1)",
+        ),
+        ({"fold": np.arange(40) % 4}, "predefined folds"),
     ],
 )
 def test_the_splitter_has_a_name(roles, name):
-    assert splitter_name(table(40, **roles)) == name
+    fields = {key: roles.pop(key) for key in ("order", "fold") if key in roles}
+    assert splitter_name(replace(table(40, **roles), **fields)) == name
 
 
 @pytest.mark.parametrize(
@@ -258,6 +276,121 @@ def test_rows_that_cannot_be_cut_off_are_refused(data, message):
         holdout(data, 0.2, 0)
 
 
+# ---- distances in time, folds by a column -----------------------------------------------------
+
+orders = st.builds(
+    OrderSpec,
+    window=st.sampled_from(["expanding", "rolling", "both_sides"]),
+    gap=st.integers(0, 2),
+    purge=st.integers(0, 2),
+    embargo=st.integers(0, 2),
+)
+
+
+@st.composite
+def ordered(draw):
+    """A table in the order of time, sometimes in groups, with some moments taken out."""
+    data = table(
+        draw(st.integers(60, 120)),
+        classes=draw(st.sampled_from([0, 2])),
+        groups=draw(st.sampled_from([0, 40])),
+        times=draw(st.integers(25, 40)),
+        seed=draw(st.integers(0, 99)),
+    )
+    hole = draw(st.integers(5, 15))
+    kept = np.flatnonzero((data.time < hole) | (data.time > hole + 3))
+    return replace(data, order=draw(orders)).rows(kept)
+
+
+def distances_hold(data, train, test):
+    """The law of distances, row by row: slow and obvious."""
+    order = data.order
+    ahead = order.gap + order.purge
+    behind = order.purge + order.embargo if order.window == "both_sides" else np.inf
+    first, last = data.time[test].min(), data.time[test].max()
+    return all(
+        first - moment > ahead or moment - last > behind for moment in data.time[train].tolist()
+    )
+
+
+@given(ordered(), st.integers(2, 4), st.integers(0, 3))
+@LAWS
+def test_moments_too_near_in_time_are_left_out_at_every_level(data, k, seed):
+    splits = split_or_none(data, k, seed)
+    if splits is None:
+        return
+    cuts = [*splits, holdout(data, 0.2, seed)]
+    assert broken_laws(data, cuts) == []
+    assert all(distances_hold(data, train, test) for train, test in cuts)
+    for _, test in splits:
+        if data.group is None:
+            inside = (data.time >= data.time[test].min()) & (data.time <= data.time[test].max())
+            assert np.array_equal(np.flatnonzero(inside), test)
+    tested = np.concatenate([test for _, test in splits])
+    assert len(np.unique(tested)) == len(tested)
+    if data.order.window == "both_sides":
+        assert len(tested) == data.n
+
+
+def test_a_rolling_window_keeps_its_width_and_an_expanding_one_grows():
+    data = table(80, times=80)
+    sizes = {
+        window: [
+            len(train) for train, _ in split(replace(data, order=OrderSpec(window=window)), 4, 0)
+        ]
+        for window in ("expanding", "rolling", "both_sides")
+    }
+    assert sizes == {
+        "expanding": [16, 32, 48, 64],
+        "rolling": [40, 40, 40, 40],
+        "both_sides": [60, 60, 60, 60],
+    }
+
+
+def test_distances_count_moments_of_the_whole_table_and_not_of_the_rows_at_hand():
+    data = replace(table(40), time=np.arange(40), order=OrderSpec(gap=3))
+    sparse = data.rows(np.flatnonzero(data.time % 2 == 0))
+    for train, test in split(sparse, 3, 0):
+        # Of moments 2 apart, a gap of 3 leaves out one: the test minus 4 may train.
+        assert sparse.time[test].min() - sparse.time[train].max() == 4
+
+
+def test_what_is_left_out_can_be_everything():
+    data = replace(table(20), time=np.arange(20), order=OrderSpec(gap=6))
+    with pytest.raises(DataError, match=r"no training rows are left .*\(gap 6\)"):
+        split(data, 4, 0)
+
+
+@given(st.integers(30, 90), st.sampled_from([0, 2]), st.integers(2, 6), st.integers(0, 9))
+@LAWS
+def test_a_fold_column_decides(n, classes, k, seed):
+    data = table(n, classes, seed=seed)
+    data = replace(data, fold=np.random.default_rng(seed).permutation(np.arange(n) % k) * 10)
+    splits = split_or_none(data, k, seed) or []
+    assert broken_laws(data, splits) == []
+    for number, (train, test) in enumerate(splits):
+        assert np.array_equal(test, np.flatnonzero(data.fold == 10 * number))
+        assert np.array_equal(train, np.flatnonzero(data.fold != 10 * number))
+
+
+def test_leaving_one_group_out_is_a_fold_column_that_is_the_group():
+    group = np.array([3, 3, 1, 1, 1, 7, 7, 7, 7, 1])
+    roles = {"group": "site", "fold": "site"}
+    data = replace(table(10), group=group, fold=group, roles=roles)
+    assert natural_folds(data) == 3
+    assert splitter_name(data) == "leave one group out"
+    assert [test.tolist() for _, test in split(data, 3, 0)] == [[2, 3, 4, 9], [0, 1], [5, 6, 7, 8]]
+
+
+def test_a_fold_column_that_cuts_a_group_or_has_other_folds_is_refused():
+    group = np.repeat(np.arange(5), 4)
+    data = replace(table(20), group=group, fold=np.arange(20) % 2)
+    with pytest.raises(DataError, match="fold column splits a group apart"):
+        split(data, 2, 0)
+    with pytest.raises(DataError, match="has 2 value"):
+        split(data, 4, 0)
+
+
 # ---- planted faults --------------------------------------------------------------------------
 
 
@@ -274,6 +407,16 @@ def training_on_the_future(data):
     return [(test, train) for train, test in split(data, 4, 0)]
 
 
+def too_near(data):
+    return split(replace(data, order=OrderSpec()), 4, 0)
+
+
+def far_from_the_past_only(data):
+    """Forgets the embargo after the test rows."""
+    order = data.order.model_copy(update={"embargo": 0})
+    return split(replace(data, order=order), 4, 0)
+
+
 def cutting_a_moment(data):
     order = np.argsort(data.time, kind="stable")
     return [(np.sort(order[:21]), np.sort(order[21:]))]
@@ -287,6 +430,13 @@ def cutting_a_moment(data):
         (training_on_the_future, {"times": 9}, "not all earlier"),
         (cutting_a_moment, {"times": 9}, "not all earlier"),
         (ignoring("group"), {"times": 9, "groups": 20}, "group is split apart"),
+        (too_near, {"times": 20, "order": OrderSpec(gap=1)}, "not all earlier"),
+        (too_near, {"times": 20, "order": OrderSpec(purge=1)}, "not all earlier"),
+        (
+            far_from_the_past_only,
+            {"times": 20, "order": OrderSpec(window="both_sides", embargo=2)},
+            "not all earlier",
+        ),
         (overlapping, {}, "overlap"),
         (lambda data: [(np.arange(40)[::-1], np.arange(0))], {}, "empty"),
         (lambda data: [(np.arange(30)[::-1], np.arange(30, 40))], {}, "not sorted"),
@@ -294,5 +444,6 @@ def cutting_a_moment(data):
     ],
 )
 def test_a_splitter_that_breaks_a_law_is_caught(fault, roles, law):
-    data = table(40, **roles)
+    order = roles.pop("order", OrderSpec())
+    data = replace(table(40, **roles), order=order)
     assert any(law in words for words in broken_laws(data, fault(data)))

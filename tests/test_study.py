@@ -153,7 +153,8 @@ def test_a_finished_study_runs_again_without_a_single_search_fit(finished, monke
         monkeypatch.setattr(engine, "run", counted(engine.run))
     again = run(finished.folder.parents[1])
     assert essence(again) == essence(finished)
-    assert len(jobs) == 2  # the final model, and its path
+    # The final model, its path, and the outer refits, whose predictions calibrate.
+    assert len(jobs) == 2 + 3
 
 
 def test_a_killed_process_leaves_a_study_that_continues(finished, tmp_path):
@@ -177,9 +178,9 @@ def test_a_killed_process_leaves_a_study_that_continues(finished, tmp_path):
 
 def test_ctrl_c_keeps_every_finished_trial(finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, progress=Impatient(3))
+        run(tmp_path, progress=Impatient(4))
     ledger = tmp_path / "studies" / "tiny" / "ledger.jsonl"
-    assert ledger.read_bytes().count(b'"kind":"trial"') == 12
+    assert ledger.read_bytes().count(b'"kind":"trial"') == 16  # four searches that ask four ahead
     assert essence(run(tmp_path)) == essence(finished)
 
 
@@ -198,9 +199,15 @@ def test_a_changed_selection_leaves_the_rows_sealed_unless_reopened(tmp_path):
     changed = study(study="again", space=space, trials=2)
     sealed = run(tmp_path, changed).verdict.held_out
     assert (sealed.opening, sealed.score) == ("sealed", None)
-    again = run(tmp_path, changed, reopen=True).verdict.held_out
+    result = run(tmp_path, changed, reopen=True)
+    again = result.verdict.held_out
     assert again.opening == "reused 1"
     assert again.score is not None
+    assert again.interval.method == "rows, reused 1"
+    assert any("not fresh: reused 1" in line for line in result.summary)
+    # Now it is this selection's recorded verdict, and the first one's is still its own.
+    assert run(tmp_path, changed).verdict.held_out == again
+    assert run(tmp_path).verdict.held_out.opening == "first"
 
 
 # ---- budgets ---------------------------------------------------------------------------------
@@ -210,7 +217,7 @@ def test_a_time_budget_ends_all_searches_at_a_common_round_and_is_replayed(tmp_p
     document = study(minutes=1e-4)
     first = run(tmp_path, document)
     counts = first.trials.groupby("search").size()
-    assert set(counts) == {1}
+    assert set(counts) == {4}  # networks are searched, four ahead
     assert any("time budget" in remark for remark in first.findings.remarks)
     assert essence(run(tmp_path, document)) == essence(first)
 

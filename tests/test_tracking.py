@@ -157,6 +157,37 @@ def test_a_linear_choice_leaves_its_coefficients_with_the_parent(hostile):
     np.testing.assert_array_equal(stored["coefficient"], mine["coefficient"])
 
 
+def test_a_certificate_is_a_tag_and_a_file_of_the_parent(tmp_path):
+    space = STUDY["space"] | {"families": {"linear": {"techniques": ["ridge"]}}}
+    study = STUDY | {"space": space, "trials": 1}
+    first = run(tmp_path, study)
+    proof = autoreg.verify(study, home=tmp_path, workers=1, progress=False)
+    client, runs = runs_of(uri_of(tmp_path))
+    (parent,) = by_role(runs, "study")
+    assert parent.info.run_id == first.mlflow_run
+    assert parent.data.tags["autoreg.verified"] == proof.outcome == "clean"
+    stored = client.download_artifacts(first.mlflow_run, "certificate.json")
+    assert json.loads(Path(stored).read_text()) == proof.to_data()
+    assert len(by_role(runs, "trial")) == 4
+    assert {"gap", "overtuning"} <= set(parent.data.metrics)
+    assert differences("tracked", tmp_path) == []
+
+
+@pytest.mark.parametrize("policy", ["vote", "skip"])
+def test_a_study_without_a_final_search_leads_to_the_search_of_its_choice(tmp_path, policy):
+    result = run(tmp_path, QUICK | {"select": {"final": policy}})
+    assert result.tracking_problem is None
+    assert differences("tracked", tmp_path) == []
+    client, runs = runs_of(uri_of(tmp_path))
+    (parent,) = by_role(runs, "study")
+    lead = result.findings.lead
+    assert lead.startswith("outer")
+    assert f"params.`fold` = '{lead}'" in parent.data.tags["mlflow.note.content"]
+    view = client.get_experiment("1").tags[f"{views.VIEW_TAG}{views.view_key('tracked')}"]
+    assert json.loads(view)["name"] == f"tracked: the search {lead}"
+    assert ("autoreg.model" in parent.data.tags) == (policy == "vote")
+
+
 def test_writing_again_writes_nothing_twice(tracked, runs):
     result, _, uri = tracked
     state = projected(Spool(result.folder))
@@ -505,7 +536,7 @@ def test_documents_survive_the_journey_through_the_folder(tmp_path):
 
 def test_the_note_fits_into_a_tag_and_the_verdict_names_the_inner_score_optimistic():
     document = closing(sample(), "key")
-    note = views.note(document["note"] * 9, "study", document["technique"], "1")
+    note = views.note(document["note"] * 9, "study", document["technique"], "final", "1")
     assert len(note) < 8000
     assert "Filters" in note
     assert "inner_best_optimistic" in document["verdict"]["metrics"]

@@ -1,7 +1,7 @@
 """The command line: thin, each command one call into the package, one file a theme.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
-2 bad usage, configuration or data, 3 a gate said no, 130 interrupted (the same command continues).
+2 bad usage, configuration or data, 3 a gate said no or alarms, 130 interrupted (run it again).
 Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
 """
 
@@ -17,13 +17,13 @@ from autoreg import __version__
 
 # Their order is that of the help.
 # isort: off
-from autoreg.cli import running, starting, showing, tracking, learning
+from autoreg.cli import running, starting, proving, showing, tracking, learning
 from autoreg.cli.shell import app, err
 
 # isort: on
 from autoreg.errors import AutoregError
 
-__all__ = ["app", "learning", "main", "running", "showing", "starting", "tracking"]
+__all__ = ["app", "learning", "main", "proving", "running", "showing", "starting", "tracking"]
 
 
 def main() -> None:

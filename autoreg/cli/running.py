@@ -1,16 +1,14 @@
-"""``autoreg run``, and how its progress looks."""
+"""``autoreg run``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from autoreg.bars import bars
 from autoreg.cli.shell import HomeOption, app, err, places
 
 
@@ -45,7 +43,7 @@ def run(
     err.print(f"[bold]{spec.study}[/]: {escape(spec.question or 'no question given')}")
     from autoreg.study import run_study
 
-    with drawn() as listener:
+    with bars(err) as listener:
         try:
             result = run_study(
                 spec,
@@ -66,54 +64,3 @@ def run(
         typer.echo(json.dumps(result.to_data()))
         return
     typer.echo("\n".join([*result.summary, *places(result.to_data())]))
-
-
-@contextmanager
-def drawn() -> Iterator[Any]:
-    """Rich bars on a terminal, plain lines elsewhere."""
-    from autoreg.progress import PlainProgress
-
-    if not err.is_terminal:
-        yield PlainProgress()
-        return
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]} to go  {task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bars:
-        yield _Bars(bars)
-
-
-class _Bars:
-    """A listener that draws one bar for each phase."""
-
-    def __init__(self, bars: Progress) -> None:
-        self.bars = bars
-        self.task = TaskID(0)
-        self.before = 0
-
-    def begin(self, phase: str, steps: int, done: int = 0) -> None:
-        self.before = done
-        self.task = self.bars.add_task(
-            phase, total=steps, completed=done, count=f"{done}/{steps}", left="?", note=""
-        )
-
-    def advance(self, done: float, note: str = "") -> None:
-        from autoreg.progress import time_to_go
-
-        task = next(task for task in self.bars.tasks if task.id == self.task)
-        total = task.total or 0
-        left = time_to_go(task.elapsed or 0, done - self.before, total - done)
-        self.bars.update(
-            self.task,
-            completed=done,
-            count=f"{int(done)}/{int(total)}",
-            left=left,
-            note=note or task.fields["note"],
-        )
-
-    def end(self) -> None:
-        self.bars.update(self.task, left="0:00")

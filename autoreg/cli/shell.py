@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 err = Console(stderr=True, highlight=False)
 
+REFUSED = 3  # the exit code of a gate that says no, and of alarms
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", help="Folder of studies and MLflow store [env: AUTOREG_HOME]."),
@@ -33,7 +35,8 @@ def places(document: dict[str, Any]) -> list[str]:
     """Where a study's report, model and MLflow run are, line by line."""
     run = document["mlflow_run"]
     mlflow = f"run {run} (`autoreg ui` opens it)" if run else "not written"
-    return [f"report   {document['report']}", f"model    {document['model']}", f"mlflow   {mlflow}"]
+    model = document["model"] or "none was asked for"
+    return [f"report   {document['report']}", f"model    {model}", f"mlflow   {mlflow}"]
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

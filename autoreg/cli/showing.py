@@ -32,6 +32,9 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model folder (…/studies/NAME/model).")],
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     proba: Annotated[bool, typer.Option(help="Class probabilities too.")] = False,
+    ranges: Annotated[
+        bool, typer.Option("--ranges", help="What holds for 90 % of new rows: intervals or sets.")
+    ] = False,
 ) -> None:
     """Predict every row of a table; CSV on stdout."""
     import pandas as pd
@@ -45,4 +48,8 @@ def predict(
     if proba:
         names = [f"probability_{label}" for label in loaded.classes]
         predicted[names] = loaded.predict_proba(frame)
+    if ranges:
+        from autoreg import calibration
+
+        predicted = predicted.assign(**calibration.ranges(loaded, frame))
     predicted.to_csv(sys.stdout, index=False)

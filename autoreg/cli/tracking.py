@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from autoreg.cli.shell import HomeOption, app, err
-
-REFUSED = 3
+from autoreg.cli.shell import REFUSED, HomeOption, app, err
 
 StudyArgument = Annotated[str, typer.Argument(help="Name of a study that was run here.")]
 

@@ -7,6 +7,7 @@ exist, their levels, the task and the classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ from autoreg.data.table import (
     describe,
     encode,
     features,
+    marks,
     moments,
     numbers,
     refuse_missing,
 )
 from autoreg.data.target import read_target
 from autoreg.errors import DataError
-from autoreg.spec import DataSpec, is_file_name
+from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name
 
 __all__ = ["Column", "Dataset", "describe", "encode", "load"]
 
 IN_MEMORY = "in memory"
+ROLES = ("group", "time", "weight", "fold")
 
 
 def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
@@ -47,7 +50,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     ((150, 4), 'multiclass', ('setosa', 'versicolor', 'virginica'))
     """
     table, target = _source(spec, data, name)
-    roles = {role: column for role in ("group", "time", "weight") if (column := _role(spec, role))}
+    roles = {role: column for role in ROLES if (column := _role(spec, role))}
     _check_columns(table, spec, target, roles)
     y, task, classes = read_target(table, target, spec.task)
     taken = {target, *roles.values(), *spec.drop}
@@ -55,6 +58,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     if not names:
         raise DataError(f"{table.place}: no feature column is left beside target and roles")
     columns, X = features(table, names, spec.categorical)
+    _check_pixels(spec.image, columns, table.place)
     return Dataset(
         name=Path(table.place).name.split(".")[0] if data is None else name,
         columns=grouped(columns, spec.feature_groups, table.place),
@@ -68,6 +72,10 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         weight=_weights(table, roles["weight"]) if "weight" in roles else None,
         source=table.place if data is None else IN_MEMORY,
         roles=roles,
+        image=spec.image,
+        fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
+        order=spec.order,
+        marks=marks(table),
     )
 
 
@@ -141,17 +149,26 @@ def _series(y: Any, name: str) -> pd.Series[Any]:
 
 
 def _role(spec: DataSpec, role: str) -> str | None:
-    return {"group": spec.group, "time": spec.time, "weight": spec.weight}[role]
+    known = {"group": spec.group, "time": spec.time, "weight": spec.weight, "fold": spec.fold}
+    return known[role]
 
 
 def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, str]) -> None:
     """Every name that the study gives must exist, and have one job only."""
+    if spec.order != OrderSpec() and spec.time is None:
+        raise DataError("data: order is about rows in the order of time; declare data: time, too")
+    if spec.order.embargo and spec.order.window != "both_sides":
+        raise DataError(
+            f"data: order: embargo is for rows after those that judge, and window "
+            f"{spec.order.window} never trains on them; leave it out, or use gap"
+        )
     asked = [("target", target), *roles.items(), *(("drop", one) for one in spec.drop)]
     for role, column in [*asked, *(("categorical", one) for one in spec.categorical)]:
         table.require(column, f"data: {role}")
     first: dict[str, str] = {}
     for role, column in asked:
-        if first.setdefault(column, role) != role:
+        # Leave one group out: the groups are the folds.
+        if first.setdefault(column, role) != role and {first[column], role} != {"group", "fold"}:
             raise DataError(
                 f"{table.place}: column {column!r} is both {first[column]} and {role}; choose one"
             )
@@ -162,8 +179,25 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
         )
 
 
-def _groups(table: Table, name: str) -> Rows:
-    refuse_missing(table, name, "the group")
+def _check_pixels(image: ImageSpec | None, columns: Sequence[Column], place: str) -> None:
+    """Raise where an image is declared and the feature columns are not its pixels."""
+    if image is None:
+        return
+    if named := [column.name for column in columns if column.is_categorical]:
+        raise DataError(
+            f"{place}: column {named[0]!r} is a category and no pixel (data: image); drop it, or "
+            f"leave image out"
+        )
+    if len(columns) != image.pixels:
+        raise DataError(
+            f"{place}: {len(columns)} feature columns are not the {image.height} x {image.width} x "
+            f"{image.channels} = {image.pixels} pixels of data: image; correct its size, or drop "
+            f"the columns that are no pixels"
+        )
+
+
+def _groups(table: Table, name: str, what: str = "the group") -> Rows:
+    refuse_missing(table, name, what)
     codes, _ = pd.factorize(table.frame[name])
     return np.asarray(codes, dtype=np.int64)
 

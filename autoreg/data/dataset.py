@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreg.spec import ImageSpec, OrderSpec
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Task = Literal["regression", "count", "binary", "multiclass"]
@@ -52,9 +54,12 @@ class Dataset:
     level. ``y`` is (n,): float64 for regression and counts, int64 positions in ``classes``
     otherwise.
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
-    ``roles`` names the column that each of them came from. Where the table stands for a stream
-    of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,) which outer fold it
-    belongs to (-1: held out).
+    ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
+    order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
+    stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
+    which outer fold it belongs to (-1: held out). An ``image`` says how the columns lie, where
+    they are its pixels. ``marks`` (n,) tell rows of the source apart by all their cells, those of
+    columns that are left out included; the ledger of openings knows rows by them.
 
     >>> import numpy as np
     >>> columns = (Column("a", "numeric"),)
@@ -77,6 +82,10 @@ class Dataset:
     roles: Mapping[str, str] = field(default_factory=dict)
     block: Rows | None = None
     streamed: Floats | None = None
+    image: ImageSpec | None = None
+    fold: Rows | None = None
+    order: OrderSpec = OrderSpec()
+    marks: NDArray[np.uint64] | None = None
 
     @property
     def n(self) -> int:
@@ -92,10 +101,19 @@ class Dataset:
         """The number of some rows, or of those that they stand for."""
         return len(ids) if self.streamed is None else round(float(self.streamed[ids].sum()))
 
+    def units(self, ids: Rows) -> int:
+        """The number of independent units among some rows: groups where they are declared."""
+        return len(ids) if self.group is None else len(np.unique(self.group[ids]))
+
     @property
     def weights(self) -> Floats:
         """The row weights, ones where none are declared; shape (n,)."""
         return np.ones(self.n) if self.weight is None else self.weight
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the rows are images of which the user knows a symmetry."""
+        return self.image is not None and bool(self.image.symmetries)
 
     @property
     def is_grouped(self) -> bool:
@@ -113,6 +131,8 @@ class Dataset:
             weight=None if self.weight is None else self.weight[ids],
             block=None if self.block is None else self.block[ids],
             streamed=None if self.streamed is None else self.streamed[ids],
+            fold=None if self.fold is None else self.fold[ids],
+            marks=None if self.marks is None else self.marks[ids],
         )
 
     @property

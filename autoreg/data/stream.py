@@ -111,11 +111,14 @@ def _check(spec: StudySpec) -> None:
         "data: target must be named": spec.data.target is None,
         "data: task must be regression": spec.data.task not in {None, "regression"},
         "data: time is not for streams; sort out a time split beforehand": spec.data.time,
+        "data: fold is not for streams": spec.data.fold,
+        "folds: outer_repeats must be left out": spec.folds.outer_repeats > 1,
         "data: categorical is not for streams; write indicators": spec.data.categorical,
         "folds: inner must be left out": spec.folds.inner is not None,
         "linear: loss must be squared": spec.linear.loss != "squared",
         "metrics: only mse, rmse and r2 follow from sums": any(
-            not metric(name).from_sums for name in spec.metrics
+            not metric(name).from_sums
+            for name in (*spec.metrics, *filter(None, [spec.select.metric]))
         ),
         "space: only linear models can be fitted from sums": (
             not isinstance(spec.space, str) and set(spec.space.families) != {"linear"}

@@ -8,6 +8,7 @@ from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import Engine, Job, Outcome
 from autoreg.engines.loop import LoopEngine
+from autoreg.engines.pack import PackEngine
 from autoreg.engines.path import PathEngine
 from autoreg.errors import SpaceError
 from autoreg.spec import LinearSpec
@@ -17,7 +18,7 @@ __all__ = ["engine_for", "engines", "refusals"]
 
 def engines() -> list[Engine]:
     """All engines, the fastest first."""
-    return [PathEngine(), LoopEngine()]
+    return [PathEngine(), PackEngine(), LoopEngine()]
 
 
 def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:

@@ -177,6 +177,22 @@ class Engine(ABC):
         """
 
 
+def identity(job: Job) -> tuple[object, ...]:
+    """Equal for two jobs exactly when they ask for the same fit."""
+    return (
+        job.candidate.key,
+        job.training.excluded,
+        job.training.rows.tobytes(),
+        job.predict.tobytes(),
+        job.seed,
+        job.strengths,
+        job.settings,
+        job.linear,
+        job.steps,
+        job.keep_model,
+    )
+
+
 def technique_refusal(
     engine: str, chosen: Technique, family: str, task: Task, opened: frozenset[str]
 ) -> str | None:

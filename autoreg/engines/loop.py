@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Failure, Job, Outcome, technique_refusal
+from autoreg.engines.base import Engine, Failure, Job, Outcome, identity, technique_refusal
 from autoreg.spec import LinearSpec
 
 Fitter = Callable[[Job, Dataset], Outcome]
@@ -76,7 +76,7 @@ class LoopEngine(Engine):
         """Fit each job; jobs that ask for the same fit are fitted once and share the outcome."""
         unique: dict[tuple[Any, ...], list[int]] = {}
         for position, job in enumerate(jobs):
-            unique.setdefault(_identity(job), []).append(position)
+            unique.setdefault(identity(job), []).append(position)
         different = [jobs[positions[0]] for positions in unique.values()]
         found: dict[int, Outcome] = {}
         outcomes = _outcomes(different, table, min(workers, len(different)))
@@ -100,22 +100,6 @@ def fit(job: Job, table: Dataset) -> Outcome:
     except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
         reason = f"{type(error).__name__}: {error}"
         return Failure(reason, time.perf_counter() - start)
-
-
-def _identity(job: Job) -> tuple[Any, ...]:
-    """Equal for two jobs exactly when they ask for the same fit."""
-    return (
-        job.candidate.key,
-        job.training.excluded,
-        job.training.rows.tobytes(),
-        job.predict.tobytes(),
-        job.seed,
-        job.strengths,
-        job.settings,
-        job.linear,
-        job.steps,
-        job.keep_model,
-    )
 
 
 def _outcomes(jobs: Sequence[Job], table: Dataset, workers: int) -> Iterator[Outcome]:

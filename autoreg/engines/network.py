@@ -1,4 +1,4 @@
-"""What network engines are made of: random streams, the perceptron itself, losses and Adam.
+"""What network engines are made of: the perceptron itself, its losses and Adam.
 
 Why functions on tensors and not ``torch.nn``: techniques act on batches, activations, losses
 and weights of M models at once, with a leading model dimension. The same few lines serve
@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from autoreg.spec import seed_for
-from autoreg.techniques.base import Architecture, Technique
+from autoreg.engines.draws import FLOAT, generator
+from autoreg.engines.embedding import Embedding, extra, widened
+from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
 NORM_MOMENTUM = 0.1
-FLOAT = torch.float32
 
 
 @contextmanager
@@ -34,63 +33,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-# ---- random streams --------------------------------------------------------------------------
-
-
-def generator(*names: str | int) -> torch.Generator:
-    """A stream of random numbers that depends on its names alone."""
-    return torch.Generator().manual_seed(seed_for(*names))
-
-
-class Streams:
-    """The draws of one technique: a stream for each of M models, made from M seeds.
-
-    >>> Streams([1, 2]).uniform(3, 4).shape
-    torch.Size([2, 3, 4])
-    """
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._torch = [generator(seed, "draws") for seed in seeds]
-        self._numpy = [np.random.default_rng(seed_for(seed, "beta")) for seed in seeds]
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), shape (M, *shape)."""
-        return torch.stack([torch.rand(shape, generator=g, dtype=FLOAT) for g in self._torch])
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, shape (M, *shape)."""
-        return torch.stack([torch.randn(shape, generator=g, dtype=FLOAT) for g in self._torch])
-
-    def beta(self, concentration: Tensor, rows: int) -> Tensor:
-        """Beta(c, c) numbers for concentrations (M, 1, 1); 0 or 1 for c = 0; (M, rows, 1)."""
-        # At the smallest positive number Beta(c, c) is its own limit: a fair coin, 0 or 1.
-        shapes = concentration.flatten().double().clamp(min=1e-300).tolist()
-        draws = [g.beta(c, c, (rows, 1)) for g, c in zip(self._numpy, shapes, strict=True)]
-        return torch.from_numpy(np.stack(draws)).to(FLOAT)
-
-    def permutation(self, rows: int) -> Tensor:
-        """A random order of the rows for each model, integers (M, rows)."""
-        return torch.stack([torch.randperm(rows, generator=g) for g in self._torch])
-
-
-@dataclass(frozen=True, eq=False)
-class Acting:
-    """A technique at work: its hooks, its dials as tensors (M, 1, 1), its draws."""
-
-    kind: type[Technique]
-    dials: dict[str, Tensor]
-    draws: Streams
-
-    @classmethod
-    def of(cls, chosen: Technique, fit_seed: int) -> Acting:
-        """One chosen technique in the fit of one model."""
-        settings = {dial.name: dial.as_number(dial.default) for dial in chosen.dials}
-        known = {dial.name: dial for dial in chosen.dials}
-        settings |= {name: known[name].as_number(value) for name, value in chosen.values.items()}
-        dials = {name: torch.full((1, 1, 1), v, dtype=FLOAT) for name, v in settings.items()}
-        return cls(type(chosen), dials, Streams([seed_for(fit_seed, chosen.key)]))
 
 
 # ---- the network -----------------------------------------------------------------------------
@@ -105,13 +47,14 @@ class Norm:
     mean: Tensor
     variance: Tensor
 
-    def training(self, values: Tensor) -> Tensor:
-        """Values (M, B, width) by the statistics of their batch; running statistics follow."""
+    def training(self, values: Tensor, track: bool = True) -> Tensor:
+        """Values (M, B, width) by the statistics of their batch; running ones follow, if asked."""
         rows = values.shape[1]
         variance, mean = torch.var_mean(values, dim=1, keepdim=True, correction=0)
-        with torch.no_grad():
-            self.mean.lerp_(mean, NORM_MOMENTUM)
-            self.variance.lerp_(variance * (rows / max(rows - 1, 1)), NORM_MOMENTUM)
+        if track:
+            with torch.no_grad():
+                self.mean.lerp_(mean, NORM_MOMENTUM)
+                self.variance.lerp_(variance * (rows / max(rows - 1, 1)), NORM_MOMENTUM)
         return (values - mean) * (variance + NORM_EPS).rsqrt() * self.gain + self.shift
 
     def folded(self) -> tuple[Tensor, Tensor]:
@@ -126,18 +69,47 @@ class Norm:
 
 
 @dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """Layer normalization of one hidden layer; gain and shift are (M, 1, width)."""
+
+    gain: Tensor
+    shift: Tensor
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Values (M, B, width), each row by its own mean and variance over the units."""
+        variance, mean = torch.var_mean(values, dim=2, keepdim=True, correction=0)
+        return (values - mean) * (variance + NORM_EPS).rsqrt() * self.gain + self.shift
+
+
+Act = Callable[[Tensor, int], Tensor]
+
+
+def untouched(values: Tensor, layer: int) -> Tensor:
+    """What acts where no technique does."""
+    return values
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
-    """All that training changes: weights (M, in, out), biases (M, 1, out), norms; output last."""
+    """All that training changes: weights (M, in, out), biases (M, 1, out), norms; output last.
+
+    With ``skip`` every hidden layer but the first adds to what it is given. An ``embedding``
+    widens the inputs and is not trained.
+    """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
-    norms: tuple[Norm, ...]
+    norms: tuple[Norm, ...] = ()
+    layer_norms: tuple[LayerNorm, ...] = ()
+    skip: bool = False
+    embedding: Embedding | None = None
 
     @property
     def trained(self) -> list[Tensor]:
         """The tensors that follow the gradient."""
-        gains = [norm.gain for norm in self.norms]
-        return [*self.weights, *self.biases, *gains, *(norm.shift for norm in self.norms)]
+        gains = [*(one.gain for one in self.norms), *(one.gain for one in self.layer_norms)]
+        shifts = [*(one.shift for one in self.norms), *(one.shift for one in self.layer_norms)]
+        return [*self.weights, *self.biases, *gains, *shifts]
 
     @property
     def state(self) -> list[Tensor]:
@@ -145,34 +117,87 @@ class Network:
         means = [norm.mean for norm in self.norms]
         return [*self.trained, *means, *(norm.variance for norm in self.norms)]
 
-    def training(self, inputs: Tensor, hidden: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """Outputs (M, B, C) in training: batch statistics, and ``hidden`` behind each layer."""
-        for layer in range(len(self.weights) - 1):
-            values = torch.baddbmm(self.biases[layer], inputs, self.weights[layer])
-            if self.norms:
-                values = self.norms[layer].training(values)
-            inputs = hidden(values.relu(), layer)
-        return torch.baddbmm(self.biases[-1], inputs, self.weights[-1])
+    def copy(self) -> Network:
+        """The same network in tensors of its own, which follow no gradient."""
+        return Network(
+            tuple(one.detach().clone() for one in self.weights),
+            tuple(one.detach().clone() for one in self.biases),
+            tuple(
+                Norm(*(t.detach().clone() for t in (n.gain, n.shift, n.mean, n.variance)))
+                for n in self.norms
+            ),
+            tuple(
+                LayerNorm(n.gain.detach().clone(), n.shift.detach().clone())
+                for n in self.layer_norms
+            ),
+            self.skip,
+            self.embedding,
+        )
+
+    def training(
+        self, inputs: Tensor, hidden: Act, weighted: Act = untouched, track: bool = True
+    ) -> Tensor:
+        """Outputs (M, B, C) in training: batch statistics, which the running ones follow if asked.
+
+        ``hidden`` acts behind each hidden layer, ``weighted`` on each weight matrix.
+        """
+        return self._outputs(
+            inputs, hidden, weighted, lambda v, layer: self.norms[layer].training(v, track)
+        )
 
     @torch.no_grad()
     def predicting(self, inputs: Tensor) -> Tensor:
         """Outputs (M, B, C) after training: running statistics, no technique acts."""
-        for layer in range(len(self.weights) - 1):
-            values = torch.baddbmm(self.biases[layer], inputs, self.weights[layer])
+        return self._outputs(
+            inputs, untouched, untouched, lambda v, layer: self.norms[layer].predicting(v)
+        )
+
+    def _outputs(self, inputs: Tensor, hidden: Act, weighted: Act, standardized: Act) -> Tensor:
+        last = len(self.weights) - 1
+        if self.embedding is not None:
+            inputs = widened(self.embedding, inputs)
+        for layer in range(last):
+            # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
+            # which Adam would blow up to whole steps.
+            bias = self.biases[layer].detach() if self.norms else self.biases[layer]
+            values = torch.baddbmm(bias, inputs, weighted(self.weights[layer], layer))
             if self.norms:
-                values = self.norms[layer].predicting(values)
-            inputs = values.relu()
-        return torch.baddbmm(self.biases[-1], inputs, self.weights[-1])
+                values = standardized(values, layer)
+            if self.layer_norms:
+                values = self.layer_norms[layer](values)
+            added = hidden(values.relu(), layer)
+            inputs = inputs + added if self.skip and layer else added
+        return affine(inputs, weighted(self.weights[-1], last), self.biases[-1])
 
 
-def initial_network(sizes: tuple[int, Architecture, int], fit_seed: int) -> Network:
+FEW_OUTPUTS = 8  # up to which a product is faster turned over
+
+
+def affine(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
+    """Inputs (M, B, in) times weights (M, in, out) plus biases (M, 1, out), for few outputs.
+
+    A single output is a sum, for a product with one column has other bits alone than in a stack.
+    """
+    outputs = weights.shape[2]
+    if outputs == 1:
+        return (inputs * weights.mT).sum(dim=2, keepdim=True) + biases
+    if outputs <= FEW_OUTPUTS:
+        return torch.baddbmm(biases.mT, weights.mT, inputs.mT).mT
+    return torch.baddbmm(biases, inputs, weights)
+
+
+def initial_network(
+    sizes: tuple[int, Architecture, int], fit_seed: int, embedding: Embedding | None = None
+) -> Network:
     """A fresh network: normal weights of variance 2 / inputs (1 / inputs for the output).
+
+    ``sizes`` are the inputs in front of the embedding, the shape and the outputs.
 
     Source: He et al. 2015, Delving deep into rectifiers, ICCV, equation 10.
     """
     inputs, shape, outputs = sizes
     stream = generator(fit_seed, "init")
-    widths = [inputs, *[shape.width] * shape.depth, outputs]
+    widths = [inputs + extra(embedding), *[shape.width] * shape.depth, outputs]
     gains = [2.0] * shape.depth + [1.0]
     weights = [
         torch.randn(1, fan_in, fan_out, generator=stream, dtype=FLOAT)
@@ -180,8 +205,11 @@ def initial_network(sizes: tuple[int, Architecture, int], fit_seed: int) -> Netw
         for fan_in, fan_out, gain in zip(widths, widths[1:], gains, strict=False)
     ]
     biases = [torch.zeros(1, 1, width, dtype=FLOAT) for width in widths[1:]]
-    norms = [_initial_norm(shape.width) for _ in range(shape.depth) if shape.norm == "batch"]
-    network = Network(tuple(weights), tuple(biases), tuple(norms))
+    layers = range(shape.depth)
+    norms = [_initial_norm(shape.width) for _ in layers if shape.norm in ("batch", "both")]
+    layer_norms = [_layer_norm(shape.width) for _ in layers if shape.norm in ("layer", "both")]
+    normed = tuple(norms), tuple(layer_norms)
+    network = Network(tuple(weights), tuple(biases), *normed, shape.skip, embedding)
     for tensor in network.trained:
         tensor.requires_grad_()
     return network
@@ -192,6 +220,11 @@ def _initial_norm(width: int) -> Norm:
     return Norm(gain=ones, shift=zeros, mean=zeros.clone(), variance=ones.clone())
 
 
+def _layer_norm(width: int) -> LayerNorm:
+    one = _initial_norm(width)
+    return LayerNorm(one.gain, one.shift)
+
+
 # ---- losses and optimizer ---------------------------------------------------------------------
 
 
@@ -200,12 +233,24 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(targets * outputs.log_softmax(dim=-1)).sum(dim=-1, keepdim=True)
 
 
+def cross_entropy_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`cross_entropy` in the outputs, (M, B, C)."""
+    powers = (outputs - outputs.amax(dim=-1, keepdim=True)).exp_()
+    shares = targets.sum(dim=-1, keepdim=True) / powers.sum(dim=-1, keepdim=True)
+    return powers.mul_(shares).sub_(targets)
+
+
+def squared_error_slope(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The slope of :func:`squared_error` in the outputs, (M, B, C)."""
+    return (outputs - targets).mul_(2)
+
+
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Row losses (M, B, 1) of outputs against targets, both (M, B, C)."""
     return (outputs - targets).square().sum(dim=-1, keepdim=True)
 
 
-def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
+def poisson_loss(outputs: Tensor, targets: Tensor, limit: float | Tensor) -> Tensor:
     """Row losses (M, B, 1) of logarithms of means against counts, both (M, B, C).
 
     ``exp(o) - t o`` in units of the training mean. Where o is above ``limit``, and above 1 more
@@ -215,6 +260,37 @@ def poisson_loss(outputs: Tensor, targets: Tensor, limit: float) -> Tensor:
     bound = (targets.log() + 1).clamp(min=limit)
     means = torch.minimum(outputs, bound).exp() * (1 + (outputs - bound).relu())
     return (means - targets * outputs).sum(dim=-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """A training loss together with what its outputs predict, and its slope if that is simple.
+
+    >>> CROSS_ENTROPY.means(torch.zeros(1, 1, 4)).tolist()
+    [[[0.25, 0.25, 0.25, 0.25]]]
+    """
+
+    losses: Callable[[Tensor, Tensor], Tensor]
+    means: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Row losses (M, B, 1) of outputs against soft targets, both (M, B, C)."""
+        return self.losses(outputs, targets)
+
+    @classmethod
+    def poisson(cls, limit: float | Tensor) -> Likelihood:
+        """The loss of counts, exact up to a log mean of ``limit``."""
+        return cls(
+            lambda outputs, targets: poisson_loss(outputs, targets, limit),
+            lambda outputs: outputs.clamp(max=limit).exp(),
+        )
+
+
+CROSS_ENTROPY = Likelihood(
+    cross_entropy, lambda outputs: outputs.softmax(dim=-1), cross_entropy_slope
+)
+SQUARED_ERROR = Likelihood(squared_error, lambda outputs: outputs, squared_error_slope)
 
 
 class Adam:
@@ -238,8 +314,9 @@ class Adam:
         self._steps = 0
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], beta1: float = 0.9, beta2: float = 0.999) -> None:
-        """Move all tensors once."""
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all tensors once, at a learning rate relative to the model's own, (M, 1, 1)."""
+        beta1, beta2 = 0.9, 0.999
         self._steps += 1
         size = self._rate / (1 - beta1**self._steps)
         root = math.sqrt(1 - beta2**self._steps)
@@ -248,4 +325,4 @@ class Adam:
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         torch.div(self._first, self._second.sqrt().div_(root).add_(1e-8), out=self._move)
         for tensor, move in zip(self._tensors, self._moves, strict=True):
-            tensor.sub_(move, alpha=size)
+            tensor.sub_(rate * move, alpha=size)

@@ -42,14 +42,20 @@ def metric(name: str, task: str | None = None) -> Metric:
     False
     """
     known = metrics()
-    if name not in known:
+    found = known.get(name) or _variant(name)
+    if found is None:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         raise SpecError(f"unknown metric {name!r}; {hint}")
-    if task is not None and task not in known[name].tasks:
+    if task is not None and task not in found.tasks:
         fitting = ", ".join(one.name for one in known.values() if task in one.tasks)
         raise SpecError(f"metric {name} is not for {task} targets; choose from {fitting}")
-    return known[name]
+    return found
+
+
+def _variant(name: str) -> Metric | None:
+    stem, _, suffix = name.rpartition("_")
+    return metrics()[stem].variant(suffix) if stem in metrics() else None
 
 
 def default_metrics(task: str, *, streamed: bool = False) -> tuple[str, ...]:

@@ -97,8 +97,8 @@ class Metric(ABC):
     the featureless predictions of the same training rows, and ``weights`` is (n,).
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
+    name: str
+    title: str
     tasks: ClassVar[tuple[str, ...]]
     greater_is_better: ClassVar[bool]
     references: ClassVar[tuple[str, ...]]
@@ -125,6 +125,14 @@ class Metric(ABC):
         """The metric over several folds, from each fold's parts; NaN where it is undefined."""
         numerator, denominator = (sum(column) for column in zip(*parts, strict=True))
         return self.finish(numerator / denominator) if denominator else float("nan")
+
+    def cost(self, value: float) -> float:
+        """The value, turned so that lower is better."""
+        return -value if self.greater_is_better else value
+
+    def variant(self, suffix: str) -> Metric | None:
+        """The metric of the name ``<name>_<suffix>``; None where there is none."""
+        return None
 
     def needs(self, y: Target, classes: int) -> str | None:
         """Why the metric cannot be defined on rows with these targets; None where it can."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoreg.findings import Findings
+from autoreg.report.beside import sheet_markdown
 from autoreg.report.summary import markdown, summary_html, summary_lines
 
-__all__ = ["markdown", "summary_html", "summary_lines", "write_report"]
+__all__ = ["markdown", "sheet_markdown", "summary_html", "summary_lines", "write_report"]
 
 FILE_NAME = "report.html"
+SHEET_NAME = "info_sheet.md"
 
 
 def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = None) -> Path:
-    """Write ``report.html`` into a folder and return its path.
+    """Write ``report.html`` and ``info_sheet.md`` into a folder; return the report's path.
 
     One file, no network: styles and charts are inside. The same findings give the same bytes.
     """
@@ -27,4 +29,6 @@ def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = N
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     path.write_text(render(findings, mlflow_run), encoding="utf-8")
+    if findings.sheet:
+        (folder / SHEET_NAME).write_text(sheet_markdown(findings), encoding="utf-8")
     return path

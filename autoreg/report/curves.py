@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from autoreg.findings import Findings
-from autoreg.folds import FINAL
 from autoreg.report.ink import (
     ACCENT,
     FAMILY_INKS,
@@ -35,6 +34,7 @@ from autoreg.report.words import (
     loss_name,
     name_of,
     quoted,
+    search_name,
     set_name,
 )
 from autoreg.trial import Trial
@@ -189,11 +189,11 @@ def _network(findings: Findings) -> Trial | None:
 
 
 def history_chart(findings: Findings) -> Picture | None:
-    """Inner loss against trial number in the final search, and the best so far of all searches."""
+    """Inner loss against trial number in the leading search, and the best so far of them all."""
     trials = _final_trials(findings)
     if not trials:
         return None
-    everyone = [t for t in findings.trials if t.search == FINAL]
+    everyone = [t for t in findings.trials if t.search == findings.lead]
     top = _history_top(trials)
     lost = sum(trial.loss > top for trial in trials)
 
@@ -206,7 +206,7 @@ def history_chart(findings: Findings) -> Picture | None:
         _nested_line(axes, findings)
         loss_axis(axes, 0.92 * min(t.loss for t in trials), top)
         axes.set_xlim(0, max(t.number for t in everyone) + 2)
-        axes.set_xlabel("trial of the final search")
+        axes.set_xlabel(f"trial of {search_name(findings.lead)}")
         axes.set_ylabel(f"inner {loss_name(findings.data['task'])}")
         quiet(axes)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=11, handlelength=1.4,
@@ -218,8 +218,8 @@ def history_chart(findings: Findings) -> Picture | None:
         WIDE,
         350,
         paint,
-        alt=f"Inner loss of {count(len(everyone), 'trial')} of the final search; the best reaches "
-        f"{brief(min(t.loss for t in trials))}, beside the nested loss "
+        alt=f"Inner loss of {count(len(everyone), 'trial')} of {search_name(findings.lead)}; the "
+        f"best reaches {brief(min(t.loss for t in trials))}, beside the nested loss "
         f"{quoted(findings.verdict.nested_loss)}.",
         caption="Filled marks are the fixed design that every search starts with, hollow ones "
         "were proposed by the sampler; the thin lines are the best so far of the outer searches. "
@@ -227,11 +227,45 @@ def history_chart(findings: Findings) -> Picture | None:
     )
 
 
+def budget_chart(findings: Findings) -> Picture | None:
+    """Best inner loss and nested loss against the budget: what the later trials were worth."""
+    points = findings.budget
+    if len(points) < 2:
+        return None
+    trials = [point.trials for point in points]
+    inner, nested = ([getattr(point, name) for point in points] for name in ("inner", "nested"))
+
+    def paint(axes: Axes) -> None:
+        axes.plot(trials, nested, "o-", color=ACCENT, linewidth=2, label="nested loss")
+        axes.plot(trials, inner, "o--", color=MUTED, linewidth=1.4, label="best inner (optimistic)")
+        axes.set_xscale("log")
+        axes.set_xticks(trials, [str(one) for one in trials], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("trials of each search")
+        axes.set_ylabel(f"{loss_name(findings.data['task'])}, mean over searches")
+        quiet(axes)
+        plain_numbers(axes, "y")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=11.5)
+
+    return picture(
+        "budget",
+        WIDE,
+        300,
+        paint,
+        alt=f"Inner and nested loss against trials: nested {brief(nested[0])} after {trials[0]}, "
+        f"{brief(nested[-1])} after {trials[-1]}; best inner {brief(inner[0])}, then "
+        f"{brief(inner[-1])}.",
+        caption="What the outer searches would have chosen after fewer trials, judged on the outer "
+        "folds. Where the inner loss still falls and the nested loss rises, further trials fit "
+        "the noise of the inner folds (overtuning).",
+    )
+
+
 def _best_so_far(axes: Axes, findings: Findings) -> None:
     """The lowest loss up to each trial: bold for the final search, thin for the outer ones."""
-    for search in findings.selections:
+    for search in dict.fromkeys(trial.search for trial in findings.trials):
         own = [t for t in findings.trials if t.search == search and not t.failure]
-        is_final = search == FINAL
+        is_final = search == findings.lead
         axes.step(
             [t.number + 1 for t in own],
             np.minimum.accumulate([t.loss for t in own]) if own else [],
@@ -264,8 +298,8 @@ def _history_points(axes: Axes, trials: Sequence[Trial], top: float) -> None:
 
 
 def _final_trials(findings: Findings) -> list[Trial]:
-    """The valid trials of the final search."""
-    return [trial for trial in findings.trials if trial.search == FINAL and not trial.failure]
+    """The valid trials of the search that the final selection comes from."""
+    return [t for t in findings.trials if t.search == findings.lead and not t.failure]
 
 
 def _nested_line(axes: Axes, findings: Findings) -> None:

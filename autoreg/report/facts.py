@@ -10,9 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autoreg.budget import overtuning
 from autoreg.findings import Findings
+from autoreg.report.beside import (
+    alarm_lines,
+    certainty,
+    corrected,
+    held_out_span,
+    permuted,
+    wider,
+)
 from autoreg.report.coefficients import coefficients_sentence
 from autoreg.report.words import (
+    brief,
     clean,
     count,
     family_name,
@@ -30,7 +40,11 @@ from autoreg.report.words import (
 from autoreg.statistics import Interval
 from autoreg.verdict import Margin
 
-SHOWN_WARNINGS = 4
+SHOWN_WARNINGS = 3
+SEALED = {
+    "sealed": "another selection has opened them before",
+    "kept": "there is no final model to judge on them",
+}
 
 
 @dataclass(frozen=True)
@@ -50,13 +64,19 @@ def facts(findings: Findings) -> list[Fact]:
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
         Fact("inner best", inner_best(findings)),
+        Fact("corrected", corrected(findings)),
+        Fact("measured", wider(findings)),
         Fact("none", none(findings)),
         Fact("signal", signal(findings)),
+        Fact("permuted", permuted(findings)),
+        Fact("certainty", certainty(findings)),
         Fact("runner-up", runner_up(findings)),
         Fact("incumbent", incumbent(findings)),
         Fact("agreement", agreement(findings)),
         Fact("rule", rule(findings)),
         Fact("searched", searched(findings)),
+        Fact("overtuning", overtuned(findings)),
+        Fact("verified", verified(findings)),
     ]
     return [fact for fact in found if fact.text]
 
@@ -97,11 +117,16 @@ def held_out(findings: Findings) -> str:
         return "no rows were held out; the nested score stands alone"
     rows = count(judged.rows, "row")
     if judged.score is None:
-        return f"{rows} stay sealed: another selection has opened them before"
+        return f"{rows} stay sealed: {SEALED[judged.opening]}"
     metric, places = findings.verdict.metric, places_for(findings.verdict.nested)
     opened = "opened once" if judged.opening == "first" else judged.opening
+    loss = ""
+    if judged.interval:
+        loss = f", {loss_name(findings.data['task'])} {quoted(judged.interval)}"
     return (
-        f"{metric_name(metric)} {fixed(judged.score, places)}: the final model on {rows} ({opened})"
+        f"{metric_name(metric)} {fixed(judged.score, places)}"
+        f"{held_out_span(findings, places)}{loss}: the final model on {rows} "
+        f"({opened})"
     )
 
 
@@ -173,8 +198,36 @@ def rule(findings: Findings) -> str:
 def searched(findings: Findings) -> str:
     """How much was tried."""
     failed = sum(trial.failure is not None for trial in findings.trials)
-    what = f"{count(len(findings.trials), 'trial')} in {count(len(findings.selections), 'search')}"
+    searches = len({trial.search for trial in findings.trials})
+    what = f"{count(len(findings.trials), 'trial')} in {count(searches, 'search')}"
     return f"{what}, {failed} failed"
+
+
+def overtuned(findings: Findings) -> str:
+    """How much better the inner folds looked, and what the last trials lost on the outer ones."""
+    if not findings.budget:
+        return ""
+    last = findings.budget[-1]
+    lost, share = overtuning(findings.budget)
+    loss = loss_name(findings.data["task"])
+    gap = (
+        f"{loss} {brief(last.inner)} on the inner folds (optimistic) became nested "
+        f"{brief(last.nested)}, a gap of {brief(last.gap)}"
+    )
+    if lost <= 0:
+        return f"{gap}; no smaller budget did better"
+    best = min(findings.budget, key=lambda one: one.nested)
+    relative = f", {percent(share)} of what was gained" if share is not None else ""
+    return (
+        f"{gap}; after {count(best.trials, 'trial')} nested was {brief(best.nested)}: "
+        f"overtuning {brief(lost)}{relative}"
+    )
+
+
+def verified(findings: Findings) -> str:
+    """What the certificate says; nothing where the study was not verified."""
+    proof = findings.certificate
+    return "" if proof is None else f"{clean(proof.sentence, 1000)} ({proof.when[:10]})"
 
 
 def warnings(findings: Findings) -> list[str]:
@@ -191,7 +244,11 @@ def _warnings(findings: Findings) -> Iterator[str]:
             f"The choice is not stable: {folds - verdict.agreement} of {folds} outer folds chose "
             f"other techniques."
         )
-    if verdict.held_out and verdict.held_out.opening != "first":
+    if findings.certificate and findings.certificate.outcome != "clean":
+        yield f"The verification found: {findings.certificate.sentence}."
+    yield from alarm_lines(findings)
+    told = any(one.code == "held_out_reused" for one in findings.alarms)
+    if verdict.held_out and verdict.held_out.opening not in ("first", "kept") and not told:
         yield f"The held-out rows are not fresh: {verdict.held_out.opening}."
     if failed := sum(trial.failure is not None for trial in findings.trials):
         yield (
@@ -213,7 +270,8 @@ def _against(margin: Margin, findings: Findings) -> str:
     if margin.where == "inner":
         on = f"inner folds, optimistic: {count(margin.folds, 'outer fold')} tried both"
     loss = loss_name(findings.data["task"])
-    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on})"
+    p = "" if margin.p_value is None else f", p = {margin.p_value:.2g} by the corrected t-test"
+    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on}{p})"
 
 
 def _signed(interval: Interval) -> str:

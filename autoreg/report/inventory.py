@@ -24,6 +24,11 @@ from autoreg.techniques.base import Choice, Dial, Range
 
 SHOWN_CLASSES = 12
 Cells = Mapping[str, Any]
+FINAL_MODEL = {
+    "search": "searched once more on all development rows",
+    "vote": "what most outer searches chose, at the median of its dials",
+    "skip": "none",
+}
 
 
 def space_rows(findings: Findings) -> Cells:
@@ -58,6 +63,7 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         ("Sampler", spec.sampler.upper() if len(spec.sampler) == 3 else spec.sampler),
         ("Strengths on a path", str(space.path_points)),
         ("Selection rule", f"{name_of(spec.select.rule)}, guard: {spec.select.guard}"),
+        ("Final model", FINAL_MODEL[spec.select.final]),
     ]
     if "network" in space.families:
         training = spec.training
@@ -150,6 +156,12 @@ def _inner_folds(splits: Mapping[str, Any]) -> str:
     """The number of folds of an outer search, and how often its rows were cut."""
     repeats = splits["repeats"]
     return f"{splits['inner']}, cut {repeats} times" if repeats > 1 else str(splits["inner"])
+
+
+def proof_rows(findings: Findings) -> list[str]:
+    """The certificate, line by line; none where the study was not verified."""
+    proof = findings.certificate
+    return [clean(line, 1000) for line in proof.words] if proof else []
 
 
 def provenance_rows(findings: Findings, mlflow_run: str | None) -> Cells:

@@ -15,10 +15,12 @@ from autoreg.candidate import Candidate
 from autoreg.findings import Findings
 from autoreg.report import curves, figures
 from autoreg.report import facts as say
+from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
 from autoreg.report.inventory import (
     classes_rows,
     data_rows,
+    proof_rows,
     provenance_rows,
     space_rows,
     splits_rows,
@@ -38,6 +40,7 @@ from autoreg.report.words import (
     name_of,
     percent,
     places_for,
+    search_name,
     set_name,
     settings,
     span,
@@ -89,6 +92,8 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "card": _card(findings),
         "facts": [one for one in say.facts(findings) if one.label not in ON_CARD],
         "warnings": say.warnings(findings),
+        "alarms": alarm_rows(findings),
+        "sheet": sheet_rows(findings),
         "metric": metric_name(findings.verdict.metric),
         "loss": loss_name(findings.data["task"]),
         "level": percent(findings.verdict.nested.level),
@@ -103,6 +108,9 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "folds": [_fold(fold, findings) for fold in findings.verdict.folds],
         "learning_chart": curves.learning_chart(findings),
         "history_chart": curves.history_chart(findings),
+        "budget_chart": curves.budget_chart(findings),
+        "lead": search_name(findings.lead),
+        "proof": proof_rows(findings),
         "effort": _effort(findings),
         "space": space_rows(findings),
         "failures": _failures(findings),
@@ -189,6 +197,7 @@ def _numbers(findings: Findings) -> list[Estimate]:
                 fixed(judged.score, score),
                 fixed(judged.loss, loss),
                 f"the final model, on {count(judged.rows, 'row')} ({judged.opening} opening)",
+                loss_span=span(judged.interval, loss) if judged.interval else "",
                 strong=True,
             )
         )

@@ -148,6 +148,15 @@ def metric_name(name: str) -> str:
     return metric(name).title
 
 
+def search_name(search: str) -> str:
+    """A search in words.
+
+    >>> search_name("final"), search_name("outer-2")
+    ('the final search', 'the search outer-2')
+    """
+    return "the final search" if search == "final" else f"the search {search}"
+
+
 def loss_name(task: str) -> str:
     """What the search minimizes.
 

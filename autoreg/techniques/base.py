@@ -13,18 +13,32 @@ Why class methods with stacked dials: an engine may train many models at once. H
 network family therefore never read ``self``: they get every dial as a tensor of shape
 (M, 1, 1), one number for each of M models, and act on tensors with a leading model dimension.
 They contain no ``if`` on a dial: a model for which the technique is off simply carries the
-dial's ``off`` value, which makes the hook the identity.
+dial's ``off`` value, which makes the hook the identity, bit for bit. Reductions run inside a
+model and never over the model dimension. Random numbers come from ``draws`` alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from autoreg.dials import Choice, Dial, Range, Value
 from autoreg.errors import SpaceError
+from autoreg.hooks import (
+    Architecture,
+    Criterion,
+    Dials,
+    Draws,
+    Facts,
+    Moment,
+    Picture,
+    Seen,
+    joint_norm,
+    rows_at,
+    top_direction,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,17 +52,24 @@ __all__ = [
     "Dial",
     "Dials",
     "Draws",
+    "Facts",
     "Moment",
     "Penalty",
+    "Picture",
     "Prior",
     "Range",
+    "Seen",
     "Technique",
     "Value",
+    "joint_norm",
+    "rows_at",
+    "top_direction",
 ]
 
 SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
-    | {"batch", "hidden", "loss", "step", "prox", "net", "stop"}  # networks
+    | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
+    | {"step", "prox", "average", "net", "stop"}
 )
 TASKS = ("regression", "count", "binary", "multiclass")
 
@@ -117,60 +138,6 @@ class Prior:
     relevance: bool = False
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a multilayer perceptron; structural techniques return a changed copy.
-
-    >>> Architecture(depth=2, width=64).norm
-    'none'
-    """
-
-    depth: int
-    width: int
-    norm: Literal["none", "batch"] = "none"
-
-
-class Draws(Protocol):
-    """The random numbers of one technique: every model has a stream of its own.
-
-    Each technique gets its own streams, so switching one on or off never moves another's.
-    """
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), shape (M, *shape)."""
-
-    def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers, shape (M, *shape)."""
-
-    def beta(self, concentration: Tensor, rows: int) -> Tensor:
-        """Beta(c, c) numbers, one concentration a model (M, 1, 1), shape (M, rows, 1)."""
-
-    def permutation(self, rows: int) -> Tensor:
-        """A random order of the rows for each model, integers of shape (M, rows)."""
-
-
-class Criterion(Protocol):
-    """The training loss of the task, for soft targets."""
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Row losses of shape (M, B, 1) for outputs and targets of shape (M, B, C)."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where in training and in the network a hook acts.
-
-    ``progress`` is the share of the longest possible training that is over, (M, 1, 1) in
-    [0, 1]; ``rate`` the current learning rate relative to the model's own, (M, 1, 1).
-    ``layer`` counts hidden layers from 0.
-    """
-
-    progress: Tensor
-    rate: Tensor
-    layer: int = 0
-    depth: int = 0
-
-
 # The path of every penalty that can zero all coefficients.
 ZEROING_STRENGTH = Range(
     "strength",
@@ -181,8 +148,6 @@ ZEROING_STRENGTH = Range(
     path=True,
     about="fraction of the smallest strength that sets every coefficient to zero",
 )
-
-Dials = Mapping[str, "Tensor"]
 
 
 class Technique:
@@ -201,6 +166,7 @@ class Technique:
     references: ClassVar[tuple[str, ...]]
     tasks: ClassVar[tuple[str, ...]] = TASKS
     on_by_default: ClassVar[bool] = False
+    needs_symmetries: ClassVar[bool] = False
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]
@@ -273,21 +239,43 @@ class Technique:
         return False
 
     @staticmethod
-    def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Change a training batch: inputs (M, B, p) and soft targets (M, B, C)."""
+    def batch(
+        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws, moment: Moment
+    ) -> tuple[Tensor, Tensor]:
+        """Change a training batch: inputs (M, B, q) and soft targets (M, B, C)."""
         return inputs, targets
 
     @staticmethod
+    def weights(weights: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
+        """Change a weight matrix (M, in, out) as a training pass uses it; it is kept as it is."""
+        return weights
+
+    @staticmethod
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
-        """Change the activations (M, B, width) behind a hidden layer, in training only."""
+        """Change the activations (M, B, width) behind a hidden layer, in training only.
+
+        With skip connections they are what the layer adds to its inputs.
+        """
         return activations
 
     @staticmethod
-    def loss(
-        losses: Tensor, outputs: Tensor, targets: Tensor, criterion: Criterion, dials: Dials
-    ) -> Tensor:
+    def loss(losses: Tensor, seen: Seen, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Change the row losses (M, B, 1) that are minimized, in training only."""
         return losses
+
+    @staticmethod
+    def ascent(gradients: Sequence[Tensor], dials: Dials, moment: Moment) -> Sequence[Tensor]:
+        """How far to displace each trained tensor (M, a, b) before the gradient is taken there.
+
+        ``gradients`` are those at the tensors themselves. A technique with this seam makes the
+        engine pass each batch twice, with the same noise; the tensors themselves stay.
+        """
+        return [0.0 * one for one in gradients]
+
+    @staticmethod
+    def gradients(gradients: Sequence[Tensor], dials: Dials, moment: Moment) -> Sequence[Tensor]:
+        """Change the gradients (M, a, b) of all trained tensors before the optimizer sees them."""
+        return gradients
 
     @staticmethod
     def step(weights: Tensor, dials: Dials, moment: Moment) -> Tensor:
@@ -298,6 +286,15 @@ class Technique:
     def prox(weights: Tensor, dials: Dials, moment: Moment) -> Tensor:
         """Apply the proximal operator of a penalty to a weight matrix (M, in, out)."""
         return weights
+
+    @staticmethod
+    def average(kept: Tensor, current: Tensor, dials: Dials, moment: Moment) -> Tensor:
+        """The new average of a tensor (M, a, b) from the one kept so far, after each step.
+
+        A technique with this seam makes the engine watch, keep and predict with the averages;
+        training goes on from the current tensors.
+        """
+        return current
 
     def net(self, architecture: Architecture) -> Architecture:
         """Structural: return the architecture that this technique asks for."""

@@ -18,5 +18,6 @@ class BatchNorm(Technique):
     references = ("Ioffe & Szegedy 2015, ICML 37, algorithms 1 and 2",)
 
     def net(self, architecture: Architecture) -> Architecture:
-        """The same shape, with batch normalization in every hidden layer."""
-        return replace(architecture, norm="batch")
+        """The same shape, with batch normalization in every hidden layer, before any other."""
+        both = architecture.norm in ("layer", "both")
+        return replace(architecture, norm="both" if both else "batch")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEDULES = ("constant", "flat_cos")
+SHAPES = ("flat", "funnel")
 FLAT_SHARE = 0.7
 
 
@@ -19,13 +20,15 @@ class Dropout(Technique):
 
     The units that stay are scaled up, so that the mean does not move and predictions need no
     correction. The schedule ``flat_cos`` keeps the rate for the first 70 % of the longest
-    training and lets it fade to 0 along a cosine.
+    training and lets it fade to 0 along a cosine. The shape ``funnel`` lets it fall from layer to
+    layer, evenly down to 0 behind the last one.
     """
 
     families = ("network",)
     dials = (
         Range("rate", 0.05, 0.6, default=0.2, off=0.0, about="share of hidden units switched off"),
         Choice("schedule", SCHEDULES, default="constant", about="how the rate changes over time"),
+        Choice("shape", SHAPES, default="flat", about="how the rate changes over the layers"),
     )
     rank = 2
     references = ("Srivastava et al. 2014, JMLR 15, section 10 (inverted scaling)",)
@@ -33,13 +36,14 @@ class Dropout(Technique):
     @staticmethod
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
-        fading = dials["schedule"] * _faded_part(moment.progress)
-        rate = dials["rate"] * (1.0 - fading)
-        kept = draws.uniform(*activations.shape[1:]) >= rate
-        return activations * kept / (1.0 - rate)
+        rate = dials["rate"] * _left(moment.progress, dials["schedule"])
+        if moment.layer:
+            rate = rate * (1.0 - dials["shape"] * (moment.layer / moment.depth))
+        return activations * draws.kept(rate, *activations.shape[1:])
 
 
-def _faded_part(progress: Tensor) -> Tensor:
-    """How much of the rate is gone under ``flat_cos``: exactly 0 at first, 1 at the end."""
-    late = ((progress - FLAT_SHARE) / (1.0 - FLAT_SHARE)).clamp(0.0, 1.0)
-    return 0.5 - 0.5 * (math.pi * late).cos()
+def _left(progress: Tensor, schedule: Tensor) -> Tensor:
+    """How much of the rate is left: under ``flat_cos`` exactly 1 at first, 0 at the end."""
+    late = (progress - FLAT_SHARE).clamp_(min=0.0)
+    gone = late.mul_(math.pi / (1.0 - FLAT_SHARE)).cos_().sub_(1.0)  # twice, and negative
+    return gone.mul_(0.5).mul_(schedule).add_(1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Range, Technique
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,8 @@ class FeatureNoise(Technique):
     references = ("Bishop 1995, Training with noise is equivalent to Tikhonov regularization",)
 
     @staticmethod
-    def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
+    def batch(
+        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws, moment: Moment
+    ) -> tuple[Tensor, Tensor]:
         """Inputs (M, B, p) with a fresh Gaussian number added to each cell; targets unchanged."""
         return inputs + dials["sigma"] * draws.normal(*inputs.shape[1:]), targets

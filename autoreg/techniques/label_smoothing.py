@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Criterion, Dials, Range, Technique
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Seen, Technique
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,12 +30,10 @@ class LabelSmoothing(Technique):
     references = ("Szegedy et al. 2016, Rethinking the Inception architecture, CVPR, section 7",)
 
     @staticmethod
-    def loss(
-        losses: Tensor, outputs: Tensor, targets: Tensor, criterion: Criterion, dials: Dials
-    ) -> Tensor:
+    def loss(losses: Tensor, seen: Seen, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Row losses (M, B, 1), mixed with the losses against a uniform target."""
         import torch
 
-        uniform = torch.full_like(targets, 1.0 / targets.shape[-1])
+        uniform = torch.full_like(seen.targets, 1.0 / seen.targets.shape[-1])
         share = dials["share"]
-        return (1.0 - share) * losses + share * criterion(outputs, uniform)
+        return (1.0 - share) * losses + share * seen.criterion(seen.outputs, uniform)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Range, Technique
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique, rows_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,9 @@ class Mixup(Technique):
     references = ("Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv 1710.09412",)
 
     @staticmethod
-    def batch(inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws) -> tuple[Tensor, Tensor]:
+    def batch(
+        inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws, moment: Moment
+    ) -> tuple[Tensor, Tensor]:
         """Inputs (M, B, p) and targets (M, B, C), each row blended with a random other one."""
         import torch
 
@@ -41,10 +43,8 @@ class Mixup(Technique):
         # Blending a with b or b with a is the same set of mixtures; the larger share stays with
         # the row itself, so its weight in the loss still belongs to it.
         share = torch.maximum(share, 1.0 - share)
-        partner = draws.permutation(rows).unsqueeze(-1)
-        other_inputs = torch.take_along_dim(inputs, partner, dim=1)
-        other_targets = torch.take_along_dim(targets, partner, dim=1)
+        partner = draws.permutation(rows)
         return (
-            share * inputs + (1.0 - share) * other_inputs,
-            share * targets + (1.0 - share) * other_targets,
+            rows_at(inputs, partner).lerp(inputs, share),
+            rows_at(targets, partner).lerp(targets, share),
         )

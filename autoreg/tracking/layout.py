@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from autoreg.budget import overtuning
 from autoreg.candidate import Candidate
+from autoreg.certificate import FILE_NAME
 from autoreg.findings import Findings
-from autoreg.report import markdown
+from autoreg.folds import FINAL
+from autoreg.report import SHEET_NAME, markdown, sheet_markdown
 from autoreg.report.words import clean
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
@@ -150,6 +153,7 @@ def study_params(spec: StudySpec, data: Mapping[str, Any], splits: Mapping[str, 
         "seed": spec.seed,
         "rule": spec.select.rule,
         "guard": spec.select.guard,
+        "final_model": spec.select.final,
     }
     return Entry(params)
 
@@ -171,14 +175,35 @@ def verdict_entry(findings: Findings) -> Entry:
         metrics["held_out_score"] = verdict.held_out.score
     if verdict.runner_up and verdict.runner_up.difference:
         metrics["runner_up_margin"] = verdict.runner_up.difference.value
+    if findings.budget:
+        metrics["gap"] = findings.budget[-1].gap
+        metrics["overtuning"] = overtuning(findings.budget)[0]
     tags = {
         "autoreg.metric": verdict.metric,
         "autoreg.family": chosen.family,
         "autoreg.technique": chosen.label,
         "autoreg.chosen": chosen.describe(),
         "autoreg.signal": "yes" if verdict.has_signal else "no evidence",
+        "autoreg.alarms": ", ".join(one.code for one in findings.alarms),
     }
-    return Entry({}, metrics, tags)
+    if findings.certificate:
+        tags["autoreg.verified"] = findings.certificate.outcome
+        tags["autoreg.verified_on"] = findings.certificate.when
+    return Entry({}, metrics | _beside(findings), tags)
+
+
+def _beside(findings: Findings) -> dict[str, float]:
+    """Corrections and tests, and what conformal sets held of the held-out rows."""
+    evidence, judged = findings.evidence, findings.verdict.held_out
+    coverage = judged.coverage if judged else None
+    known = evidence.calibration
+    found = {
+        "bbc_loss": evidence.bbc.value if evidence.bbc else None,
+        "permutation_p": evidence.permutation.p_value if evidence.permutation else None,
+        "coverage": coverage.value if coverage else None,
+        "calibration_error": known.error if known else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 # ---- documents for the writer ----------------------------------------------------------------
@@ -194,6 +219,7 @@ def opening(
     return {
         "key": key,
         "study": spec.study,
+        "lead": FINAL if spec.select.final == "search" else None,
         "entry": study_params(spec, data, splits).to_data(),
         "config": spec.model_copy(update={"data": source}).model_dump(mode="json"),
         "data": {
@@ -210,6 +236,8 @@ def closing(findings: Findings, key: str) -> dict[str, Any]:
     verdict, chosen = findings.verdict, findings.final.chosen.candidate
     return {
         "key": key,
+        "lead": findings.lead,
+        "has_model": findings.has_model,
         "searches": {
             name: search_entry(selection, verdict).to_data()
             for name, selection in findings.selections.items()
@@ -231,14 +259,24 @@ def _discreet(findings: Findings) -> Findings:
 
 
 def _texts(findings: Findings) -> dict[str, str]:
-    """The verdict as data, all trials and the coefficients as tables, by file name."""
+    """Verdict, evidence and certificate as data, trials and coefficients as tables, by name."""
     import pandas as pd
 
     trials = pd.DataFrame([trial.row for trial in findings.trials])
+    evidence = {
+        **findings.evidence.to_data(),
+        "alarms": [one.to_data() for one in findings.alarms],
+        "sheet": [one.to_data() for one in findings.sheet],
+    }
     texts = {
         "verdict.json": json.dumps(findings.verdict.to_data(), indent=2),
+        "evidence.json": json.dumps(evidence, indent=2),
         "trials.csv": tame(trials).to_csv(index=False),
     }
+    if findings.sheet:
+        texts[SHEET_NAME] = sheet_markdown(findings)
+    if findings.certificate:
+        texts[FILE_NAME] = json.dumps(findings.certificate.to_data(), indent=2)
     if findings.coefficients is not None:
         read = pd.DataFrame(findings.coefficients.rows)
         texts["coefficients.csv"] = tame(read).to_csv(index=False)

@@ -122,7 +122,8 @@ def _compared(spool: Spool, key: str, runs: list[Run], client: MlflowClient) -> 
     closing = spool.closing
     trials = {_key(key, told.trial): told.trial for told in spool.trials().more()}
     expected = {key, *trials, *(f"{key}:{trial.search}" for trial in trials.values())}
-    expected |= {f"{key}:refit"} if closing else set()
+    if closing:
+        expected |= {f"{key}:refit", *(f"{key}:{name}" for name in closing["searches"])}
     by_key = {run.data.tags["autoreg.key"]: run for run in runs}
     counts = Counter(run.data.tags["autoreg.key"] for run in runs)
     found = {
@@ -148,7 +149,8 @@ def _of_the_end(parent: Run, closing: Mapping[str, Any], client: MlflowClient) -
     metrics = {k: v for k, v in closing["verdict"]["metrics"].items() if abs(v) < float("inf")}
     if any(parent.data.metrics.get(name) != value for name, value in metrics.items()):
         found.append(Difference("the verdict in MLflow is not that of the study"))
-    if parent.data.tags.get("autoreg.selection") != closing["selection"]:
+    stored = parent.data.tags.get("autoreg.selection")
+    if closing["has_model"] and stored != closing["selection"]:
         found.append(Difference("the final model is not in MLflow"))
     there = {one.path for one in client.list_artifacts(parent.info.run_id)}
     if absent := tuple(name for name in FILES if name not in there):

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from autoreg.report.words import search_name
+
 LONGEST_NOTE = 7900
 LAYOUT = "2"  # of the experiment's description and views; another number renews them
 VIEW_TAG = "mlflow.sharedViewState."
@@ -43,17 +45,19 @@ TRIAL_COLUMNS = (
 PARALLEL = ("strength_norm", "train_loss", "val_loss")
 
 
-def note(text: str, study: str, technique: str, experiment: str) -> str:
+def note(text: str, study: str, technique: str, lead: str, experiment: str) -> str:
     """The parent's note: the verdict in Markdown, links to its trials, filters to paste.
 
-    >>> print(note("It is ridge.", "wine", "ridge", "1").splitlines()[0])
+    ``lead`` is the search that the final choice comes from.
+
+    >>> print(note("It is ridge.", "wine", "ridge", "final", "1").splitlines()[0])
     It is ridge.
     """
     mine = f"tags.`autoreg.study` = '{study}'"
     trials = f"{mine} and tags.`autoreg.role` = 'trial'"
     filters = {
         "all trials": trials,
-        "the final search": f"{trials} and params.`fold` = 'final'",
+        search_name(lead): f"{trials} and params.`fold` = '{lead}'",
         "the chosen techniques": f"{trials} and params.`technique` = '{technique}'",
         "one technique among others": f"{trials} and params.`technique` LIKE '%{technique}%'",
         "failed trials": f"{trials} and attributes.status = 'FAILED'",
@@ -62,7 +66,7 @@ def note(text: str, study: str, technique: str, experiment: str) -> str:
     links = " · ".join(
         [
             f"[all trials by inner loss]({page(experiment, trials, by_loss=True)})",
-            f"[final search]({page(experiment, filters['the final search'], by_loss=True)})",
+            f"[{search_name(lead)}]({page(experiment, filters[search_name(lead)], by_loss=True)})",
             f"[failed trials]({page(experiment, filters['failed trials'])})",
             f"[its charts]({view_page(experiment, view_key(study), charts=True)})",
         ]
@@ -130,13 +134,13 @@ def experiment_tags(experiment: str, now: int) -> dict[str, str]:
     }
 
 
-def study_view(study: str, now: int) -> tuple[str, str]:
-    """The tag and the value of a study's own view: its final search by inner loss, with charts.
+def study_view(study: str, lead: str, now: int) -> tuple[str, str]:
+    """The tag and the value of a study's own view: its leading search by inner loss, with charts.
 
     Of one search, because searches fit other rows, and losses on other rows do not compare.
     """
-    chosen = f"tags.`autoreg.study` = '{study}' and params.`fold` = 'final'"
-    name = f"{study}: the final search"
+    chosen = f"tags.`autoreg.study` = '{study}' and params.`fold` = '{lead}'"
+    name = f"{study}: {search_name(lead)}"
     value = _view(name, chosen, TRIAL_COLUMNS, now, by="metrics.`val_loss`", charts=_charts())
     return f"{VIEW_TAG}{view_key(study)}", value
 

@@ -78,6 +78,8 @@ class Writer:
         self._log(self.parent, Entry.from_data(opening["entry"]), opening["at"])
         self._log_data(opening["data"])
         self._log_text("study.json", json.dumps(opening["config"], indent=2))
+        if opening["lead"]:  # else it is known at the end
+            self._seed_view(opening["lead"], opening["at"])
 
     def trial(self, told: Told) -> None:
         """Write a trial's run, unless it is complete already."""
@@ -105,7 +107,9 @@ class Writer:
         self._log(self._open(f"{self.key}:refit", "refit", refit.tags, self.parent, at), refit, at)
         self._close(f"{self.key}:refit", "FINISHED", at)
         self._log(self.parent, Entry.from_data(closing["verdict"]), at)
-        note = views.note(closing["note"], self.study, closing["technique"], self.experiment)
+        lead = closing["lead"]
+        self._seed_view(lead, at)
+        note = views.note(closing["note"], self.study, closing["technique"], lead, self.experiment)
         self.client.set_tag(self.parent, "mlflow.note.content", discreet(note))
 
     def files(self, closing: Mapping[str, Any], report: Path) -> None:
@@ -124,6 +128,8 @@ class Writer:
 
     def model(self, closing: Mapping[str, Any], folder: Path) -> None:
         """Store the final model, once for each selection, loadable as ``models:/<id>``."""
+        if not closing["has_model"]:
+            return
         digest = closing["selection"]
         parent = self.client.get_run(self.parent)
         if parent.data.tags.get("autoreg.selection") == digest:
@@ -232,7 +238,10 @@ class Writer:
             tags = [RunTag(name, value) for name, value in (self._own(self.key) | role).items()]
             self.client.log_batch(given, tags=tags, synchronous=True)
             self.runs[self.key] = given
-        self.client.set_experiment_tag(self.experiment, *views.study_view(self.study, at))
+
+    def _seed_view(self, lead: str, at: int) -> None:
+        """A view of the study's own, in the menu of saved views."""
+        self.client.set_experiment_tag(self.experiment, *views.study_view(self.study, lead, at))
 
     def _own(self, key: str) -> dict[str, str]:
         return {

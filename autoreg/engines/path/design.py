@@ -14,20 +14,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.linear_objective import huber_location, huber_threshold
 from autoreg.engines.path.cells import Cell, Cells, Layout, targets_of
-from autoreg.engines.path.kernels.likelihood import KINDS
+from autoreg.engines.path.kernels.likelihood import KINDS, log_losses
 from autoreg.engines.path.kernels.state import Sample
 from autoreg.engines.path.terms import Constraints
 from autoreg.engines.reading import freedom, spectrum_of
-from autoreg.metrics.base import row_losses
+from autoreg.metrics.base import CLIP, Target, row_losses
 from autoreg.model import linked
 from autoreg.moments import Moments
 from autoreg.preprocess import Preprocessor
 from autoreg.spec import LinearSpec
 
-AT_ONCE = 50_000  # predictions that are scored together
+AT_ONCE = 250_000  # predictions that are scored together
 SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be divided by
 
 
@@ -231,17 +231,18 @@ class Design:
         weights, y = self.table.weights[rows], self.table.y[rows]
         X = self.inputs if rows is self.rows else self.preprocessor.transform(self.table.X[rows])
         share = weights / weights.sum()
+        used = np.flatnonzero(coefficients.any(axis=(0, 2)))
+        if 2 * len(used) < X.shape[1]:
+            X, coefficients = X[:, used], coefficients[:, used]
         strengths, q, K = coefficients.shape
         # Many strengths in one product, as many as fit into the cache.
         step = max(1, AT_ONCE // (len(y) * K))
         found = []
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
-            scores = X @ W.transpose(1, 0, 2).reshape(q, -1) + b.ravel()
-            predicted = linked(scores.reshape(len(y) * len(W), K), self.table.task)
-            each = np.arange(len(y)).repeat(len(W))
-            losses = row_losses(self.table.task, y[each], predicted)
-            found.append(share @ losses.reshape(len(y), len(W)))
+            flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
+            scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
+            found.append(losses_of_scores(self.table.task, y, share, scores))
         return np.concatenate(found)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
@@ -264,6 +265,16 @@ class Design:
         scale = np.append(self._divisors, 1.0)
         mean = (moments.mean - np.append(self.preprocessor.mean, 0.0)) / scale
         return mean, moments.cross / moments.weight / scale / scale[:, None]
+
+
+def losses_of_scores(task: Task, y: Target, share: Floats, scores: Floats) -> Floats:
+    """Means (S,) of the task's loss under shares of rows (n,), for scores (n, S, K)."""
+    if task in ("binary", "multiclass"):
+        return np.asarray(log_losses(scores, y, share, -np.log(CLIP)))
+    n, many, K = scores.shape
+    predicted = linked(scores.reshape(n * many, K), task)
+    losses = row_losses(task, y.repeat(many), predicted)
+    return np.asarray(share @ losses.reshape(n, many))
 
 
 def losses_by_sums(mean: Floats, covariance: Floats, W: Floats, b: Floats) -> Floats:

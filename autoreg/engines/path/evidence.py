@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
-from autoreg.engines.path.closed import closed
+from autoreg.engines.path.closed import closed, leading
 from autoreg.engines.path.design import Design, Solutions
 from autoreg.techniques.base import Prior
 
@@ -38,7 +38,9 @@ def evidence(design: Design, prior: Prior) -> Solutions:
 
 def shared_precision(design: Design, count: float) -> tuple[Floats, float, bool]:
     """One precision for all coefficients: coefficients, degrees of freedom, if it settled."""
-    values, vectors = design.spectrum
+    values, vectors, rank = leading(design)
+    # Where inputs interpolate the rows nothing else keeps directions of mere rounding small.
+    values, vectors = values[:rank], vectors[:, :rank]
     values, projected = values * count, vectors.T @ design.slope[:, 0] * count
     noise, precision = 1.0, 1.0
     before = np.zeros_like(projected)
@@ -49,7 +51,7 @@ def shared_precision(design: Design, count: float) -> tuple[Floats, float, bool]
         errors = count + float(turned @ (values * turned - 2 * projected))
         precision = (freedom + TINY) / (float(turned @ turned) + TINY)
         noise = (count - freedom + TINY) / (max(errors, 0.0) + TINY)
-        if np.abs(turned - before).max() <= SETTLED * max(np.abs(turned).max(), TINY):
+        if np.abs(turned - before).max(initial=0.0) <= SETTLED * np.abs(turned).max(initial=TINY):
             return vectors @ turned, freedom, True
         before = turned
     return vectors @ turned, freedom, False

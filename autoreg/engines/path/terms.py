@@ -17,34 +17,42 @@ from autoreg.techniques.base import Penalty
 
 @dataclass(frozen=True, eq=False)
 class Constraints:
-    """What is asked of the inputs of a design whatever their penalty: each array is (q,).
+    """What is asked of the inputs of a design whatever their penalty; arrays are (q,).
 
     ``lowest`` is the lowest value of a coefficient, ``penalized`` and ``allowed`` say which may
-    be penalized and which may be used at all; inputs of one feature group share a number in
-    ``group``.
+    be penalized and which may be used at all. ``inputs`` (q,) are the raw columns that the inputs
+    come from, ``labels`` (p,) names the feature group of each column.
     """
 
     lowest: Floats
     penalized: NDArray[np.bool_]
     allowed: NDArray[np.bool_]
-    group: Rows
+    labels: tuple[str, ...]
+    inputs: Rows
 
     @classmethod
     def of(cls, columns: Sequence[Column], inputs: Rows, linear: LinearSpec) -> Constraints:
         """From columns by name to inputs; ``inputs`` (q,) are the columns they come from."""
-        names = [column.name for column in columns]
+
+        def named(names: Sequence[str]) -> NDArray[np.bool_]:
+            return np.array([column.name in names for column in columns], dtype=np.bool_)[inputs]
+
         if linear.non_negative == "all":
-            bounded = np.array([not column.is_categorical for column in columns])
+            bounded = np.array([not column.is_categorical for column in columns])[inputs]
         else:
-            bounded = np.isin(names, linear.non_negative)
-        lowest = np.where(bounded[inputs], 0.0, -np.inf)
-        penalized = ~np.isin(names, linear.unpenalized)[inputs]
+            bounded = named(linear.non_negative)
+        lowest = np.where(bounded, 0.0, -np.inf)
+        penalized = ~named(linear.unpenalized)
+        labels = tuple(column.group or column.name for column in columns)
+        return cls(lowest, penalized, np.ones(len(inputs), dtype=np.bool_), labels, inputs)
+
+    @cached_property
+    def group(self) -> Rows:
+        """The number of each input's feature group; one that no penalty touches has its own."""
         numbers: dict[str, int] = {}
-        labels = [column.group or column.name for column in columns]
-        group = np.array([numbers.setdefault(labels[j], len(numbers)) for j in inputs], np.int64)
-        # An input that no penalty touches leaves its group.
-        group = np.where(penalized, group, len(numbers) + np.arange(len(inputs)))
-        return cls(lowest, penalized, np.ones(len(inputs), dtype=np.bool_), group)
+        columns = [numbers.setdefault(label, len(numbers)) for label in self.labels]
+        apart = len(numbers) + np.arange(len(self.inputs))
+        return np.where(self.penalized, np.array(columns, dtype=np.int64)[self.inputs], apart)
 
     @cached_property
     def free(self) -> bool:

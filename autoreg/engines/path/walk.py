@@ -150,7 +150,9 @@ def _in_order(
     walked: _Walked,
 ) -> Solutions:
     """The solutions of falling steps in the order that was asked for."""
-    at = np.searchsorted(-steps, -np.array(strengths))
+    places = np.searchsorted(-steps, -np.array(strengths))
+    as_walked = np.array_equal(places, np.arange(len(steps)))
+    at = slice(None) if as_walked else places  # a slice copies nothing
     W = walked.W
     flags: tuple[str, ...] = ()
     if penalty.is_null:
@@ -265,10 +267,12 @@ def _by_rows(
         top *= ROUNDING
     allowed = tolerances(penalty, steps, top, target)
     newton_path(sample, K, steps, allowed, top, many, W, left)
-    out = np.zeros((len(steps), design.q + 1, K))
     split = W.reshape(len(steps), q + 1, K)
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
     split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
+    if isinstance(order, slice):
+        return _Walked(split, left, allowed, top)
+    out = np.zeros((len(steps), design.q + 1, K))
     out[:, :-1][:, order], out[:, -1] = split[:, :-1], split[:, -1]
     return _Walked(out, left, allowed, top)
 

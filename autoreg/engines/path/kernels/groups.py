@@ -8,7 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
-from autoreg.engines.path.kernels.quadratic import JITTER, LEAPS, soft, violation
+from autoreg.engines.path.kernels.quadratic import (
+    JITTER,
+    LEAPS,
+    back_solve,
+    factorize,
+    soft,
+    violation,
+)
 
 MOST_OF_GROUPS = 1000  # rounds over the groups at one strength
 HALVINGS = 20
@@ -117,7 +124,10 @@ def leap_groups(H, g, w, level, shrink, lowest, starts, height):
     d = np.zeros(len(w))
     if not len(S):
         return 1.0
-    d[S] = np.linalg.solve(inner, pull[S])
+    toward = pull[S]
+    factorize(inner, len(S))
+    back_solve(inner, toward, len(S))
+    d[S] = toward
     step = 1.0
     for j in S:
         bound = level[j] > 0.0 or lowest[j] == 0.0

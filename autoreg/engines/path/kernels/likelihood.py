@@ -76,6 +76,30 @@ def look_softmax(scores, y, v, out):
 
 
 @compiled
+def log_losses(scores, y, share, largest):
+    """Mean log losses (S,) of scores (n, S, K) under shares of rows (n,), which sum to one.
+
+    ``y`` holds the positions of the classes; no row's loss counts as more than ``largest``.
+    """
+    n, many, classes = scores.shape
+    means = np.zeros(many)
+    for i in range(n):
+        own = np.int64(y[i])
+        for s in range(many):
+            row = scores[i, s]
+            if classes == 1:
+                against = row[0] if own == 0 else -row[0]
+                loss = max(against, 0.0) + np.log1p(np.exp(-abs(against)))
+            else:
+                top, total = row.max(), 0.0
+                for k in range(classes):
+                    total += np.exp(row[k] - top)
+                loss = np.log(total) + top - row[own]
+            means[s] += share[i] * min(loss, largest)
+    return means
+
+
+@compiled
 def remember(kind, knee, residuals, y, out):
     """What the second derivatives are made of, (K, n): class chances, or they themselves.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.faces import descend_faces
 from autoreg.engines.path.kernels.gram import free_inputs, zeroing
 from autoreg.engines.path.kernels.groups import descend_groups, groups_within, make_whole, size_of
 from autoreg.engines.path.kernels.likelihood import look
@@ -33,7 +34,11 @@ from autoreg.engines.path.kernels.state import (
 
 STEPS = 500  # Newton steps on one scope
 HALVINGS = 30
-PROGRESS = 0.2  # a step that leaves more of the violation than this asks for a new Hessian
+AT_ONCE = 8.0  # operations of a product of matrices, in the time of one that is alone
+LOOK = 40.0  # operations behind the loss of a row
+PRODUCTS = 20.0  # with the Hessian in a step
+FARTHEST = 1.0  # times the last change of a path, it is moved on in advance
+MANY = 100  # coordinates, from which on factorizations cost too much
 INEXACT = 0.1  # the share of the violation that a step's own problem may leave
 NULL = 1e-10  # the violation that the null model may leave
 
@@ -41,30 +46,33 @@ NULL = 1e-10  # the violation that the null model may leave
 @compiled
 def proposal(state, A, H, terms, level, shrink, height, tolerance):
     """The minimum of the quadratic model on the working set A."""
-    new, slope = state.w[A], state.slopes[A]
-    inner = np.empty((len(A), len(A)))
-    for a in range(len(A)):
-        for b in range(len(A)):
-            inner[a, b] = H[state.place[A[a]], state.place[A[b]]]
+    new, slope, lowest = state.w[A], state.slopes[A], terms.lowest[A]
     if len(height):
+        inner = np.empty((len(A), len(A)))
+        for a in range(len(A)):
+            for b in range(len(A)):
+                inner[a, b] = H[state.place[A[a]], state.place[A[b]]]
         starts, own = groups_within(A, terms.starts, height)
-        descend_groups(inner, slope, new, level, shrink[A], terms.lowest[A], starts, own, tolerance)
+        descend_groups(inner, slope, new, level, shrink, lowest, starts, own, tolerance)
+    elif len(A) > MANY and (np.any(level > 0.0) or np.any(lowest == 0.0)):
+        descend_faces(H, slope, new, level, shrink, lowest, tolerance)
     else:
-        room = room_for(len(A))
-        descend(inner, slope, new, level, shrink[A], terms.lowest[A], tolerance, room)
+        descend(H, slope, new, level, shrink, lowest, tolerance, room_for(len(A)))
     return new
 
 
 @compiled
 def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
     """One proximal Newton step; whether anything moved, and the loss behind it."""
-    A = np.sort(state.members[: state.size[0]])
+    A = state.members[: state.size[0]].copy()
+    if len(height):
+        A.sort()  # groups lie side by side
     classes, n = state.scores.shape
-    old = state.w[A]
+    old, ridge = state.w[A], shrink[A]
     level = np.empty(len(A))
     for a in range(len(A)):
         level[a] = bent(terms, base[A[a]], old[a])
-    new = proposal(state, A, H, terms, level, shrink, height, tolerance)
+    new = proposal(state, A, H, terms, level, ridge, height, tolerance)
     move = np.zeros((classes, n))
     for a in range(len(A)):
         change = new[a] - old[a]
@@ -73,14 +81,14 @@ def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
             for i in range(n):
                 along[i] += change * x[i]
     starts, own = groups_within(A, terms.starts, height)
-    before = loss + size_of(old, level, shrink[A], starts, own)
+    before = loss + size_of(old, level, ridge, starts, own)
     share, taken = 1.0, 0.0
     for _ in range(HALVINGS):
         state.scores[:] += (share - taken) * move
         taken = share
         loss = look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
         trial = new if share == 1.0 else old + share * (new - old)
-        after = loss + size_of(trial, level, shrink[A], starts, own)
+        after = loss + size_of(trial, level, ridge, starts, own)
         if after <= before + 1e-14 * abs(before):
             state.w[A] = trial
             return np.any(trial != old), loss
@@ -90,26 +98,53 @@ def step(sample, state, H, terms, base, shrink, height, tolerance, loss):
 
 
 @compiled
-def settle(sample, state, H, scope, terms, base, shrink, height, tolerance):
-    """Step until no condition in the scope is broken; the Hessian, and the violation left."""
+def joining(state, among, broken, terms, height, tolerance):
+    """What breaks its condition and is not in the working set yet; groups come whole."""
+    if len(height):
+        members = np.zeros(len(broken), np.bool_)
+        for j in among:
+            members[j] = broken[j] > tolerance
+        make_whole(members, terms.starts)
+        return np.flatnonzero(members & (state.place < 0))
+    new, count = np.empty(len(among), np.int64), 0
+    for j in among:
+        if broken[j] > tolerance and state.place[j] < 0:
+            new[count] = j
+            count += 1
+    return new[:count]
+
+
+@compiled
+def rebuilding_pays(state, looked_at, worst, before, tolerance):
+    """Whether a new Hessian costs less than the steps that it saves at the rate of the last one."""
+    classes, n = state.scores.shape
+    m = state.size[0]
+    if worst >= before:
+        return True
+    saved = np.log(tolerance / worst) * (1.0 / np.log(worst / before) - 1.0 / np.log(INEXACT))
+    step = n * (m + looked_at + LOOK * classes) + PRODUCTS * m * m
+    return saved * step > n * m * m * (classes + 1) / (2.0 * classes) / AT_ONCE
+
+
+@compiled
+def settle(sample, state, H, among, terms, base, shrink, height, tolerance):
+    """Step until no condition among some coefficients is broken; Hessian and violation left."""
     broken = np.zeros(len(state.w))
     before, fresh = np.inf, False
     loss = look(sample.kind, sample.knee, state.scores, sample.y, sample.v, state.spare)
     worst = np.inf
     for _ in range(STEPS):
         renew(sample, state)
-        worst = check(sample, state, scope, terms, base, shrink, height, broken)
+        worst = check(sample, state, among, terms, base, shrink, height, broken)
         if worst <= tolerance:
             break
-        joining = (broken > tolerance) & (state.place < 0)
-        if len(height):
-            make_whole(joining, terms.starts)
-            joining = joining & (state.place < 0)
-        new = np.flatnonzero(joining)
+        new = joining(state, among, broken, terms, height, tolerance)
         size = state.size[0]
         H = grown(H, size + len(new))
-        slow = worst > PROGRESS * before and not fresh
-        fresh = slow or 4 * len(new) >= size
+        renewed = fresh
+        fresh = 4 * len(new) >= size or (
+            not renewed and rebuilding_pays(state, len(among), worst, before, tolerance)
+        )
         for j in new:
             if fresh:
                 enter(state, j)
@@ -123,20 +158,21 @@ def settle(sample, state, H, scope, terms, base, shrink, height, tolerance):
         if not moved and fresh:
             break  # rounding stops it; the violation tells how near it came
         if not moved:
-            before = 0.0  # the old Hessian is at fault
+            before = 0.0  # so the old Hessian is at fault
     return H, worst
 
 
 @compiled
-def solve_at(sample, state, H, allowed, scope, terms, base, shrink, height, tolerance):
+def solve_at(sample, state, H, scope, terms, base, shrink, height, tolerance):
     """Solve in the scope, widen it by what breaks its condition, repeat; the violation left."""
     broken = np.zeros(len(state.w))
     while True:
-        H, worst = settle(sample, state, H, scope, terms, base, shrink, height, tolerance)
-        check(sample, state, allowed & ~scope, terms, base, shrink, height, broken)
-        if not np.any(broken > tolerance):
+        among, others = np.flatnonzero(scope), np.flatnonzero(~scope)
+        H, worst = settle(sample, state, H, among, terms, base, shrink, height, tolerance)
+        if check(sample, state, others, terms, base, shrink, height, broken) <= tolerance:
             return H, worst
-        scope = scope | (broken > tolerance)
+        for j in others:
+            scope[j] = broken[j] > tolerance
 
 
 @compiled
@@ -163,8 +199,42 @@ def relaxed(sample, state, H, terms, base, shrink, height, tolerance):
     scope[len(scope) - len(state.travel) :] = True
     inner = H.copy()
     keep_only(aside, scope, inner)
-    _, worst = settle(sample, aside, inner, scope, terms, base, shrink, height, tolerance)
+    among = np.flatnonzero(scope)
+    _, worst = settle(sample, aside, inner, among, terms, base, shrink, height, tolerance)
     return aside.w, worst
+
+
+@compiled
+def likely(state, free, terms, base, fallen, whole):
+    """What is in use or may come into it, by the sequential strong rule."""
+    scope = np.empty(len(state.w), np.bool_)
+    for j in range(len(scope)):
+        near = abs(state.slopes[j]) >= base[j] - fallen * terms.bend[j]
+        scope[j] = whole or free[j] or near or state.place[j] >= 0
+    return scope
+
+
+@compiled
+def foresee(sample, state, terms, last_w, last_scores, ahead):
+    """Move on by the last step times ``ahead``, up to where signs change; the past is kept."""
+    classes, n = state.scores.shape
+    for k in range(classes):
+        for i in range(n):
+            now = state.scores[k, i]
+            state.scores[k, i] += ahead * (now - last_scores[k, i])
+            last_scores[k, i] = now
+    for j in range(len(last_w)):
+        now = state.w[j]
+        if now == last_w[j]:
+            continue
+        new = now + ahead * (now - last_w[j])
+        bound = terms.l1 * terms.bend[j] > 0.0 or terms.lowest[j] == 0.0
+        if bound and new * now <= 0.0:
+            x, scores = sample.X[j // classes], state.scores[j % classes]
+            for i in range(n):
+                scores[i] -= new * x[i]
+            new = 0.0
+        state.w[j], last_w[j] = new, now
 
 
 @compiled
@@ -177,29 +247,32 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
     many = len(state.w)
     H = np.zeros((min(many, FEWEST), min(many, FEWEST)))
     free = free_inputs(terms)
-    everything, broken = np.ones(many, np.bool_), np.empty(many)
+    everything, broken = np.arange(many), np.empty(many)
     nothing, heights = np.zeros(many), terms.group * terms.heights
-    H, _ = settle(sample, state, H, free, terms, nothing, nothing, nothing[:0], NULL)
+    null = np.flatnonzero(free)
+    H, _ = settle(sample, state, H, null, terms, nothing, nothing, nothing[:0], NULL)
     check(sample, state, everything, terms, nothing, nothing, nothing[:0], broken)
     if top == 0.0:
         top = zeroing(state.slopes, terms)
-    last = top
+    last_w, last_scores = state.w.copy(), state.scores.copy()
+    before, last = top, top
     for position in range(len(strengths)):
         s, tolerance = strengths[position] * top, tolerances[position]
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
+        if last < before and terms.concave == 0:
+            ahead = min((last - s) / (before - last), FARTHEST)
+            foresee(sample, state, terms, last_w, last_scores, ahead)
         forget(state, free, terms, H)
-        bound = base - (last - s) * terms.l1 * terms.bend
-        scope = free | (state.w != 0.0) | (state.place >= 0) | (np.abs(state.slopes) >= bound)
-        scope = scope | (len(heights) > 0)
+        scope = likely(state, free, terms, base, (last - s) * terms.l1, len(heights) > 0)
         H, left[position] = solve_at(
-            sample, state, H, everything, scope, terms, base, shrink, s * heights, tolerance
+            sample, state, H, scope, terms, base, shrink, s * heights, tolerance
         )
         W[position] = state.w
         if terms.relax < 1.0:
             W[position], left[position] = relaxed(
                 sample, state, H, terms, terms.relax * base, shrink, s * heights, tolerance
             )
-        last = s
+        before, last = last, s
     return top
 
 
@@ -211,12 +284,10 @@ def components_path(sample, classes, counts, tolerance, W, left):
     H = np.zeros((min(many, FEWEST), min(many, FEWEST)))
     nothing = np.zeros(many)
     unpenalized = no_terms(many)
-    scope = np.zeros(many, np.bool_)
-    scope[many - classes :] = True
     for position in range(len(counts)):
-        scope[: counts[position] * classes] = True
+        among = np.append(np.arange(counts[position] * classes), np.arange(many - classes, many))
         H, left[position] = settle(
-            sample, state, H, scope, unpenalized, nothing, nothing, nothing[:0], tolerance
+            sample, state, H, among, unpenalized, nothing, nothing, nothing[:0], tolerance
         )
         W[position] = state.w
 

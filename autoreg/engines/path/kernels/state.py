@@ -22,7 +22,7 @@ from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.kernels.compiling import compiled
 from autoreg.engines.path.kernels.groups import make_whole, violations
 from autoreg.engines.path.kernels.likelihood import curvature, remember, start_scores
-from autoreg.engines.path.kernels.quadratic import bent
+from autoreg.engines.path.kernels.quadratic import bent, violation
 
 FEWEST = 64  # room for a working set, at first
 DEAD = 50  # so many unused members of a working set are put up with
@@ -113,25 +113,43 @@ def slope_of(x, pulls):
 
 
 @compiled
-def check(sample, state, scope, terms, base, shrink, height, broken):
-    """The largest violation in the scope; slopes that cannot matter are not computed."""
+def check(sample, state, among, terms, base, shrink, height, broken):
+    """The largest violation among some coefficients; slopes that cannot matter are not computed.
+
+    ``broken`` is filled for these coefficients, and for no others.
+    """
     w, slopes, seen = state.w, state.slopes, state.seen
     classes = len(state.travel)
-    level = np.empty(len(w))
+    worst = 0.0
+    for j in among:
+        k = j % classes if classes > 1 else 0  # a division costs more than all the rest
+        level, travel = bent(terms, base[j], w[j]), state.travel[k]
+        idle = w[j] == 0.0 and len(height) == 0
+        if idle and abs(slopes[j]) + travel - seen[j] <= level:
+            broken[j] = 0.0
+            continue
+        if seen[j] != travel:
+            slopes[j] = slope_of(sample.X[j // classes], state.pulls[k])
+            seen[j] = travel
+        broken[j] = violation(slopes[j], w[j], level, shrink[j], terms.lowest[j])
+        worst = max(worst, broken[j])
+    if len(height):
+        worst = check_groups(state, among, terms, base, shrink, height, broken)
+    return worst
+
+
+@compiled
+def check_groups(state, among, terms, base, shrink, height, broken):
+    """The same for coefficients in groups, all of whose slopes are known."""
+    w = state.w
+    level, every = np.empty(len(w)), np.empty(len(w))
     for j in range(len(w)):
         level[j] = bent(terms, base[j], w[j])
-        travel = state.travel[j % classes]
-        idle = w[j] == 0.0 and len(height) == 0
-        safe = idle and abs(slopes[j]) + travel - seen[j] <= level[j]
-        if scope[j] and not safe and seen[j] != travel:
-            slopes[j] = slope_of(sample.X[j // classes], state.pulls[j % classes])
-            seen[j] = travel
-    violations(slopes, w, level, shrink, terms.lowest, terms.starts, height, broken)
+    violations(state.slopes, w, level, shrink, terms.lowest, terms.starts, height, every)
     worst = 0.0
-    for j in range(len(w)):
-        if not scope[j] or seen[j] != state.travel[j % classes]:
-            broken[j] = 0.0
-        worst = max(worst, broken[j])
+    for j in among:
+        broken[j] = every[j]
+        worst = max(worst, every[j])
     return worst
 
 

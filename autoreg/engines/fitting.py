@@ -1,0 +1,181 @@
+"""How the fit of a network begins and ends, whichever engine trains it in between."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, cast
+
+import numpy as np
+from torch import Tensor
+
+from autoreg.candidate import ARCHITECTURE
+from autoreg.data.dataset import Dataset, Rows
+from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
+from autoreg.engines.embedding import Embedding, embedding_of
+from autoreg.engines.network import Network, initial_network
+from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
+from autoreg.spec import seed_for
+from autoreg.splitters import stop_rows
+from autoreg.techniques.base import Architecture, Value
+
+CURVE_POINTS = 100
+# Training losses are curves to look at: a sample of the rows shows as much, and costs less.
+SEEN_ROWS = 128
+# A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
+# this much worse on its own rows ran away, even where float32 still holds its numbers.
+DIVERGED = 1e3
+Embedded = Literal["none", "piecewise", "periodic"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What fits on the same training set have in common.
+
+    ``fitted`` rows count in the gradient and in the preprocessing, ``watched`` ones (none, where
+    nothing stops early) in neither. ``seen`` is a sample of the fitted rows for learning curves.
+    """
+
+    table: Dataset
+    rows: Rows
+    fitted: Rows
+    watched: Rows
+    seen: Rows
+    scaling: Scaling
+    sample: Sample
+
+    @classmethod
+    def of(cls, job: Job, table: Dataset) -> Ground:
+        """Cut the training rows of a job and learn its preprocessing.
+
+        Raises DataError where no stop-set can be cut.
+        """
+        rows = job.training.rows
+        fitted, watched = rows, rows[:0]
+        if stops_early(job):
+            fitted, watched = stop_rows(table, rows, job.settings.stop_share, job.stop_seed)
+        scaling = Scaling.fit(table, fitted)
+        seen = _some(fitted, seed_for(job.stop_seed, "seen"))
+        return cls(table, rows, fitted, watched, seen, scaling, scaling.sample(table, fitted))
+
+    def eye(self, rows: Rows) -> Eye:
+        """An eye on some rows."""
+        return Eye(self.scaling, self.table, rows)
+
+    def first(self, job: Job) -> Network:
+        """The untrained network of a job."""
+        shape, sample = architecture(job), self.sample
+        sizes = sample.inputs.shape[-1], shape, sample.targets.shape[-1]
+        return initial_network(sizes, job.fit_seed, self.embedding(job))
+
+    def embedding(self, job: Job) -> Embedding | None:
+        """How a job's network is given numeric inputs, if not as they are."""
+        rows = self.sample.inputs, self.sample.weights
+        kind = architecture(job).embedding
+        return embedding_of(kind, *rows, self.scaling.facts, job.fit_seed)
+
+    @cached_property
+    def _eyes(self) -> list[Eye]:
+        """Eyes on the fitted rows and on the watched ones, if there are any."""
+        fitted = Eye(self.scaling, self.table, self.fitted, self.sample.inputs)
+        return [fitted, self.eye(self.watched)] if len(self.watched) else [fitted]
+
+    @cached_property
+    def _predicted(self) -> dict[bytes, Tensor]:
+        return {}
+
+    def _inputs(self, rows: Rows) -> Tensor:
+        """The inputs of rows to predict, which many jobs have in common."""
+        key = rows.tobytes()
+        if key not in self._predicted:
+            self._predicted[key] = self.scaling.inputs(self.table.X[rows])
+        return self._predicted[key]
+
+    def outcome(
+        self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
+    ) -> Outcome:
+        """What a trained network amounts to; a Failure where it diverged."""
+        outputs = network.predicting(self.sample.inputs)
+        nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
+        if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
+            return Failure("the network diverged; narrow learning_rate to smaller values")
+        first, *others = self._eyes
+        losses = [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+        weights = [eye.weight for eye in self._eyes]
+        predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
+        fit = Fit(
+            predictions=predictions,
+            losses=mean_losses(self.table, job.predict, predictions),
+            train_loss=np.array([np.average(losses, weights=weights)]),
+            steps=steps,
+            curve={name: thinned(values) for name, values in curve.items() if values},
+            model=parameters(network, self.scaling) if job.keep_model else None,
+        )
+        return checked(fit)
+
+
+def stops_early(job: Job) -> bool:
+    """Whether a job needs a stop-set: a refit is told how many steps to take."""
+    stops = any("stop" in chosen.seams() for chosen in job.candidate.techniques)
+    return stops and job.steps is None
+
+
+def network_dials(job: Job) -> dict[str, Value]:
+    """The dials of a job's network and its training."""
+    return {dial.name: dial.default for dial in ARCHITECTURE} | dict(job.candidate.architecture)
+
+
+def architecture(job: Job) -> Architecture:
+    """The shape of the network that the candidate asks for."""
+    dials = network_dials(job)
+    embedding = cast(Embedded, dials["embedding"])
+    shape = Architecture(int(dials["depth"]), int(dials["width"]), embedding=embedding)
+    for chosen in job.candidate.techniques:
+        shape = chosen.net(shape)
+    return shape
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How training passes over its rows: full batches only, ``steps`` of them in an epoch.
+
+    The rows that the last pass leaves over are joined by the first ones of the next. Why: every
+    step then weighs the same, and models whose rows differ by a few take equal steps.
+
+    >>> Pace.of(150, 64), Pace.of(50, 64)
+    (Pace(rows=150, batch=64, steps=2), Pace(rows=50, batch=50, steps=1))
+    """
+
+    rows: int
+    batch: int
+    steps: int
+
+    @classmethod
+    def of(cls, rows: int, size: int) -> Pace:
+        """The pace for a number of rows and the size of a batch."""
+        batch = min(size, rows)
+        return cls(rows, batch, max(1, round(rows / batch)))
+
+
+def thinned(values: list[float]) -> list[float]:
+    """At most 100 of the values, evenly spread, first and last among them.
+
+    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
+    (100, [1.0, 2.0])
+    """
+    if len(values) <= CURVE_POINTS:
+        return values
+    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]
+
+
+def is_known(losses: list[float]) -> bool:
+    """Whether all losses are finite numbers."""
+    return all(math.isfinite(loss) for loss in losses)
+
+
+def _some(rows: Rows, seed: int) -> Rows:
+    if len(rows) <= SEEN_ROWS:
+        return rows
+    chosen = np.random.default_rng(seed).choice(len(rows), SEEN_ROWS, replace=False)
+    return rows[np.sort(chosen)]

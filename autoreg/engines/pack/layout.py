@@ -1,0 +1,158 @@
+"""Where the numbers of a model lie: the state of M models is one matrix, a row for each model.
+
+Widths are padded to a multiple of sixteen with units that are always exactly 0. So models of
+similar widths share a stack, and every matrix begins at the same place of a vector register: the
+bits of a product do not depend on where in the stack a model is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from autoreg.engines.draws import FLOAT
+from autoreg.engines.embedding import Embedding
+from autoreg.engines.network import NORM_EPS, LayerNorm, Network, Norm
+from autoreg.techniques.base import Architecture
+
+REGISTER = 16  # float32 numbers in the longest vector register
+
+
+def padded(numbers: int) -> int:
+    """The next multiple of sixteen.
+
+    >>> padded(1), padded(16), padded(17)
+    (16, 16, 32)
+    """
+    return -(-numbers // REGISTER) * REGISTER
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tensors of a network, one after the other, in the order of ``Network.state``.
+
+    ``shape`` holds the padded width. Trained tensors come first, ``trained`` numbers in all, of
+    ``size`` numbers together with the running statistics and padding.
+
+    >>> layout = Layout(3, Architecture(depth=1, width=16), 2)
+    >>> layout.shapes, layout.trained, layout.size
+    (((3, 16), (16, 2), (1, 16), (1, 2)), 98, 112)
+    """
+
+    inputs: int
+    shape: Architecture
+    outputs: int
+
+    @property
+    def batch_norms(self) -> int:
+        """The number of layers that are standardized over the batch."""
+        return self.shape.depth if self.shape.norm in ("batch", "both") else 0
+
+    @property
+    def layer_norms(self) -> int:
+        """The number of layers that are standardized over their units."""
+        return self.shape.depth if self.shape.norm in ("layer", "both") else 0
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The shape of every tensor."""
+        return self._shapes(self.shape.width)
+
+    @property
+    def trained(self) -> int:
+        """How many numbers follow the gradient."""
+        running = 2 * self.batch_norms * self.shape.width
+        return sum(a * b for a, b in self.shapes) - running
+
+    @property
+    def size(self) -> int:
+        """The length of a row."""
+        return padded(sum(a * b for a, b in self.shapes))
+
+    def _shapes(self, width: int) -> tuple[tuple[int, int], ...]:
+        widths = [self.inputs, *[width] * self.shape.depth, self.outputs]
+        norms = 2 * (self.batch_norms + self.layer_norms) + 2 * self.batch_norms
+        biases = ((1, width) for width in widths[1:])
+        return (*pairwise(widths), *biases, *[(1, width)] * norms)
+
+    def views(self, state: Tensor) -> list[Tensor]:
+        """The tensors (M, a, b) of rows (M, size), sharing their memory."""
+        sizes = [a * b for a, b in self.shapes]
+        parts = torch.split(state[:, : sum(sizes)], sizes, dim=1)
+        # By ``data`` each tensor counts its own changes; autograd may then keep the weights while
+        # the running statistics of the same row move.
+        return [part.data.view(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    def trained_views(self, rows: Tensor) -> list[Tensor]:
+        """The trained tensors (M, a, b) of rows (M, trained)."""
+        shapes = self.shapes[: len(self.shapes) - 2 * self.batch_norms]
+        parts = torch.split(rows, [a * b for a, b in shapes], dim=1)
+        return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def network(self, state: Tensor, units: Tensor, embedding: Embedding | None = None) -> Network:
+        """The networks of rows (M, size), sharing their memory; ``units`` marks the real ones."""
+        parts, trained = iter(self.views(state)), self.shape.depth + 1
+        weights = tuple(next(parts) for _ in range(trained))
+        biases = tuple(next(parts) for _ in range(trained))
+        kinds = self.batch_norms + self.layer_norms
+        gains = [next(parts) for _ in range(kinds)]
+        shifts = [next(parts) for _ in range(kinds)]
+        means = [next(parts) for _ in range(self.batch_norms)]
+        variances = [next(parts) for _ in range(self.batch_norms)]
+        batch = [
+            Norm(*each)
+            for each in zip(gains, shifts, means, variances, strict=False)  # as many as batch norms
+        ]
+        layer = [
+            UnitNorm(gain, shift, units)
+            for gain, shift in zip(
+                gains[self.batch_norms :], shifts[self.batch_norms :], strict=True
+            )
+        ]
+        normed = tuple(batch), tuple(layer)
+        return Network(weights, biases, *normed, self.shape.skip, embedding)
+
+    def row(self, network: Network) -> Tensor:
+        """The row (1, size) of a single network, padded by zeros."""
+        state = torch.zeros(1, self.size, dtype=FLOAT)
+        for view, tensor in zip(self.views(state), network.state, strict=True):
+            view[:, : tensor.shape[1], : tensor.shape[2]] = tensor.detach()
+        return state
+
+    def single(self, row: Tensor, width: int, embedding: Embedding | None = None) -> Network:
+        """The network of a row (1, size), in tensors of its own, of its own width."""
+        cut = [
+            view[:, :a, :b].clone()
+            for view, (a, b) in zip(self.views(row), self._shapes(width), strict=True)
+        ]
+        compact = Layout(self.inputs, _of_width(self.shape, width), self.outputs)
+        state = torch.cat([one.flatten(1) for one in cut], dim=1)
+        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT), embedding)
+
+    def mask(self, width: int) -> Tensor:
+        """1 for the numbers of a model of a width that are trained, 0 for padding: (1, trained)."""
+        state = torch.zeros(1, self.size, dtype=FLOAT)
+        for view, (a, b) in zip(self.views(state), self._shapes(width), strict=True):
+            view[:, :a, :b] = 1.0
+        return state[:, : self.trained]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitNorm(LayerNorm):
+    """Layer normalization over the real ones of padded units; ``units`` is (M, 1, width)."""
+
+    units: Tensor
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Values (M, B, width), each row by its own mean and variance over the real units."""
+        count = self.units.sum(dim=2, keepdim=True)
+        centred = (values - values.sum(dim=2, keepdim=True) / count) * self.units
+        variance = centred.square().sum(dim=2, keepdim=True) / count
+        return centred * (variance + NORM_EPS).rsqrt() * self.gain + self.shift
+
+
+def _of_width(shape: Architecture, width: int) -> Architecture:
+    return Architecture(shape.depth, width, shape.norm, shape.skip)

@@ -1,0 +1,223 @@
+"""A stack at work: M models take their optimizer steps together.
+
+Nothing is ever summed over models, so a model takes the same steps bit for bit whoever its
+neighbours are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoreg.data.dataset import Floats, Rows
+from autoreg.engines.draws import FLOAT, row_order
+from autoreg.engines.embedding import informed, moved, only, stacked
+from autoreg.engines.network import Likelihood
+from autoreg.engines.pack.batches import Batches
+from autoreg.engines.pack.crowd import Crowd, average_of, counts
+from autoreg.engines.pack.kernels import adam
+from autoreg.engines.pack.members import Member, Shelf, means_of
+from autoreg.engines.pack.plain import PlainTrainer
+from autoreg.engines.scaling import Sample
+from autoreg.engines.training import SEAMS, Trainer
+from autoreg.metrics.base import row_losses
+from autoreg.model import linked
+from autoreg.techniques.base import Facts, Moment
+
+EYE_ROWS = 128  # rows that are looked at together
+BETAS, EPSILON = np.array([0.9, 0.999]), 1e-8
+SHARES = np.concatenate([BETAS, 1 - BETAS]).astype(np.float32)
+
+
+class StackedAdam:
+    """Adam for M models with a learning rate each, on the first P numbers of their rows.
+
+    Source: Kingma & Ba 2015, Adam, ICLR, algorithm 1, in the order of section 2's last lines.
+    """
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._rates = np.array([one.rate for one in crowd.members])
+        self._crowd = crowd.rows["state"], crowd.rows["first"], crowd.rows["second"]
+        # beta^t of both moments, by multiplication: powers are not the same bits everywhere.
+        self._fading = crowd.rows["fading"].numpy()
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
+        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
+        self._fading *= BETAS
+        root = np.sqrt(1 - self._fading[:, 1])
+        rates = self._rates * rate.reshape(-1).cpu().numpy()
+        size = (rates * root / (1 - self._fading[:, 0])).astype(np.float32)
+        least = (EPSILON * root).astype(np.float32)
+        if gradient.device.type == "cpu":
+            adam(*(one.numpy() for one in (*self._crowd, gradient)), size, least, SHARES)
+        else:
+            plain_adam(*self._crowd, gradient, torch.from_numpy(size), torch.from_numpy(least))
+
+
+def plain_adam(
+    rows: Tensor, first: Tensor, second: Tensor, gradient: Tensor, size: Tensor, least: Tensor
+) -> None:
+    """What the compiled step does, in operations that every device has."""
+    first.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
+    second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+    floor, length = (one.to(gradient.device).unsqueeze(1) for one in (least, size))
+    rows[:, : gradient.shape[1]].addcdiv_(length * first, second.sqrt().add_(floor), value=-1)
+
+
+class Stack:
+    """M models of one kind, their rows on a shelf, and what trains them."""
+
+    def __init__(self, crowd: Crowd, shelf: Shelf) -> None:
+        self.crowd, self._shelf = crowd, shelf
+        members = crowd.members
+        self._layout = members[0].layout
+        self._batch = members[0].pace.batch
+        self._base = torch.tensor([[shelf.base[one.ground]] for one in members])
+        self._rows = counts([one.pace.rows for one in members])
+        device = shelf.device
+        self._units = _units(members).to(device)
+        self._embedding = moved(stacked([one.embedding for one in members]), device)
+        facts = [informed(m.ground.scaling.facts, m.embedding).to(device) for m in members]
+        self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
+        self._batches = Batches(self._trainer, facts)
+
+    def _trainer_of(self, crowd: Crowd, facts: Facts) -> Trainer:
+        network = self._layout.network(crowd.rows["state"], self._units, self._embedding)
+        for tensor in network.trained:
+            tensor.requires_grad_()
+        averages = tuple(
+            self._layout.network(crowd.rows[average_of(kind)], self._units, self._embedding)
+            for kind in crowd.averaging
+        )
+        acting = {
+            seam: tuple(one for kind, one in crowd.acting.items() if seam in kind.seams())
+            for seam in SEAMS
+        }
+        longest = torch.tensor([float(one.longest) for one in crowd.members], dtype=FLOAT)
+        trainer = PlainTrainer if crowd.members[0].is_plain else Trainer
+        return trainer(
+            network,
+            StackedAdam(crowd),
+            acting,
+            _criterion(crowd.members, self._shelf.device),
+            facts,
+            longest.view(-1, 1, 1).to(self._shelf.device),
+            averages,
+            self._real(),
+            _schedules(crowd.members).to(self._shelf.device),
+        )
+
+    def _real(self) -> tuple[Tensor, ...]:
+        """What is no padding of each trained tensor; nothing where no model is padded."""
+        if bool(self._units.all()):
+            return ()
+        return tuple(self._layout.trained_views(self.crowd.rows["mask"]))
+
+    def advance(self, steps: int) -> None:
+        """Let each model take so many steps."""
+        at_once = self._batches.at_once(self._batch)
+        for first in range(0, steps, at_once):
+            self._advance(min(at_once, steps - first))
+
+    def _advance(self, steps: int) -> None:
+        taken, models = self.crowd.rows["steps"], len(self.crowd)
+        keys = self.crowd.rows["order"].numpy()
+        order = row_order(keys, taken.numpy() * self._batch, self._rows, steps * self._batch)
+        order += self._base
+        rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
+        numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
+        numbers = numbers.to(self._shelf.device)
+        whole = self._trainer.moment(numbers)
+        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), whole, steps)
+        for step in range(steps):
+            start, stop = step * models, (step + 1) * models
+            now = Moment(
+                whole.progress[start:stop],
+                whole.longest[:models],
+                whole.rate[start:stop],
+                whole.facts,
+            )
+            self._trainer.descend(batches.models(start, stop), self._trainer.layers(now))
+        taken += steps
+
+    def remember(self, model: int) -> None:
+        """Keep a model's state as its best."""
+        self.crowd.rows["best"][model] = self.crowd.rows[self.crowd.kept][model]
+
+    def over(self, since: Sequence[int]) -> list[bool]:
+        """Which models stop, from the epochs since the best stop-set loss of each."""
+        epochs = torch.tensor(since, dtype=FLOAT).to(self._shelf.device)
+        stops = torch.zeros_like(epochs, dtype=torch.bool)
+        for one in self._trainer.acting["stop"]:
+            stops |= one.kind.stop(epochs, one.dials)
+        return list(stops.tolist())
+
+    @torch.no_grad()
+    def look(self, models: Sequence[int]) -> tuple[Floats, Floats]:
+        """The losses of some models, in original units: of seen rows and of watched ones (or NaN).
+
+        A model's losses do not depend on which other models are looked at.
+        """
+        grounds = [self.crowd.members[m].ground for m in models]
+        seen, watched = (
+            counts([len(one.seen) for one in grounds]),
+            counts([len(one.watched) for one in grounds]),
+        )
+        lengths = seen + watched
+        starts = counts([self._shelf.eye_base[one] for one in grounds])
+        outputs = self._outputs(models, starts, lengths)
+        where = np.concatenate([np.arange(a, a + n) for a, n in zip(starts, lengths, strict=True)])
+        scaling = [
+            np.repeat([getattr(g.scaling, part) for g in grounds], lengths)[:, None]
+            for part in ("scale", "mean")
+        ]
+        task = grounds[0].scaling.task
+        outputs = outputs * scaling[0] + scaling[1]
+        losses = row_losses(task, self._shelf.y[where], linked(outputs, task))
+        runs = np.stack([seen, watched], axis=1).flatten()
+        full = runs > 0
+        means = np.full(len(runs), np.nan)
+        means[full] = means_of(losses, self._shelf.row_weights[where], runs[full])
+        return means[0::2], means[1::2]
+
+    def _outputs(self, models: Sequence[int], starts: Rows, lengths: Rows) -> Floats:
+        """Outputs of runs of eye rows, one run for each model, one after the other."""
+        chosen = list(models)
+        state = self.crowd.rows[self.crowd.kept]
+        state = state if len(chosen) == len(state) else state[chosen]
+        embedding = only(self._embedding, chosen)
+        network = self._layout.network(state, self._units[chosen], embedding)
+        parts = []
+        for first in range(0, int(lengths.max()), EYE_ROWS):
+            offsets = np.minimum(first + np.arange(EYE_ROWS), lengths[:, None] - 1)
+            rows = torch.from_numpy(starts[:, None] + offsets).to(self._shelf.device)
+            inputs = self._shelf.eyes.index_select(0, rows.flatten()).view(*rows.shape, -1)
+            parts.append(network.predicting(inputs).cpu().double().numpy())
+        outputs = np.concatenate(parts, axis=1)
+        real = np.arange(outputs.shape[1]) < lengths[:, None]
+        return outputs[real]
+
+
+def _units(members: Sequence[Member]) -> Tensor:
+    """1 for the real units of each model, 0 for padding, (M, 1, width)."""
+    units = torch.arange(members[0].layout.shape.width)
+    widths = torch.tensor([one.width for one in members])
+    return (units < widths[:, None]).to(FLOAT)[:, None]
+
+
+def _criterion(members: Sequence[Member], device: str) -> Likelihood:
+    scaling = members[0].ground.scaling
+    if scaling.task != "count":
+        return scaling.criterion
+    limits = [one.ground.scaling.limit for one in members]
+    return Likelihood.poisson(torch.tensor(limits, dtype=FLOAT).view(-1, 1, 1).to(device))
+
+
+def _schedules(members: Sequence[Member]) -> Tensor:
+    positions = [float(one.schedule) for one in members]
+    return torch.tensor(positions, dtype=FLOAT).view(-1, 1, 1)
