@@ -1,4 +1,4 @@
-"""An alarm: a sign of a leak, by its code; and a line of the info sheet: what is known of one."""
+"""What findings say of themselves: alarms (signs of leaks), lines of the info sheet, advice."""
 
 from __future__ import annotations
 
@@ -56,4 +56,25 @@ class SheetItem:
 
     def to_data(self) -> dict[str, Any]:
         """The item as plain data."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to try next, in a sentence; ``how`` is a command, or lines of the study file.
+
+    >>> Advice("Prove that no row leaked.", "autoreg verify wine").line
+    'Prove that no row leaked. `autoreg verify wine`'
+    """
+
+    text: str
+    how: str = ""
+
+    @property
+    def line(self) -> str:
+        """The advice with its command, on one line."""
+        return f"{self.text} `{self.how}`" if self.how else self.text
+
+    def to_data(self) -> dict[str, Any]:
+        """The advice as plain data."""
         return dict(vars(self))

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoreg.alarm import Alarm, SheetItem
+from autoreg.alarm import Advice, Alarm, SheetItem
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
 from autoreg.evidence import Evidence
+from autoreg.importance import Importance
 from autoreg.select import Selection
 from autoreg.space import Space
 from autoreg.spec import StudySpec
@@ -33,7 +34,8 @@ class Findings:
     model along its path, where it is linear. ``budget`` is what the outer searches would have
     given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
     ``alarms`` are those of the table and of the study, ``evidence`` corrections and tests beside
-    the verdict, ``sheet`` the model info sheet.
+    the verdict, ``sheet`` the model info sheet. ``importance`` says which decisions of the searches
+    mattered, ``advice`` what to try next.
     """
 
     spec: StudySpec
@@ -52,6 +54,8 @@ class Findings:
     alarms: tuple[Alarm, ...] = ()
     evidence: Evidence = Evidence()
     sheet: tuple[SheetItem, ...] = ()
+    importance: tuple[Importance, ...] = ()
+    advice: tuple[Advice, ...] = ()
 
     @property
     def final(self) -> Selection:

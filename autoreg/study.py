@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
+from autoreg.advice import advice
 from autoreg.alarm import Alarm
 from autoreg.budget import choices, curve
 from autoreg.certificate import Certificate, read_certificate
@@ -38,6 +39,7 @@ from autoreg.final import final_model, held_out_verdict, searches_for, voted
 from autoreg.findings import Findings
 from autoreg.folds import FINAL, Fold, Plan, plan
 from autoreg.home import home_folder, set_aside, study_folder
+from autoreg.importance import importance
 from autoreg.info_sheet import info_sheet
 from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.ledger import Ledger, locked
@@ -220,10 +222,11 @@ def _conducted(
 
 
 def _seen_through(findings: Findings, proof: Certificate | None) -> Findings:
-    """The findings with their certificate, the alarms about them, and the info sheet."""
-    proven = replace(findings, certificate=proof)
+    """The findings with their certificate, what mattered, alarms, info sheet, and advice."""
+    mattered = importance(findings.space, findings.trials, findings.spec.seed)
+    proven = replace(findings, certificate=proof, importance=mattered)
     alarmed = replace(proven, alarms=look_at_study(proven))
-    return replace(alarmed, sheet=info_sheet(alarmed))
+    return replace(alarmed, sheet=info_sheet(alarmed), advice=advice(alarmed))
 
 
 def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float]:

@@ -1,5 +1,6 @@
 """The report: complete, self-contained, deterministic, safe with foreign text, never too rosy."""
 
+import json
 import math
 import re
 import statistics
@@ -14,9 +15,19 @@ import numpy as np
 import pytest
 from findings_sample import sample as build
 
+from autoreg.advice import advice
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate, Check
-from autoreg.report import curves, markdown, path_chart, summary_html, summary_lines, write_report
+from autoreg.importance import importance
+from autoreg.report import (
+    curves,
+    ink,
+    markdown,
+    path_chart,
+    summary_html,
+    summary_lines,
+    write_report,
+)
 from autoreg.report.coefficients import coefficient_rows, coefficients_sentence
 from autoreg.report.words import brief, clean, fixed, places_for
 from autoreg.statistics import Interval
@@ -24,7 +35,7 @@ from autoreg.verdict import HeldOut
 
 sample = cache(build)  # findings are frozen, so tests may share them
 CSS = Path(curves.__file__).with_name("report.css").read_text(encoding="utf-8")
-VOID = {"meta", "br", "path", "use", "line", "rect", "circle"}
+VOID = {"meta", "br"}
 HOSTILE = (
     '<script>alert(1)</script>"><img src=x onerror=alert(2)>',
     "{{ 7*7 }} {% raw %} | table | cell |",
@@ -240,6 +251,93 @@ def test_a_thousand_trials_fit_into_a_megabyte(tmp_path):
     assert path.stat().st_size < 1_000_000
 
 
+# ---- Markdown, JSON, marks that tell what they are -----------------------------------------------
+
+
+def advised():
+    findings = sample()
+    mattered = importance(findings.space, findings.trials, 0)
+    found = replace(findings, importance=mattered)
+    return replace(found, advice=advice(found))
+
+
+def test_the_json_says_what_the_page_says_and_names_its_schema(tmp_path):
+    findings = advised()
+    html, page = page_of(findings, tmp_path, mlflow_run="run-4711")
+    text = (tmp_path / "report.json").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    found = json.loads(text)
+    assert next(iter(found)) == "schema"
+    assert found["schema"] == 1
+    assert set(found) == KEYS
+    verdict = findings.verdict
+    assert found["verdict"]["nested"]["value"] == verdict.nested.value
+    assert [one["loss"] for one in found["verdict"]["folds"]] == [f.loss for f in verdict.folds]
+    assert found["provenance"]["mlflow_run"] == "run-4711"
+    assert len(found["trials"]) == len(findings.trials)
+    assert sum(one["trials"] for one in found["effort"]) == len(findings.trials)
+    assert [one["text"] for one in found["next"]] == [one.text for one in findings.advice]
+    for one in findings.advice:
+        assert one.text in page.text
+    assert "source" not in found["data"]  # the path of a file may name people
+
+
+# A key that goes, or means something else, asks for another number of the schema.
+KEYS = {
+    "schema", "study", "question", "chosen", "facts", "warnings", "next", "verdict", "selections",
+    "budget", "effort", "importance", "evidence", "alarms", "sheet", "certificate",
+    "coefficients", "trials", "data", "splits", "provenance",
+}  # fmt: skip
+
+
+def test_the_markdown_has_the_tables_of_the_page(tmp_path):
+    findings = advised()
+    write_report(findings, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    for fold in findings.verdict.folds:
+        assert f"| {fold.fold} |" in text
+    for heading in (
+        "What to try next",
+        "Techniques on the outer folds",
+        "Where the budget went",
+        "Which decisions mattered: linear model",
+        "What the budget brought",
+    ):
+        assert heading in text
+    assert findings.advice[0].how in text
+
+
+def test_decisions_and_effort_are_on_the_page(tmp_path):
+    findings = advised()
+    _, page = page_of(findings, tmp_path)
+    assert "Which decisions mattered" in page.text
+    assert "that chose it" in page.text
+    bars = [attrs for attrs, _ in page.all("span") if attrs.get("class") == "bar"]
+    shown = sum(len(one.shares) for one in findings.importance)
+    assert len(bars) == min(shown, 20) + 13  # twelve sets and the rest
+    assert "Which decisions mattered" not in page_of(sample(), tmp_path)[1].text
+
+
+def test_each_trial_of_the_history_tells_what_it_is(binary):
+    _, page = binary
+    tips = [text for _, text in page.all("title")][1:]
+    lead = [t for t in sample().trials if t.search == "final" and not t.failure]
+    for trial in lead:
+        assert any(tip.startswith(f"trial {trial.number + 1}: ") for tip in tips)
+    assert any(tip.startswith("measure 0: ") for tip in tips)
+    assert any("strength" in tip and "standard error" in tip for tip in tips)
+
+
+def test_a_mark_that_is_not_drawn_cannot_shift_the_texts():
+    def paint(axes):
+        (marks,) = axes.plot([0.5, math.nan], [0.5, 0.5], "o")
+        ink.tell(marks, ["here", "nowhere"])
+
+    with pytest.raises(AssertionError, match="not drawn"):
+        ink.picture("k", 300, 200, paint, alt="x", caption="y.")
+
+
 # ---- the inner score is never alone --------------------------------------------------------------
 
 
@@ -335,6 +433,10 @@ def test_foreign_text_cannot_become_markup(text, binary, tmp_path):
     assert "\x1b" not in html
     assert "\u202e" not in html
     assert len(html.encode()) < 1_000_000
+    table = (tmp_path / "report.md").read_text()
+    assert "<script" not in table
+    assert "://" not in table
+    json.loads((tmp_path / "report.json").read_text())
     assert not outside(f"<html>{summary_html(findings)}</html>")
 
 

@@ -10,18 +10,28 @@ from pathlib import Path
 
 from autoreg.findings import Findings
 from autoreg.report.beside import sheet_markdown
+from autoreg.report.documents import report_json, report_markdown
 from autoreg.report.summary import markdown, summary_html, summary_lines
 
-__all__ = ["markdown", "sheet_markdown", "summary_html", "summary_lines", "write_report"]
+__all__ = [
+    "markdown",
+    "report_markdown",
+    "sheet_markdown",
+    "summary_html",
+    "summary_lines",
+    "write_report",
+]
 
 FILE_NAME = "report.html"
 SHEET_NAME = "info_sheet.md"
+TEXT_NAME, DATA_NAME = "report.md", "report.json"
 
 
 def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = None) -> Path:
-    """Write ``report.html`` and ``info_sheet.md`` into a folder; return the report's path.
+    """Write the report as HTML, Markdown and JSON into a folder, and the info sheet.
 
-    One file, no network: styles and charts are inside. The same findings give the same bytes.
+    Returns the path of the page: one file, no network, styles and charts are inside. The same
+    findings give the same bytes.
     """
     # matplotlib takes a while to import, and the other three functions do not need it.
     from autoreg.report.page import render
@@ -29,6 +39,8 @@ def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = N
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     path.write_text(render(findings, mlflow_run), encoding="utf-8")
+    (folder / TEXT_NAME).write_text(report_markdown(findings), encoding="utf-8")
+    (folder / DATA_NAME).write_text(report_json(findings, mlflow_run), encoding="utf-8")
     if findings.sheet:
         (folder / SHEET_NAME).write_text(sheet_markdown(findings), encoding="utf-8")
     return path

@@ -27,6 +27,7 @@ from autoreg.report.ink import (
     picture,
     plain_numbers,
     quiet,
+    tell,
 )
 from autoreg.report.words import (
     brief,
@@ -36,11 +37,13 @@ from autoreg.report.words import (
     quoted,
     search_name,
     set_name,
+    settings,
 )
 from autoreg.trial import Trial
 
 WIDE, THIRD = 840, 285
 MOST_POINTS = 100  # of a learning curve, thinned by the engine
+MOST_TOLD = 25
 ORIGINS = {"design": "fixed design", "sampler": "sampler"}
 
 
@@ -90,7 +93,7 @@ def _strength_chart(
     def paint(axes: Axes) -> None:
         for other in others:
             axes.plot(other.strengths, other.means, color=MUTED, linewidth=0.8, alpha=0.35)
-        _draw_path(axes, shown)
+        _draw_path(axes, shown, limits)
         _nested_line(axes, findings)
         axes.plot(
             shown.strengths[place], shown.means[place], "o", markersize=9, zorder=4,
@@ -116,17 +119,36 @@ def _strength_chart(
     )
 
 
-def _draw_path(axes: Axes, trial: Trial) -> None:
+def _draw_path(axes: Axes, trial: Trial, limits: tuple[float, float]) -> None:
     """Validation loss with its error band and training loss, along the strengths of a trial."""
     means, error = trial.means, trial.errors
     axes.fill_between(
         trial.strengths, means - error, means + error, color=ACCENT, alpha=0.16, linewidth=0
     )
     axes.plot(trial.strengths, means, color=ACCENT, linewidth=2)
+    places = [k for k in _told_places(len(means)) if limits[0] <= means[k] <= limits[1]]
+    (marks,) = axes.plot(
+        [trial.strengths[k] for k in places], means[places], "o", color=ACCENT, markersize=9,
+        alpha=0, markeredgewidth=0, clip_on=False, zorder=5,
+    )  # fmt: skip
+    tell(
+        marks,
+        [
+            f"strength {brief(trial.strengths[k])}: inner loss {brief(float(means[k]))} "
+            f"(standard error {brief(float(error[k]))})"
+            for k in places
+        ],
+    )
     axes.plot(trial.strengths, _train(trial), "--", color=MUTED, linewidth=1.4)
     dial = trial.candidate.path
     if dial is not None and dial.log:
         log_x(axes)
+
+
+def _told_places(count: int) -> list[int]:
+    """Places of a line that tell what they are: not so many that the page grows heavy."""
+    steps = min(MOST_TOLD, count) - 1
+    return [round(k * (count - 1) / steps) for k in range(steps + 1)] if steps else [0]
 
 
 def _chosen_place(trial: Trial, findings: Findings) -> int:
@@ -158,6 +180,7 @@ def learning_chart(findings: Findings) -> Picture | None:
             epochs = range(1, len(values) + 1)
             ink, line = (MUTED, "--") if name == "train" else (FAMILY_INKS["network"], "-")
             axes.plot(epochs, values, line, color=ink, linewidth=2, label=names.get(name, name))
+            _tell_epochs(axes, values, names.get(name, name))
         axes.set_xlabel("part of the training (thinned epochs)" if thinned else "epoch")
         axes.set_ylabel(f"{loss_name(findings.data['task'])}, mean over folds")
         quiet(axes)
@@ -176,6 +199,15 @@ def learning_chart(findings: Findings) -> Picture | None:
         "that rises again while the training loss falls is overfitting. Jumps toward the "
         "end come from folds that stopped earlier: the mean is over those still training.",
     )
+
+
+def _tell_epochs(axes: Axes, values: Sequence[float], name: str) -> None:
+    places = _told_places(len(values))
+    (marks,) = axes.plot(
+        [k + 1 for k in places], [values[k] for k in places], "o", markersize=9, alpha=0,
+        markeredgewidth=0, color=INK, clip_on=False, zorder=5,
+    )  # fmt: skip
+    tell(marks, [f"{name} after {k + 1}: {brief(values[k])}" for k in places])
 
 
 def _network(findings: Findings) -> Trial | None:
@@ -289,12 +321,20 @@ def _history_points(axes: Axes, trials: Sequence[Trial], top: float) -> None:
             if not own:
                 continue
             ink = FAMILY_INKS.get(family, INK)
-            axes.plot(
+            (marks,) = axes.plot(
                 [t.number + 1 for t in own], [min(t.loss, top) for t in own],
                 FAMILY_MARKERS.get(family, "D"), markersize=7, markeredgewidth=1.6,
                 color=ink if origin == "design" else PAPER, markeredgecolor=ink, zorder=3,
                 clip_on=False, label=f"{family}, {words}",
             )  # fmt: skip
+            tell(marks, [_trial_tip(trial) for trial in own])
+
+
+def _trial_tip(trial: Trial) -> str:
+    best = trial.best_candidate
+    return f"trial {trial.number + 1}: {set_name(best.label)}; {settings(best)}; inner loss " + (
+        brief(trial.loss)
+    )
 
 
 def _final_trials(findings: Findings) -> list[Trial]:

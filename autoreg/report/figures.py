@@ -26,6 +26,7 @@ from autoreg.report.ink import (
     picture,
     plain_numbers,
     quiet,
+    tell,
 )
 from autoreg.report.words import (
     brief,
@@ -149,10 +150,11 @@ def _dot_row(axes: Axes, place: float, row: Row) -> None:
         axes.plot(*_bar(row.interval, place), "-", color=row.ink, linewidth=2.2)
     if value is not None:
         fill = PAPER if row.hollow else row.ink
-        axes.plot(
+        (mark,) = axes.plot(
             value, place, "o", markersize=9, color=fill, markeredgecolor=row.ink, zorder=3,
             markeredgewidth=1.8,
         )  # fmt: skip
+        tell(mark, [f"{row.name}: {quoted(row.interval) if row.interval else brief(value)}"])
 
 
 def _bar(interval: Interval, place: float) -> tuple[list[float], list[float]]:
@@ -179,10 +181,11 @@ def standing_chart(findings: Findings) -> Picture | None:
         return None
     winner = findings.final.chosen.candidate.technique_set
     names = ["\n".join(wrap(_standing_name(one), 44)) for one in standings]
+    folds = [fold.fold for fold in findings.verdict.folds]
 
     def paint(axes: Axes) -> None:
         for place, one in enumerate(standings):
-            _standing_row(axes, -place, one, (one.family, one.label) == winner)
+            _standing_row(axes, -place, one, folds, (one.family, one.label) == winner)
         axes.set_yticks(range(0, -len(standings), -1), names)
         axes.set_ylim(-len(standings) + 0.4, 0.6)
         for label, one in zip(axes.get_yticklabels(), standings, strict=True):
@@ -213,18 +216,25 @@ def _standing_name(one: Standing) -> str:
     return set_name(one.label) + family
 
 
-def _standing_row(axes: Axes, place: int, one: Standing, is_winner: bool) -> None:
+def _standing_row(
+    axes: Axes, place: int, one: Standing, folds: Sequence[str], is_winner: bool
+) -> None:
     ink, marker = FAMILY_INKS.get(one.family, INK), FAMILY_MARKERS.get(one.family, "D")
     if is_winner:
         axes.axhspan(place - 0.46, place + 0.46, color=ACCENT, alpha=0.1, linewidth=0)
-    dots = [score for score in one.scores if score is not None]
+    dots = [
+        (score, fold) for score, fold in zip(one.scores, folds, strict=True) if score is not None
+    ]
     level = place - SHIFT if one.score else place
-    axes.plot(
-        dots, [level] * len(dots), marker, color=ink, markersize=5, alpha=0.5, markeredgewidth=0
-    )
+    (marks,) = axes.plot(
+        [score for score, _ in dots], [level] * len(dots), marker, color=ink, markersize=5,
+        alpha=0.5, markeredgewidth=0,
+    )  # fmt: skip
+    tell(marks, [f"{_standing_name(one)}, {fold}: {brief(score)}" for score, fold in dots])
     if one.score is not None:
         axes.plot(*_bar(one.score, place), "-", color=ink, linewidth=2)
-        axes.plot(one.score.value, place, marker, color=ink, markersize=9, zorder=3)
+        (mark,) = axes.plot(one.score.value, place, marker, color=ink, markersize=9, zorder=3)
+        tell(mark, [f"{_standing_name(one)}: {quoted(one.score)}"])
 
 
 def _family_legend(axes: Axes, families: Iterable[str]) -> None:

@@ -3,6 +3,9 @@
 Why sentinels: a chart is painted once, in eight colours that no one would choose, and each of
 them is then replaced by a CSS variable. The same file so fits light and dark mode and paper.
 Text stays text: it can be selected, searched and set in the reader's own font.
+
+Marks tell what they are under the pointer: each carries a ``<title>``, which browsers show and
+screen readers read. No script is needed, so none can be blocked, and none is on the page.
 """
 
 from __future__ import annotations
@@ -11,16 +14,19 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from autoreg.report.words import clean
 
 INK = "#010101"
 MUTED = "#020202"
@@ -71,6 +77,8 @@ STYLE: Any = {
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
 }
+TIPS = "tips:"
+BETWEEN = "\N{SYMBOL FOR UNIT SEPARATOR}"
 MILLION = 1e6
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -102,6 +110,35 @@ def picture(
     return Picture(_inline(buffer.getvalue(), key, width, alt), caption, width)
 
 
+def tell(artist: Artist, tips: Sequence[str]) -> None:
+    """Give each mark of an artist, or a line as a whole, a text to show under the pointer.
+
+    All marks must have finite places, for those that are not drawn would shift the texts.
+    """
+    artist.set_gid(TIPS + BETWEEN.join(clean(tip).replace(BETWEEN, " ") for tip in tips))
+
+
+def _titled(text: str) -> str:
+    """The texts of ``tell``, moved from the names of groups into their marks."""
+    # A group of marks holds one group more at most: the one that is clipped to the axes.
+    return re.sub(rf'<g id="{TIPS}([^"]*)">(.*?)(?=</g>)', _told, text, flags=re.DOTALL)
+
+
+def _told(group: re.Match[str]) -> str:
+    tips = group[1].split(BETWEEN)
+    shapes, defined, marks = group[2].rpartition("</defs>")
+    first, *rest = re.split(r"(?=<use |<path )", marks)
+    assert len(rest) == len(tips), "a mark was not drawn"
+    titled = [_titled_mark(mark, tip) for mark, tip in zip(rest, tips, strict=True)]
+    return f'<g class="told">{shapes}{defined}{first}{"".join(titled)}'
+
+
+def _titled_mark(mark: str, tip: str) -> str:
+    head, _, rest = mark.partition("/>")
+    kind = head[1:].partition(" ")[0]
+    return f"{head}><title>{tip}</title></{kind}>{rest}"
+
+
 def _inline(text: str, key: str, width: int, alt: str) -> Markup:
     """The bare ``<svg>`` of a file, named, recoloured and without outside references."""
     text = text[text.index("<svg") :]
@@ -114,7 +151,7 @@ def _inline(text: str, key: str, width: int, alt: str) -> Markup:
         f'aria-label="{escape(alt)}">'
     )
     text = head + text[text.index(">") + 1 :]
-    text = _own_ids(text.replace("xlink:href", "href"), key)
+    text = _own_ids(_titled(text.replace("xlink:href", "href")), key)
     text = re.sub(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*", _font, text)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     for ink, variable in VARIABLES.items():

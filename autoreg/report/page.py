@@ -17,6 +17,7 @@ from autoreg.report import curves, figures
 from autoreg.report import facts as say
 from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
+from autoreg.report.effort import family_rows, importance_rows, set_rows
 from autoreg.report.inventory import (
     classes_rows,
     data_rows,
@@ -32,7 +33,6 @@ from autoreg.report.words import (
     brief,
     clean,
     count,
-    duration,
     family_name,
     fixed,
     loss_name,
@@ -47,7 +47,6 @@ from autoreg.report.words import (
     strength_word,
 )
 from autoreg.techniques.base import Technique
-from autoreg.trial import Trial
 from autoreg.verdict import FoldVerdict, Standing
 
 SHOWN_FAILURES = 40
@@ -111,10 +110,15 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "budget_chart": curves.budget_chart(findings),
         "lead": search_name(findings.lead),
         "proof": proof_rows(findings),
-        "effort": _effort(findings),
+        "effort": family_rows(findings),
+        "sets": set_rows(findings),
+        "importance": importance_rows(findings),
+        "advice": findings.advice,
         "space": space_rows(findings),
         "failures": _failures(findings),
-        "hidden_failures": max(_failed(findings.trials) - SHOWN_FAILURES, 0),
+        "hidden_failures": max(
+            sum(t.failure is not None for t in findings.trials) - SHOWN_FAILURES, 0
+        ),
         "data": data_rows(findings),
         "classes": classes_rows(findings),
         "splits": splits_rows(findings),
@@ -299,25 +303,6 @@ def _fold(fold: FoldVerdict, findings: Findings) -> Cells:
 
 
 # ---- the search --------------------------------------------------------------------------------
-
-
-def _effort(findings: Findings) -> list[Cells]:
-    """Where the budget went, by family."""
-    return [
-        {
-            "family": family_name(family),
-            "trials": f"{len(own):,}",
-            "design": f"{sum(trial.origin == 'design' for trial in own):,}",
-            "failed": f"{_failed(own):,}",
-            "seconds": duration(sum(trial.seconds for trial in own)),
-        }
-        for family in findings.space.families
-        for own in [[t for t in findings.trials if t.candidate.family == family]]
-    ]
-
-
-def _failed(trials: Sequence[Trial]) -> int:
-    return sum(trial.failure is not None for trial in trials)
 
 
 def _failures(findings: Findings) -> list[Cells]:

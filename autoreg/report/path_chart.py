@@ -22,6 +22,7 @@ from autoreg.report.ink import (
     picture,
     plain_numbers,
     quiet,
+    tell,
 )
 from autoreg.report.words import brief, clean, count, name_of
 
@@ -116,13 +117,19 @@ def _chart(
 
     def paint(axes: Axes) -> None:
         strengths = path.strengths[panel.first :]
-        axes.plot(strengths, panel.shown[:, panel.faint], color=MUTED, linewidth=0.8, alpha=0.35)
+        for k in panel.faint:
+            (line,) = axes.plot(
+                strengths, panel.shown[:, k], color=MUTED, linewidth=0.8, alpha=0.35
+            )
+            tell(line, [_tip(path, panel, k)])
         axes.axhline(0, color=MUTED, linewidth=1)
         axes.axvline(path.strengths[path.chosen], color=INK, linewidth=1.2, linestyle=(0, (1, 2)))
         for k, ink in panel.inks:
-            axes.plot(strengths, panel.shown[:, k], color=ink, linewidth=1.8)
-            axes.plot(path.strengths[path.chosen], panel.lines[path.chosen, k], "o", color=ink,
-                      markersize=6, zorder=4)  # fmt: skip
+            (line,) = axes.plot(strengths, panel.shown[:, k], color=ink, linewidth=1.8)
+            (mark,) = axes.plot(path.strengths[path.chosen], panel.lines[path.chosen, k], "o",
+                                color=ink, markersize=6, zorder=4)  # fmt: skip
+            tell(line, [_tip(path, panel, k)])
+            tell(mark, [_tip(path, panel, k)])
         log_x(axes)
         axes.set_xlim(strengths[0], strengths[-1])  # the weakest at the left
         axes.set_ylim(*limits)
@@ -144,6 +151,10 @@ def _chart(
         f"{dial} {chosen} the largest belong to {_names(path, panel.labelled[:3])}.",
         caption=_caption(path, panel, chosen),
     )
+
+
+def _tip(path: CoefficientPath, panel: _Panel, k: int) -> str:
+    return f"{clean(path.names[k], 60)}: {brief(float(panel.lines[path.chosen, k]))} at the choice"
 
 
 def _label_ends(axes: Axes, names: Sequence[str], panel: _Panel, gap: float, longest: int) -> None:

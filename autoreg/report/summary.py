@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
+from autoreg.alarm import Advice
 from autoreg.findings import Findings
 from autoreg.report import facts as say
 from autoreg.report.words import clean, fixed, metric_name, places_for, span
@@ -32,15 +33,22 @@ def markdown(findings: Findings) -> str:
 
     It ends with a newline.
     """
-    title = f"## {_safe(findings.spec.study)}: {_safe(say.chosen(findings))}"
-    question = f"*{_safe(clean(findings.spec.question))}*" if findings.spec.question else ""
+    title = f"## {safe(findings.spec.study)}: {safe(say.chosen(findings))}"
+    question = f"*{safe(clean(findings.spec.question))}*" if findings.spec.question else ""
     sentences = "\n".join(
-        f"- **{fact.label}**: {_safe(fact.text)}" for fact in say.facts(findings)[1:]
+        f"- **{fact.label}**: {safe(fact.text)}" for fact in say.facts(findings)[1:]
     )
-    alarms = "\n".join(f"- {_safe(text)}" for text in say.warnings(findings))
+    alarms = "\n".join(f"- {safe(text)}" for text in say.warnings(findings))
     parts = [title, question, _table(findings), sentences]
     parts += [f"**Warnings**\n\n{alarms}"] if alarms else []
+    following = "\n".join(f"- {_suggested(one)}" for one in findings.advice)
+    parts += [f"**What to try next**\n\n{following}"] if following else []
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _suggested(one: Advice) -> str:
+    code = f" `` {one.how} ``" if one.how else ""
+    return safe(one.text) + code
 
 
 def _table(findings: Findings) -> str:
@@ -56,11 +64,11 @@ def _table(findings: Findings) -> str:
         ),
     ]
     level = f"{100 * verdict.nested.level:.0f}% interval"
-    head = f"| | {_safe(metric_name(verdict.metric))} | {level} |\n|---|---:|---|"
+    head = f"| | {safe(metric_name(verdict.metric))} | {level} |\n|---|---:|---|"
     return "\n".join([head, *(f"| {a} | {b} | {c} |" for a, b, c in rows)])
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Text without power: HTML as entities, Markdown marks behind a backslash."""
     quiet = MARKUP.sub(lambda found: ENTITIES.get(found[1], f"\\{found[1]}"), text)
     return quiet.replace("://", "&#58;//")  # or a viewer would make it a link
@@ -74,6 +82,7 @@ def summary_html(findings: Findings) -> str:
         for label, text in [
             *((fact.label, fact.text) for fact in say.facts(findings)),
             *(("warning", text) for text in say.warnings(findings)),
+            *(("next", one.line) for one in findings.advice[:2]),
         ]
     )
     title = f"{findings.spec.study}: {say.chosen(findings)}"

@@ -17,7 +17,7 @@ from autoreg.candidate import Candidate
 from autoreg.certificate import FILE_NAME
 from autoreg.findings import Findings
 from autoreg.folds import FINAL
-from autoreg.report import SHEET_NAME, markdown, sheet_markdown
+from autoreg.report import SHEET_NAME, TEXT_NAME, markdown, report_markdown, sheet_markdown
 from autoreg.report.words import clean
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
@@ -269,6 +269,7 @@ def _texts(findings: Findings) -> dict[str, str]:
         "sheet": [one.to_data() for one in findings.sheet],
     }
     texts = {
+        TEXT_NAME: report_markdown(_discreet(findings)),
         "verdict.json": json.dumps(findings.verdict.to_data(), indent=2),
         "evidence.json": json.dumps(evidence, indent=2),
         "trials.csv": tame(trials).to_csv(index=False),

@@ -187,7 +187,7 @@ def _last_steps(spool: Spool, closing: dict[str, Any]) -> Iterator[Step]:
     folder = spool.study_folder
     acts: tuple[Callable[[Writer], None], ...] = (
         lambda writer: writer.verdict(closing),
-        lambda writer: writer.files(closing, folder / "report.html"),
+        lambda writer: writer.files(closing, folder),
         lambda writer: writer.model(closing, folder / "model"),
         lambda writer: writer.close(closing["at"]),
     )

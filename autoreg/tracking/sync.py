@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SHOWN = 5  # of many alike
-FILES = ("report.html", "study.json", "trials.csv", "verdict.json")
+FILES = ("report.html", "report.json", "report.md", "study.json", "trials.csv", "verdict.json")
 PAGE = 5000
 
 

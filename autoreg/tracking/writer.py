@@ -32,6 +32,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from autoreg.model import Model
+from autoreg.report import DATA_NAME, FILE_NAME
 from autoreg.tracking import layout, views
 from autoreg.tracking.figures import charts
 from autoreg.tracking.layout import Entry
@@ -39,6 +40,7 @@ from autoreg.tracking.serving import made_up, wrap
 from autoreg.tracking.spool import Told
 from autoreg.tracking.store import Store, discreet, hasten
 
+REPORTS = (FILE_NAME, DATA_NAME)
 DONE = {"trial": ("FINISHED", "FAILED")}  # what ends a run that is complete, by role
 TRIAL_LEVEL = 2  # a trial's key has one part more than that of its search
 BATCH = 800  # metrics; MLflow takes 1000 things at once, params and tags included
@@ -112,13 +114,12 @@ class Writer:
         note = views.note(closing["note"], self.study, closing["technique"], lead, self.experiment)
         self.client.set_tag(self.parent, "mlflow.note.content", discreet(note))
 
-    def files(self, closing: Mapping[str, Any], report: Path) -> None:
-        """Upload the report, its charts, the verdict as data, and the tables."""
-        texts = dict(closing["texts"])
-        if report.exists():
-            page = report.read_text(encoding="utf-8")
-            texts |= {report.name: page}
-            texts |= {f"figures/{name}": chart for name, chart in charts(page).items()}
+    def files(self, closing: Mapping[str, Any], folder: Path) -> None:
+        """Upload the report in its forms, its charts, the verdict as data, and the tables."""
+        forms = [path for name in REPORTS if (path := folder / name).exists()]
+        texts = closing["texts"] | {path.name: path.read_text(encoding="utf-8") for path in forms}
+        shown = charts(texts.get(REPORTS[0], ""))
+        texts |= {f"figures/{name}": chart for name, chart in shown.items()}
         with tempfile.TemporaryDirectory() as place:
             for name, text in texts.items():
                 path = Path(place) / name

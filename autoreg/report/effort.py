@@ -1,0 +1,106 @@
+"""Where the budget of a search went, and which of its decisions mattered, as rows of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autoreg.findings import Findings
+from autoreg.report.words import count, duration, family_name, name_of, percent, set_name
+from autoreg.trial import Trial
+
+MOST_SETS = 12
+MOST_DECISIONS = 10
+ARCHITECTURE = "network."
+Cells = Mapping[str, Any]
+
+
+def family_rows(findings: Findings) -> list[Cells]:
+    """Trials, failures and time of each family."""
+    return [
+        {
+            "family": family_name(family),
+            "trials": f"{len(own):,}",
+            "design": f"{sum(trial.origin == 'design' for trial in own):,}",
+            "failed": f"{sum(trial.failure is not None for trial in own):,}",
+            "seconds": duration(sum(trial.seconds for trial in own)),
+        }
+        for family in findings.space.families
+        for own in [[t for t in findings.trials if t.candidate.family == family]]
+    ]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What was spent on one technique set, and how many selections chose it."""
+
+    family: str
+    label: str
+    trials: int
+    seconds: float
+    chosen: int
+
+
+def efforts(findings: Findings) -> list[Effort]:
+    """Technique sets by fitting time, the most first."""
+    sets: dict[tuple[str, str], list[Trial]] = {}
+    for trial in findings.trials:
+        sets.setdefault(trial.candidate.technique_set, []).append(trial)
+    chosen = Counter(one.chosen.candidate.technique_set for one in findings.selections.values())
+    found = [
+        Effort(*key, len(own), sum(trial.seconds for trial in own), chosen[key])
+        for key, own in sets.items()
+    ]
+    return sorted(found, key=lambda one: -one.seconds)
+
+
+def set_rows(findings: Findings) -> list[Cells]:
+    """Technique sets by fitting time; what is beyond the twelfth is one row."""
+    found = efforts(findings)
+    total = sum(one.seconds for one in found)
+    rows = [
+        _row(f"{set_name(one.label)} ({family_name(one.family)})", [one], total, findings)
+        for one in found[:MOST_SETS]
+    ]
+    rest = found[MOST_SETS:]
+    return rows + ([_row(count(len(rest), "other set"), rest, total, findings)] if rest else [])
+
+
+def _row(name: str, own: Sequence[Effort], total: float, findings: Findings) -> Cells:
+    seconds, chosen = sum(one.seconds for one in own), sum(one.chosen for one in own)
+    share = seconds / total if total > 0 else 0.0
+    return {
+        "name": name,
+        "trials": f"{sum(one.trials for one in own):,}",
+        "seconds": duration(seconds),
+        "share": percent(share),
+        "width": round(100 * share, 1),
+        "chosen": f"{chosen} of {len(findings.selections)}" if chosen else "none",
+    }
+
+
+def importance_rows(findings: Findings) -> list[Cells]:
+    """For each family: its decisions and their shares, the largest first."""
+    return [
+        {
+            "family": family_name(one.family),
+            "settings": count(one.settings, "setting"),
+            "rows": [
+                {"name": decision(name), "share": percent(share), "width": round(100 * share, 1)}
+                for name, share in list(one.shares.items())[:MOST_DECISIONS]
+            ],
+        }
+        for one in findings.importance
+    ]
+
+
+def decision(name: str) -> str:
+    """A decision of a search in words.
+
+    >>> decision("network.width"), decision("elastic_net.mix"), decision("dropout")
+    ('width', 'elastic net: mix', 'dropout')
+    """
+    key, _, dial = name.removeprefix(ARCHITECTURE).partition(".")
+    return f"{name_of(key)}: {name_of(dial)}" if dial else name_of(key)
