@@ -236,7 +236,7 @@ class _Path:
     selected: NDArray[np.bool_]
 
 
-_Known = dict[tuple[Candidate, tuple[float, ...], LinearSpec], _Path]
+_Known = dict[tuple[int, tuple[float, ...], LinearSpec], _Path]
 
 
 def fit(job: Job, design: Design, known: _Known) -> Outcome:
@@ -246,7 +246,8 @@ def fit(job: Job, design: Design, known: _Known) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        asked = (job.candidate, job.walked, job.linear)
+        # Jobs of one call share candidates and keep them alive; comparing them would cost more.
+        asked = id(job.candidate), job.strengths, job.linear
         if asked not in known:
             known[asked] = _solved(job, design)
         return checked(_read(job, design, known[asked], start))
