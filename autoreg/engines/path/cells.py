@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
-from autoreg.engines.path.kernels.sums import extend, merge
+from autoreg.engines.path.kernels.sums import extend, gather, merge
 from autoreg.engines.path.terms import Constraints
 from autoreg.moments import Moments, merged
 from autoreg.preprocess import NOWHERE, KindCounts, Preprocessor, kinds_of, slots_of, spread
@@ -49,6 +50,19 @@ class Cell:
     absent: tuple[int, ...]
     levels: tuple[tuple[int, int], ...]
     kinds: dict[int, KindCounts]
+
+    @classmethod
+    def full(cls, table: Dataset, rows: Rows) -> Cell | None:
+        """Sum over some rows of numeric columns in one pass; None where a cell is missing."""
+        targets, weights = targets_of(table, rows), table.weights[rows]
+        p = table.X.shape[1]
+        atoms, mean = np.empty((len(rows), p + targets.shape[1])), np.empty(p + targets.shape[1])
+        low, high = np.empty(p), np.empty(p)
+        if not gather(table.X, rows, weights, targets, atoms, mean, low, high):
+            return None
+        weight = float(weights.sum())
+        moments = Moments(weight, mean, atoms.T @ atoms)
+        return cls(len(rows), moments, low, high, mean[:p], np.full(p, weight), (), (), {})
 
     @classmethod
     def of(cls, X: Floats, columns: Sequence[Column], weights: Floats, targets: Floats) -> Cell:
@@ -132,12 +146,14 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class Plain:
-    """The cells of a table whose atoms are its columns and targets: nothing to be laid out.
+    """The cells of a numeric table; of those that are ``full`` (k,), nothing is to be laid out.
 
     Weights (k,), means (k, a) and cross-products (k, a, a) of k cells; the lowest and highest
-    value (k, p) of each column. ``constraints`` are those of every training set.
+    value (k, p) of each column; all 0 where a cell has gaps. Whether a training set is added up
+    from here depends on its own cells: gaps in other rows must not change its bits.
     """
 
+    full: NDArray[np.bool_]
     weights: Floats
     means: Floats
     crosses: Floats
@@ -146,16 +162,22 @@ class Plain:
     constraints: dict[LinearSpec, Constraints] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cells: Sequence[Cell]) -> Plain:
+    def of(cls, cells: Sequence[Cell], p: int, targets: int) -> Plain:
         """Put the sums of cells one behind the other."""
-        parts = [cell.moments for cell in cells]
-        return cls(
-            np.array([part.weight for part in parts]),
-            np.array([part.mean for part in parts]),
-            np.array([part.cross for part in parts]),
-            np.array([cell.low for cell in cells]),
-            np.array([cell.high for cell in cells]),
+        k, a = len(cells), p + targets
+        made = cls(
+            np.array([not cell.absent for cell in cells]),
+            np.array([cell.moments.weight for cell in cells]),
+            np.zeros((k, a)),
+            np.zeros((k, a, a)),
+            np.zeros((k, p)),
+            np.zeros((k, p)),
         )
+        for number, cell in enumerate(cells):
+            if made.full[number]:
+                made.means[number], made.crosses[number] = cell.moments.mean, cell.moments.cross
+                made.lows[number], made.highs[number] = cell.low, cell.high
+        return made
 
     def moments(self, numbers: Rows) -> Moments:
         """Of some cells together."""
@@ -183,19 +205,28 @@ class Cells:
         order = np.argsort(numbers, kind="stable")
         bounds = np.flatnonzero(np.diff(numbers[order])) + 1
         self.numbers = numbers
-        self.cells = [
-            Cell.of(table.X[rows], self.columns, table.weights[rows], targets_of(table, rows))
-            for rows in np.split(order, bounds)
-        ]
+        self.cells = [self._cell(table, rows) for rows in np.split(order, bounds)]
         self.rows = np.array([cell.rows for cell in self.cells])
-        self.plain: Plain | None = None
-        if self._names is not None and not any(cell.absent for cell in self.cells):
-            self.plain = Plain.of(self.cells)
+        self._numeric: Plain | None = None
+        if self._names is not None:
+            self._numeric = Plain.of(self.cells, len(self.columns), self.targets)
+
+    def _cell(self, table: Dataset, rows: Rows) -> Cell:
+        full = Cell.full(table, rows) if self._names is not None else None
+        if full is not None:
+            return full
+        targets = targets_of(table, rows)
+        return Cell.of(table.X[rows], self.columns, table.weights[rows], targets)
 
     def of(self, rows: Rows) -> Rows | None:
         """The cells that the rows are made of; None where they are no union of cells."""
         found = np.flatnonzero(np.bincount(self.numbers[rows], minlength=len(self.rows)))
         return found if self.rows[found].sum() == len(rows) else None
+
+    def plain(self, numbers: Rows) -> Plain | None:
+        """Where some cells are added up quickly; None where columns or gaps forbid it."""
+        numeric = self._numeric
+        return numeric if numeric is not None and numeric.full[numbers].all() else None
 
     @property
     def targets(self) -> int:
@@ -241,8 +272,8 @@ class Cells:
 
     def moments(self, numbers: Rows, layout: Layout) -> Moments:
         """The moments of inputs and targets, in the layout of a training set."""
-        if self.plain is not None:
-            return self.plain.moments(numbers)
+        if (plain := self.plain(numbers)) is not None:
+            return plain.moments(numbers)
         parts = []
         for cell in (self.cells[number] for number in numbers):
             T = layout.matrix(cell, self.columns)
@@ -251,11 +282,11 @@ class Cells:
 
     def preprocessor(self, numbers: Rows) -> tuple[Preprocessor, Layout, Moments]:
         """What :meth:`Preprocessor.fit` learns from the rows of some cells, from sums alone."""
-        if self.plain is not None and self._names is not None:
+        if self._names is not None and (plain := self.plain(numbers)) is not None:
             names, groups = self._names
-            moments = self.plain.moments(numbers)
+            moments = plain.moments(numbers)
             layout = Layout({}, moments.mean[: len(names)], groups, len(names), self.targets)
-            low, high = self.plain.extremes(numbers)
+            low, high = plain.extremes(numbers)
         else:
             layout, names, groups = self.layout(numbers)
             moments = self.moments(numbers, layout)

@@ -69,8 +69,8 @@ class Design:
             self.preprocessor = Preprocessor.fit(table.X[rows], table.columns, self.weights)
         else:
             self.preprocessor, self.layout, self.moments = cells.preprocessor(parts)
-            if cells.plain is not None:
-                self._constraints = cells.plain.constraints
+            if (plain := cells.plain(parts)) is not None:
+                self._constraints = plain.constraints
 
     @cached_property
     def weights(self) -> Floats:

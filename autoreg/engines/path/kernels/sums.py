@@ -84,3 +84,33 @@ def losses_by_sums(mean, covariance, W, b, losses):
                     inner += w[used[c]] * row[used[c]]
             spread += w[i] * (w[i] * row[i] + 2.0 * (inner - row[q]))
         losses[s] = max(spread, 0.0) + away * away
+
+
+@compiled
+def gather(X, rows, weights, targets, atoms, mean, low, high):
+    """Fill ``atoms`` (n, p + t) with rows of X and of targets (n, t), centred on their ``mean``.
+
+    Centred atoms are times the roots of the weights (n,) of these rows. ``low`` and ``high`` (p,)
+    are the columns' extremes. Whether all cells are there; where not, nothing else is told.
+    """
+    n, p = len(rows), X.shape[1]
+    total, missing = 0.0, 0
+    mean[:], low[:], high[:] = 0.0, np.inf, -np.inf
+    for i in range(n):
+        x, out, weight = X[rows[i]], atoms[i], weights[i]
+        total += weight
+        for j in range(p):
+            missing += x[j] != x[j]
+            low[j], high[j] = min(low[j], x[j]), max(high[j], x[j])
+            out[j] = x[j]
+        for j in range(targets.shape[1]):
+            out[p + j] = targets[i, j]
+        for j in range(len(out)):
+            mean[j] += weight * out[j]
+    for j in range(len(mean)):
+        mean[j] /= total
+    for i in range(n):
+        out, root = atoms[i], np.sqrt(weights[i])
+        for j in range(len(out)):
+            out[j] = (out[j] - mean[j]) * root
+    return missing == 0
