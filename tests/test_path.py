@@ -592,7 +592,7 @@ def test_real_and_class_losses_are_all_there():
 
 
 def test_gaps_in_other_rows_change_no_bit():
-    one = candidate("linear", [technique("elastic_net")()], {})
+    one = candidate("linear", [technique("elastic_net")(mix=0.5)], {})
     data = table("regression")
     cells = np.arange(data.n) // (data.n // 8)
     rows, others = np.flatnonzero(cells < 6), np.flatnonzero(cells >= 6)

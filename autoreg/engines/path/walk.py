@@ -129,7 +129,7 @@ def _walked(
 @dataclass(frozen=True, eq=False)
 class Steps:
     """Strengths that were ``asked`` for, those that are ``walked``, falling, and the ``places`` of
-    the former among the latter; a slice, which copies nothing, where they are the same.
+    the former among the latter; a slice, which copies nothing, where one will do.
     """
 
     asked: Floats
@@ -149,9 +149,10 @@ def falling(strengths: tuple[float, ...], ratio: float = 0.0) -> Steps:
     if ratio and len(walked) == 1 and walked[0] < 1.0:
         count = int(np.ceil(np.log(walked[0]) / np.log(ratio)))
         walked = np.append(np.geomspace(1.0, walked[0], count + 1)[:-1], walked[0])
-    places = np.searchsorted(-walked, -asked)
-    same = np.array_equal(places, np.arange(len(walked)))
-    return Steps(asked, walked, slice(None) if same else places)
+    for places in (slice(None), slice(None, None, -1)):
+        if np.array_equal(walked[places], asked):
+            return Steps(asked, walked, places)
+    return Steps(asked, walked, np.searchsorted(-walked, -asked))
 
 
 def _ratio(penalty: Penalty) -> float:
