@@ -16,7 +16,7 @@ turns one filling into the other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,10 +24,8 @@ from numpy.typing import NDArray
 
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
 from autoreg.engines.path.kernels.sums import extend, gather, merge
-from autoreg.engines.path.terms import Constraints
 from autoreg.moments import Moments, merged
 from autoreg.preprocess import NOWHERE, KindCounts, Preprocessor, kinds_of, slots_of, spread
-from autoreg.spec import LinearSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +157,6 @@ class Plain:
     crosses: Floats
     lows: Floats
     highs: Floats
-    constraints: dict[LinearSpec, Constraints] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cells: Sequence[Cell], p: int, targets: int) -> Plain:

@@ -20,7 +20,7 @@ from autoreg.engines.path.kernels.likelihood import KINDS, log_losses
 from autoreg.engines.path.kernels.state import Sample
 from autoreg.engines.path.kernels.sums import losses_by_sums, standardize
 from autoreg.engines.path.terms import Constraints
-from autoreg.engines.reading import freedom, spectrum_of
+from autoreg.engines.reading import freedom, spectrum_of, turned_back
 from autoreg.metrics.base import CLIP, Target, row_losses
 from autoreg.model import linked
 from autoreg.moments import Moments
@@ -35,6 +35,8 @@ SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be di
 class Solutions:
     """Coefficients (S, q, K) and intercepts (S, K) in standardized units.
 
+    Where ``axes`` (q, m) are given, coefficients (S, m, K) belong to inputs turned onto them: more
+    inputs than rows need no coefficient of their own until somebody looks at a model.
     ``left`` (S,) are the violations of the optimality conditions and ``allowed`` (S,) what may
     be left. ``l2`` (S,) is the absolute strength of half the sum of squares; ``freedom`` (S,) are
     the effective degrees of freedom and ``losses`` (S,) the training losses, in squares of the
@@ -49,28 +51,38 @@ class Solutions:
     flags: tuple[str, ...] = ()
     freedom: Floats | None = None
     losses: Floats | None = None
+    axes: Floats | None = None
+
+    def whole(self, position: int | slice = slice(None)) -> Floats:
+        """Coefficients (..., q, K) of the inputs themselves, at one strength or some."""
+        return turned_back(self.coefficients[position], self.axes)
 
 
 class Design:
     """The training rows of one fit; everything that is costly is made on first use.
 
-    ``cells`` is None where sums would be larger than the rows (wide tables).
+    ``cells`` is None where sums would be larger than the rows (wide tables). ``constraints`` are
+    those that are known of designs with the same inputs.
     """
 
-    def __init__(self, table: Dataset, rows: Rows, cells: Cells | None) -> None:
+    def __init__(
+        self,
+        table: Dataset,
+        rows: Rows,
+        cells: Cells | None,
+        constraints: dict[LinearSpec, Constraints] | None = None,
+    ) -> None:
         self.table, self.rows, self.cells = table, rows, cells
         self.layout: Layout | None = None
         self.moments: Moments | None = None
         self._summaries: dict[int, tuple[Rows, tuple[Floats, Floats] | None]] = {}
-        self._constraints: dict[LinearSpec, Constraints] = {}
+        self._constraints = {} if constraints is None else constraints
         parts = cells.of(rows) if cells else None
         if cells is None or parts is None:
             self.cells = None
             self.preprocessor = Preprocessor.fit(table.X[rows], table.columns, self.weights)
         else:
             self.preprocessor, self.layout, self.moments = cells.preprocessor(parts)
-            if (plain := cells.plain(parts)) is not None:
-                self._constraints = plain.constraints
 
     @cached_property
     def weights(self) -> Floats:
@@ -232,9 +244,11 @@ class Design:
         shift, scale = self.target
         return solutions.coefficients * scale, solutions.intercepts * scale + shift
 
-    def losses(self, rows: Rows, coefficients: Floats, intercepts: Floats) -> Floats:
+    def losses(
+        self, rows: Rows, coefficients: Floats, intercepts: Floats, axes: Floats | None = None
+    ) -> Floats:
         """The mean of the task's loss on some rows, (S,); parameters in the target's units."""
-        summary = self._summary(rows)
+        summary = self._summary(rows) if axes is None else None
         if summary is not None:
             found = np.empty(len(coefficients))
             losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0], found)
@@ -243,7 +257,9 @@ class Design:
         X = self.inputs if rows is self.rows else self.preprocessor.transform(self.table.X[rows])
         share = weights / weights.sum()
         used = np.flatnonzero(coefficients.any(axis=(0, 2)))
-        if 2 * len(used) < X.shape[1]:
+        if axes is not None:
+            X = X @ axes
+        elif 2 * len(used) < X.shape[1]:
             X, coefficients = X[:, used], coefficients[:, used]
         strengths, q, K = coefficients.shape
         # Many strengths in one product, as many as fit into the cache.

@@ -26,6 +26,7 @@ from autoreg.engines.path.kernels.newton import newton_path
 from autoreg.engines.path.kernels.quadratic import Aim, Terms
 from autoreg.engines.path.kernels.rows import row_path
 from autoreg.engines.path.terms import Constraints, for_columns, plain_terms
+from autoreg.engines.reading import turned_back
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
 
@@ -99,7 +100,7 @@ def in_row_space(
     split = W.reshape(len(W), m + 1, K)
     if penalty.is_null:
         split[:, :-1] = sum_free(split[:, :-1])
-    walked = _Walked(axes @ split[:, :-1], split[:, -1], left, allowed, top)
+    walked = _Walked(split[:, :-1], split[:, -1], left, allowed, top, axes=axes)
     return _in_order(design, kind, penalty, steps, walked)
 
 
@@ -166,6 +167,7 @@ def _ratio(penalty: Penalty) -> float:
 class _Walked:
     """Falling steps: coefficients (T, q, K), intercepts (T, K), the violations left (T,) and
     allowed (T,), the scale of strengths, and the training loss (T,) where a solver tells it.
+    ``axes`` as in :class:`Solutions`.
     """
 
     coefficients: Floats
@@ -174,6 +176,7 @@ class _Walked:
     allowed: Floats
     scale: float
     losses: Floats | None = None
+    axes: Floats | None = None
 
 
 def _in_order(
@@ -183,7 +186,8 @@ def _in_order(
     W, b, at = walked.coefficients, walked.intercepts, steps.places
     flags: tuple[str, ...] = ()
     if penalty.is_null:
-        flags = remarks(design, kind, design.inputs, design.inputs @ W[-1] + b[-1])
+        weakest = turned_back(W[-1], walked.axes)
+        flags = remarks(design, kind, design.inputs, design.inputs @ weakest + b[-1])
     return Solutions(
         W[at],
         b[at],
@@ -192,6 +196,7 @@ def _in_order(
         penalty.l2 * walked.scale * steps.asked,
         flags,
         losses=None if walked.losses is None else walked.losses[at],
+        axes=walked.axes,
     )
 
 
@@ -214,7 +219,7 @@ def _adaptive(
     if penalty.adapt == 0.0:
         return None
     ridge = Penalty(l2=1.0)
-    first = _solve(design, kind, ridge, (INITIAL,), constraints, EXACT).coefficients[0]
+    first = _solve(design, kind, ridge, (INITIAL,), constraints, EXACT).whole(0)
     size = np.sqrt((first**2).sum(axis=1))
     largest = size.max() or 1.0
     return np.asarray(np.minimum(np.maximum(size / largest, 1e-12) ** -penalty.adapt, HEAVIEST))
@@ -303,11 +308,11 @@ def _at_most(
     Columns that no penalty touches stay. What a strength gives does not depend on the others.
     """
     groups, columns = design.preprocessor.groups, len(design.table.columns)
-    coefficients, intercepts = found.coefficients.copy(), found.intercepts.copy()
+    coefficients, intercepts = found.whole().copy(), found.intercepts.copy()
     left, allowed, l2 = found.left.copy(), found.allowed.copy(), found.l2.copy()
     always = np.zeros(columns, dtype=np.bool_)
     always[groups[~constraints.penalized]] = True
-    for position, W in enumerate(found.coefficients):
+    for position, W in enumerate(found.whole()):
         size = np.zeros(columns)
         np.add.at(size, groups, (W**2).sum(axis=1))
         if (size > 0).sum() <= most:
@@ -316,7 +321,7 @@ def _at_most(
         best = np.argsort(-size, kind="stable")[:most]
         narrow = constraints.only(np.isin(groups, best))
         again = _solve(design, kind, penalty, (strengths[position],), narrow)
-        coefficients[position], intercepts[position] = again.coefficients[0], again.intercepts[0]
+        coefficients[position], intercepts[position] = again.whole(0), again.intercepts[0]
         left[position], allowed[position] = again.left[0], again.allowed[0]
         l2[position] = again.l2[0]
     return replace(
@@ -328,4 +333,5 @@ def _at_most(
         l2=l2,
         freedom=None,
         losses=None,
+        axes=None,
     )
