@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from autoreg.tracking import server_command
 from autoreg.tracking.projection import Projection
 from autoreg.tracking.spool import Spool
 from autoreg.tracking.store import Store
+
+with warnings.catch_warnings():
+    # While it is imported, MLflow warns about its own type hints.
+    warnings.simplefilter("ignore")
+    import mlflow.pyfunc  # noqa: F401
 
 STUDY = {
     "study": "tracked",
