@@ -54,6 +54,7 @@ from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 from autoreg.state import record_question
 from autoreg.tracking import Tracker, open_tracker
+from autoreg.tracking.gate import remember_rows
 from autoreg.trial import Trial
 from autoreg.verdict import Judgement
 
@@ -164,20 +165,19 @@ def run_study(
     folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
-    with locked(folder), open_tracker(place, enabled=tracking) as tracker:
+    with locked(folder), open_tracker(folder, place, enabled=tracking) as tracker:
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
         record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
-        findings, model = _conducted(ready, ledger, tracker, listener, Openings(place), reopen)
+        findings, model = _conducted(ready, ledger, listener, Openings(place), reopen)
         proof = read_certificate(folder, ready.header)
-        return _written(_seen_through(findings, proof), model, folder, tracker)
+        return _written(ready, _seen_through(findings, proof), model, folder, tracker)
 
 
 def _conducted(
     ready: Prepared,
     ledger: Ledger,
-    tracker: Tracker,
     listener: Progress,
     openings: Openings,
     reopen: bool,
@@ -185,7 +185,7 @@ def _conducted(
     """Search, select, judge, refit, open: the order that makes the verdict honest."""
     started = time.monotonic()
     bench = ready.bench
-    trials = _searched(ready, ledger, tracker, listener)
+    trials = _searched(ready, ledger, listener)
     selections = _selections(ready, trials)
     final = selections[FINAL]
     outer = [fold.name for fold in bench.plan.outer]
@@ -268,12 +268,8 @@ def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     return names
 
 
-def _searched(
-    ready: Prepared, ledger: Ledger, tracker: Tracker, listener: Progress
-) -> dict[str, list[Trial]]:
+def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, list[Trial]]:
     past = ledger.trials()
-    for trial in (one for trials in past.values() for one in trials):
-        tracker.trial(trial)
     rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger)
@@ -285,8 +281,7 @@ def _searched(
 
     def record(trial: Trial) -> None:
         nonlocal best
-        ledger.append("trial", trial.to_data())
-        tracker.trial(trial)
+        ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
         if trial.search == FINAL and not trial.failure:
             best = min(best, trial.loss)
 
@@ -370,14 +365,15 @@ def _early_end(
 
 
 def _written(
-    findings: Findings, model: Model | None, folder: Path, tracker: Tracker
+    ready: Prepared, findings: Findings, model: Model | None, folder: Path, tracker: Tracker
 ) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
     if model:
         model.save(folder / "model")
+        remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
     run = tracker.run()
-    report = write_report(findings, folder, mlflow_run=run)
-    tracker.finish(findings, report, folder / "model", model.example() if model else None)
+    write_report(findings, folder, mlflow_run=run)
+    tracker.finish(findings)
     result = StudyResult(findings, model, folder, run, tracker.problem)
     partial = folder / "result.json.new"
     partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")

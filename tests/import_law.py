@@ -81,6 +81,7 @@ OWNERS = {
     "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
     "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking"},
+    "sqlalchemy": {"tracking"},
     "optuna": {"tuner"},
     "yaml": {"strictyaml"},
     "typer": {"cli"},

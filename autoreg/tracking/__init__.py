@@ -1,11 +1,11 @@
-"""MLflow's view of a study: a listener that can neither change nor break the search.
+"""MLflow's view of a study: a projection of its ledger that can neither change nor break it.
 
-MLflow is a projection of the ledger. Everything is written by one background thread, through
-``MlflowClient`` with explicit ids, so that a user's own active run is never touched; what a
-run is called by (its key) is looked up first, so writing twice changes nothing. If the store is
-away, the study goes on and the same command writes the rest later.
+    ledger + two documents -> one writer process -> runs, model, artifacts
 
-mlflow is imported on the writing thread only: it takes more than a second.
+The study's process never imports mlflow and waits for nothing but the rest of the queue at its
+end. The writer calls ``MlflowClient`` with explicit ids, so that a user's own active run is never
+touched; what a run is called by (its key) is looked up first, so writing twice changes nothing. If
+the store is away, the writer makes up for it when it is back, or ``autoreg sync`` does later.
 """
 
 from autoreg.tracking.store import server_command

@@ -1,38 +1,60 @@
 """What is written where: trials, searches and verdicts as params, metrics, tags and text.
 
-Pure functions from autoreg's values to plain dictionaries; nothing here knows MLflow. Outer and
-held-out numbers stand on search runs and on the parent, never on a trial.
+Pure functions from autoreg's values to plain data; nothing here knows MLflow. Outer and held-out
+numbers stand on search runs, on the refit and on the parent, never on a trial. Every trial has the
+common columns, whatever its family, so that tables, charts and parallel coordinates lose none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from autoreg.budget import overtuning
 from autoreg.candidate import Candidate
+from autoreg.certificate import FILE_NAME
 from autoreg.findings import Findings
-from autoreg.report import markdown
-from autoreg.report.words import search_name
+from autoreg.folds import FINAL
+from autoreg.report import SHEET_NAME, markdown, sheet_markdown
+from autoreg.report.words import clean
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
+from autoreg.tracking.store import discreet
 from autoreg.trial import Trial
 from autoreg.verdict import Verdict
 
 LONGEST_PARAM = 6000
-LONGEST_NOTE = 7900
+LONGEST_TAG = 5000
+MOST_POINTS = 12  # of a curve: enough for its shape; each point costs a row of a table
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one run holds; ``curves`` are metrics with a step."""
+    """What one run holds; ``curves`` are metrics of (step, value) pairs, by name.
+
+    >>> Entry.from_data(Entry({"a": 1}).to_data()) == Entry({"a": 1})
+    True
+    """
 
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+
+    def to_data(self) -> dict[str, Any]:
+        """The entry as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Entry:
+        """The inverse of :meth:`to_data`, after a journey through JSON, too."""
+        curves = {name: [(s, v) for s, v in curve] for name, curve in data["curves"].items()}
+        return cls(data["params"], data["metrics"], data["tags"], curves)
 
 
 def trial_name(trial: Trial) -> str:
@@ -53,19 +75,18 @@ def trial_entry(trial: Trial) -> Entry:
         "autoreg.role": "trial",
         "autoreg.fold": trial.search,
         "autoreg.technique": best.label,
-        "autoreg.family": best.family,
         "autoreg.origin": trial.origin,
-        "autoreg.flags": ", ".join(trial.flags),
-        "autoreg.failure": trial.failure or "",
     }
+    if trial.flags:
+        tags["autoreg.flags"] = clean(", ".join(trial.flags), LONGEST_TAG)
     params = {
         "family": best.family,
         "technique": best.label,
-        "n_techniques": _techniques(best),
         "fold": trial.search,
         **dials(best),
     }
     if trial.failure:
+        tags["autoreg.failure"] = clean(trial.failure, LONGEST_TAG)
         return Entry(params, {"fit_seconds": trial.seconds}, tags)
     metrics = {
         "val_loss": trial.loss,
@@ -80,8 +101,6 @@ def trial_entry(trial: Trial) -> Entry:
         metrics["n_columns"] = trial.n_columns
     if trial.freedom is not None:
         metrics["freedom"] = trial.freedom
-    for fold, loss in enumerate(trial.losses[trial.best]):
-        metrics[f"fold_{fold}_val_loss"] = float(loss)
     return Entry(params, metrics, tags, _curves(trial))
 
 
@@ -93,19 +112,38 @@ def search_entry(selection: Selection, verdict: Verdict) -> Entry:
         if fold.fold == selection.search:
             metrics |= {"outer_loss": fold.loss, f"outer_{verdict.metric}": fold.score}
             metrics["outer_baseline_loss"] = fold.baseline_loss
-    params = {"family": chosen.family, "technique": chosen.label, **dials(chosen)}
-    return Entry(params, metrics, {"autoreg.note": selection.note})
+    return Entry(_chosen(chosen), metrics, {"autoreg.note": selection.note})
+
+
+def refit_entry(findings: Findings) -> Entry:
+    """The last run of a study: the choice refitted on all development rows, and opened rows.
+
+    It is the newest one. MLflow's list begins with the newest hundred runs and their parents,
+    and a study is older than its trials: this run makes the list show the study.
+    """
+    chosen, judged = findings.final.chosen.candidate, findings.verdict.held_out
+    tags = {"autoreg.role": "refit", "autoreg.technique": chosen.label}
+    if judged is None:
+        return Entry(_chosen(chosen), {}, tags)
+    tags["autoreg.opening"] = judged.opening
+    numbers = {
+        "held_out_score": judged.score,
+        "held_out_loss": judged.loss,
+        "held_out_baseline_loss": judged.baseline_loss,
+    }
+    metrics = {name: value for name, value in numbers.items() if value is not None}
+    return Entry(_chosen(chosen), metrics, tags)
 
 
 def study_params(spec: StudySpec, data: Mapping[str, Any], splits: Mapping[str, Any]) -> Entry:
     """The parent run at the start of a study: its configuration and the facts of its data."""
     assert not isinstance(spec.space, str)
     params = {
-        "data": data["name"],
+        "data": clean(data["name"]),
         "rows": data["rows"],
         "features": data["columns"],
         "task": data["task"],
-        "target": data["target"],
+        "target": clean(data["target"]),
         "splitter": splits["splitter"],
         "outer_folds": splits["outer"],
         "held_out_rows": splits["held_out_rows"],
@@ -146,14 +184,12 @@ def verdict_entry(findings: Findings) -> Entry:
         "autoreg.technique": chosen.label,
         "autoreg.chosen": chosen.describe(),
         "autoreg.signal": "yes" if verdict.has_signal else "no evidence",
-        "mlflow.note.content": note(findings),
+        "autoreg.alarms": ", ".join(one.code for one in findings.alarms),
     }
-    metrics |= _beside(findings)
-    tags["autoreg.alarms"] = ", ".join(one.code for one in findings.alarms)
     if findings.certificate:
         tags["autoreg.verified"] = findings.certificate.outcome
         tags["autoreg.verified_on"] = findings.certificate.when
-    return Entry({}, metrics, tags)
+    return Entry({}, metrics | _beside(findings), tags)
 
 
 def _beside(findings: Findings) -> dict[str, float]:
@@ -170,42 +206,99 @@ def _beside(findings: Findings) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def note(findings: Findings) -> str:
-    """The parent's note: the verdict in Markdown, and filters to paste into the search bar."""
-    study = findings.spec.study
-    chosen = findings.final.chosen.candidate
-    filters = {
-        "all trials": f"tags.`autoreg.study` = '{study}' and tags.`autoreg.role` = 'trial'",
-        search_name(findings.lead): f"tags.`autoreg.study` = '{study}' and "
-        f"tags.`autoreg.fold` = '{findings.lead}'",
-        "the chosen techniques": f"tags.`autoreg.study` = '{study}' and "
-        f"tags.`autoreg.technique` = '{chosen.label}'",
-        "failed trials": f"tags.`autoreg.study` = '{study}' and attributes.status = 'FAILED'",
+# ---- documents for the writer ----------------------------------------------------------------
+
+
+def opening(
+    spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The document that opens a study's view: its key, its configuration, facts of its data."""
+    # The path of a file may name people and machines; the digest says which data it was.
+    name = clean(data["name"])
+    source = spec.data.model_copy(update={"source": name})
+    return {
+        "key": key,
+        "study": spec.study,
+        "lead": FINAL if spec.select.final == "search" else None,
+        "entry": study_params(spec, data, splits).to_data(),
+        "config": spec.model_copy(update={"data": source}).model_dump(mode="json"),
+        "data": {
+            "name": name,
+            "digest": data["digest"],
+            "rows": data["rows"],
+            "columns": data["columns"],
+        },
     }
-    lines = [f"- {words}: `` {text} ``" for words, text in filters.items()]
-    ready = "\n".join(["", "", "**Filters for the list of runs**", "", *lines])
-    return markdown(findings)[: LONGEST_NOTE - len(ready)] + ready
 
 
-def experiment_note(experiment: str) -> str:
-    """The experiment's description: links to its studies and trials.
+def closing(findings: Findings, key: str) -> dict[str, Any]:
+    """The document that closes a study's view: choices, verdict, texts, what the model is."""
+    verdict, chosen = findings.verdict, findings.final.chosen.candidate
+    return {
+        "key": key,
+        "lead": findings.lead,
+        "has_model": findings.has_model,
+        "searches": {
+            name: search_entry(selection, verdict).to_data()
+            for name, selection in findings.selections.items()
+        },
+        "refit": refit_entry(findings).to_data(),
+        "verdict": verdict_entry(findings).to_data(),
+        "note": markdown(_discreet(findings)),
+        "technique": chosen.label,
+        "selection": findings.final.digest(str(findings.data["digest"])),
+        "model": {name: str(value) for name, value in _chosen(chosen).items()},
+        "texts": _texts(findings),
+    }
 
-    MLflow's list shows the newest hundred runs, and a study is older than its trials: without a
-    filter the page shows no study at all.
 
-    >>> "[Studies](#/experiments/7/runs?searchFilter=tags" in experiment_note("7")
-    True
+def _discreet(findings: Findings) -> Findings:
+    """Before marks are escaped, which hides a secret from those who look for one."""
+    spec = findings.spec.model_copy(update={"question": discreet(findings.spec.question)})
+    return replace(findings, spec=spec)
+
+
+def _texts(findings: Findings) -> dict[str, str]:
+    """Verdict, evidence and certificate as data, trials and coefficients as tables, by name."""
+    import pandas as pd
+
+    trials = pd.DataFrame([trial.row for trial in findings.trials])
+    evidence = {
+        **findings.evidence.to_data(),
+        "alarms": [one.to_data() for one in findings.alarms],
+        "sheet": [one.to_data() for one in findings.sheet],
+    }
+    texts = {
+        "verdict.json": json.dumps(findings.verdict.to_data(), indent=2),
+        "evidence.json": json.dumps(evidence, indent=2),
+        "trials.csv": tame(trials).to_csv(index=False),
+    }
+    if findings.sheet:
+        texts[SHEET_NAME] = sheet_markdown(findings)
+    if findings.certificate:
+        texts[FILE_NAME] = json.dumps(findings.certificate.to_data(), indent=2)
+    if findings.coefficients is not None:
+        read = pd.DataFrame(findings.coefficients.rows)
+        texts["coefficients.csv"] = tame(read).to_csv(index=False)
+    return texts
+
+
+def tame(table: Any) -> Any:
+    """A table whose texts no spreadsheet takes for formulas.
+
+    >>> import pandas as pd
+    >>> tame(pd.DataFrame({"input": ["=cmd()", "age"], "size": [-1.5, 2.0]})).values.tolist()
+    [["'=cmd()", -1.5], ['age', 2.0]]
     """
-    page = f"#/experiments/{experiment}/runs?searchFilter="
-    studies = page + quote("tags.`autoreg.role` = 'study'")
-    trials = page + quote("tags.`autoreg.role` = 'trial'")
-    by_loss = f"{trials}&orderByKey={quote('metrics.`val_loss`')}&orderByAsc=true"
-    failed = page + quote("tags.`autoreg.role` = 'trial' and attributes.status = 'FAILED'")
-    # One line: of a longer description the page shows the first line only.
-    return (
-        f"[Studies]({studies}), each described by its verdict; "
-        f"[their trials by inner loss]({by_loss}), optimistic; [failed trials]({failed})"
-    )
+
+    def quiet(cell: Any) -> Any:
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+    texts = table.select_dtypes(exclude="number").columns
+    return table.assign(**{name: table[name].map(quiet) for name in texts})
+
+
+# ---- parts -----------------------------------------------------------------------------------
 
 
 def dials(candidate: Candidate) -> dict[str, Any]:
@@ -222,16 +315,46 @@ def _techniques(candidate: Candidate) -> int:
     return 0 if candidate.is_none else len(candidate.techniques)
 
 
-def _curves(trial: Trial) -> dict[str, list[float]]:
-    """Learning curves by epoch, and what changes along a path by position, weakest first."""
-    curves = {f"curve_{name}": list(values) for name, values in trial.curve.items()}
-    if trial.strengths:
+def _chosen(candidate: Candidate) -> dict[str, Any]:
+    return {"family": candidate.family, "technique": candidate.label, **dials(candidate)}
+
+
+def _curves(trial: Trial) -> dict[str, Curve]:
+    """Losses by fold, learning curves by epoch, and what changes along a path.
+
+    The step of a path is its place in the range of strengths, in percent, weakest first.
+    """
+    losses = map(float, trial.losses[trial.best])
+    curves = {"fold_val_loss": list(enumerate(losses))}
+    for name, values in trial.curve.items():
+        curves[f"curve_{name}"] = thinned(enumerate(values))
+    if dial := trial.candidate.path:
         shares = trial.weights / trial.weights.sum()
+        places = [round(100 * dial.strength(strength)) for strength in trial.strengths]
         path = {
-            "strength": trial.strengths,
             "val_loss": trial.means,
             "train_loss": trial.train_losses @ shares,
             "n_columns": trial.sparsity,
         }
-        curves |= {f"path_{name}": list(map(float, values)) for name, values in path.items()}
-    return curves
+        for name, numbers in path.items():
+            pairs = zip(places, map(float, numbers), strict=False)
+            curves[f"path_{name}"] = thinned(pairs, keep=places[trial.best])
+    return {name: curve for name, curve in curves.items() if curve}
+
+
+def thinned(curve: Iterable[tuple[int, float]], keep: int | None = None) -> Curve:
+    """At most ``MOST_POINTS`` points of a curve: both ends, the one to keep, others evenly.
+
+    >>> len(thinned((step, 0.0) for step in range(1000))), thinned([(3, 0.5), (1, 0.7)])
+    (12, [(1, 0.7), (3, 0.5)])
+    """
+    points = dict(sorted(curve))
+    steps = list(points)
+    last = len(steps) - 1
+    if last >= MOST_POINTS:
+        places = [round(k * last / (MOST_POINTS - 1)) for k in range(MOST_POINTS)]
+        if keep in points:
+            kept = steps.index(keep)
+            places[min(range(MOST_POINTS), key=lambda k: abs(places[k] - kept))] = kept
+        steps = [steps[place] for place in places]
+    return [(step, points[step]) for step in steps]

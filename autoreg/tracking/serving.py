@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
-from autoreg.model import Model
+from autoreg.data.dataset import Column
+from autoreg.model import Model, Parameters
+from autoreg.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,21 @@ def _signature(example: pd.DataFrame, predicted: NDArray[Any]) -> ModelSignature
     anything = AnyType()  # type: ignore[no-untyped-call] # MLflow gives it no types
     columns = Schema([ColSpec(anything, name) for name in example.columns])
     return ModelSignature(columns, infer_signature(model_output=predicted).outputs)
+
+
+def made_up() -> Model:
+    """The smallest model there is: y = x.
+
+    >>> made_up().example()
+         x
+    0  1.0
+    """
+    import numpy as np
+
+    columns = (Column("x", "numeric"),)
+    scaler = Preprocessor.fit(np.array([[0.0], [2.0]]), columns)
+    line = {"coefficients": np.array([[1.0]]), "intercept": np.array([1.0])}
+    return Model(columns, "regression", "y", (), Parameters("linear", line, scaler))
 
 
 class Served:

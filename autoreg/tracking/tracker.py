@@ -1,29 +1,31 @@
-"""The listener: puts what happens into a queue; one thread writes, and takes all the blows."""
+"""The study's side: starts the writer's process, tells it the beginning and the end, and waits.
+
+Between the two the study does nothing for MLflow: the writer reads the ledger. The study waits
+for the rest of the queue at its end, and no longer than the store gives signs of life.
+"""
 
 from __future__ import annotations
 
-import threading
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
-from queue import Queue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+import autoreg
 from autoreg.findings import Findings
 from autoreg.spec import StudySpec
-from autoreg.tracking.store import Store, impatient, without_secrets
-from autoreg.trial import Trial
+from autoreg.tracking import layout
+from autoreg.tracking.spool import Spool, State
+from autoreg.tracking.store import Store, without_secrets
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from autoreg.tracking.writer import Writer
-
-WAITS = (0.2, 1.0, 3.0)
-TICK = 0.1
-Task = Callable[["Writer"], None]
+GRACE = 5.0  # seconds after the study's end that a store which is away gets
+PATIENCE: float | None = None  # instead of the store's own
+IMPORTING = 90.0  # seconds that the writer may take to be ready
+TICK = 0.02
 
 
 class Tracker(Protocol):
@@ -36,18 +38,13 @@ class Tracker(Protocol):
     def begin(
         self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
     ) -> None:
-        """The study starts, or goes on."""
-
-    def trial(self, trial: Trial) -> None:
-        """A trial is finished; those of an earlier run are told again."""
+        """The study starts, or goes on; its trials are read from its ledger."""
 
     def run(self) -> str | None:
         """The id of the parent run; waits until it exists, None where it cannot."""
 
-    def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
-    ) -> None:
-        """The study is over; waits until everything is written. No example: no model."""
+    def finish(self, findings: Findings) -> None:
+        """The study is over, its report and model are in its folder; waits for the writer."""
 
     def __enter__(self) -> Tracker:
         """Start listening."""
@@ -61,36 +58,38 @@ class Tracker(Protocol):
         """Stop listening; a study that broke off leaves no run open."""
 
 
-def open_tracker(home: Path, *, enabled: bool = True) -> Tracker:
-    """A listener for the store that MLflow's variables or the home folder name.
+def open_tracker(folder: Path, home: Path, *, enabled: bool = True) -> Tracker:
+    """A listener for one study, for the store that MLflow's variables or the home folder name.
 
-    >>> with open_tracker(Path("nowhere"), enabled=False) as tracker:
+    >>> with open_tracker(Path("nowhere"), Path("nowhere"), enabled=False) as tracker:
     ...     tracker.run()
     """
-    return MlflowTracker(Store.of(home)) if enabled else NullTracker()
+    return MlflowTracker(Spool(folder), home) if enabled else Recorder(Spool(folder))
 
 
-class NullTracker:
-    """Writes nothing."""
+class Recorder:
+    """Writes the documents only, so that the study can be brought into MLflow later."""
 
     problem: str | None = None
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self._key = ""
 
     def begin(
         self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
     ) -> None:
-        """Ignore it."""
-
-    def trial(self, trial: Trial) -> None:
-        """Ignore it."""
+        """Write what the study asks."""
+        self._key = key
+        self.spool.write("opening", layout.opening(spec, key, data, splits))
 
     def run(self) -> str | None:
         """There is no run."""
         return None
 
-    def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
-    ) -> None:
-        """Ignore it."""
+    def finish(self, findings: Findings) -> None:
+        """Write what the study found."""
+        self.spool.write("closing", layout.closing(findings, self._key))
 
     def __enter__(self) -> Tracker:
         return self
@@ -99,152 +98,127 @@ class NullTracker:
         pass
 
 
-class MlflowTracker:
-    """Writes to MLflow on a thread of its own.
+class MlflowTracker(Recorder):
+    """Writes the documents, and drives the writer."""
 
-    A task that fails is tried again a few times. After that the store counts as away: the
-    thread only counts what it is told, and the ledger keeps it for the next run. A store that
-    is silent counts as away too, as soon as the study has nothing left to do but wait for it.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._tasks: Queue[Task | None] = Queue()
-        self._begun = threading.Event()
-        self._run: str | None = None
-        self._reason: str | None = None
-        self._status = "FAILED"  # of the runs that are still open at the end
-        self._told = self._written = 0
-        self._moved = time.monotonic()
-        self._silent = False
-        self._thread = threading.Thread(target=self._work, name="autoreg-mlflow", daemon=True)
+    def __init__(self, spool: Spool, home: Path) -> None:
+        super().__init__(spool)
+        self.store = Store.of(home)
+        self._writer = WriterProcess(spool, home, self.store)
 
     @property
-    def problem(self) -> str | None:
+    def problem(self) -> str | None:  # type: ignore[override] # of a recorder there is none
         """What could not be written and why; None where all was written."""
-        if self._reason is None:
-            return None
-        return (
-            f"{self._told - self._written} of {self._told} entries were not written to "
-            f"{without_secrets(self.store.uri)} ({self._reason}); the ledger holds everything, "
-            f"and the same command tries again to write the rest"
-        )
-
-    def begin(
-        self, spec: StudySpec, key: str, data: Mapping[str, Any], splits: Mapping[str, Any]
-    ) -> None:
-        """Queue the opening of the parent run."""
-
-        def task(writer: Writer) -> None:
-            writer.begin(spec, key, data, splits)
-            self._run = writer.parent
-            self._begun.set()
-
-        self._tell(task)
-
-    def trial(self, trial: Trial) -> None:
-        """Queue a trial."""
-        self._tell(lambda writer: writer.trial(trial))
+        return self._writer.problem
 
     def run(self) -> str | None:
         """Wait for the parent run."""
-        self._wait(self._begun.wait)
-        return self._run
+        self._writer.wait(lambda: bool(self.spool.state.run or self.spool.state.reason))
+        return self.spool.state.run
 
-    def finish(
-        self, findings: Findings, report: Path, model_folder: Path, example: pd.DataFrame | None
-    ) -> None:
-        """Queue the end, and wait until the queue is empty."""
-        self._tell(lambda writer: writer.verdict(findings))
-        self._tell(lambda writer: writer.files(findings, report))
-        if example is not None:
-            self._tell(lambda writer: writer.model(findings, model_folder, example))
-        self._tell(lambda writer: writer.close())
-        self._stop()
+    def finish(self, findings: Findings) -> None:
+        """Write what the study found, and wait until the writer is through."""
+        super().finish(findings)
+        self._writer.end("FINISHED")
 
     def __enter__(self) -> Tracker:
-        self._thread.start()
+        self._writer.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._status = "KILLED"
-        self._stop()
+    def __exit__(self, *exit: object) -> None:
+        kind = exit[0]
+        interrupted = isinstance(kind, type) and issubclass(kind, KeyboardInterrupt)
+        self._writer.end("KILLED" if interrupted else "FAILED")
 
-    # ---- the study's side ---------------------------------------------------------------------
 
-    def _tell(self, task: Task) -> None:
-        self._told += 1
-        self._tasks.put(task)
+class WriterProcess:
+    """The process that writes one study: started, waited for, started again where it died."""
 
-    def _stop(self) -> None:
-        self._tasks.put(None)
-        self._wait(self._ended)
+    def __init__(self, spool: Spool, home: Path, store: Store) -> None:
+        self.spool, self.home, self.store = spool, home, store
+        self.problem: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._silent = False
 
-    def _ended(self, timeout: float) -> bool:
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+    def start(self) -> None:
+        """Start the process, in a session of its own: a Ctrl-C is not for the writer."""
+        self.spool.tell(State(moved=time.time()))
+        # Not from the working folder, where another mlflow may lie; from where this autoreg is.
+        command = [sys.executable, "-P", "-m", "autoreg.tracking.process"]
+        paths = [str(Path(autoreg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        place = [str(self.spool.study_folder), str(self.home), str(GRACE)]
+        with (self.spool.folder / "log.txt").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, *place],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                start_new_session=True,
+            )
 
-    def _wait(self, over: Callable[[float], bool]) -> None:
-        """Wait for as long as the thread gets on; one that hangs in a silent store is left."""
-        patience = self.store.patience
-        begun = self._moved if self._silent else time.monotonic()
-        while not over(TICK):
-            if time.monotonic() - max(self._moved, begun) > patience:
+    def end(self, word: str) -> None:
+        """Say the last word and wait for the end; what could not be written is the problem."""
+        if self._process is None:
+            return
+        self._finish(word)
+        if not (self._silent or self.spool.state.over):  # it died: once more
+            self.start()
+            self._finish(word)
+        self._leave()
+
+    def wait(self, over: Callable[[], bool]) -> bool:
+        """Wait until something is so, or the writer is dead or silent; whether it is so."""
+        started = time.time()
+        while not over():
+            if self._silent or (self._ended() and not over()):
+                return False
+            state = self.spool.state
+            if time.time() - max(state.moved, started) > self._patience(state):
                 self._silent = True
-                self._reason = self._reason or f"no answer within {patience:g} seconds"
-                return
+            time.sleep(TICK)
+        return True
 
-    # ---- the thread ---------------------------------------------------------------------------
+    # ---- inside -------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        writer: Writer | None = None
-        with impatient():
-            while (task := self._tasks.get()) is not None:
-                if self._reason is None:
-                    writer = self._attempt(task, writer)
-            if writer is not None:
-                _leave(writer, self._status)
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
-    def _attempt(self, task: Task, writer: Writer | None) -> Writer | None:
-        """One task, with a few more tries; what still fails becomes the reason."""
-        pause = threading.Event()
-        self._moved = time.monotonic()
-        for wait in (*WAITS, None):
-            try:
-                writer = writer or self._writer()
-                task(writer)
-                self._written += 1
-                self._moved = time.monotonic()
-                return writer
-            except Exception as error:  # whatever it is, a study must not fail because of MLflow
-                if wait is None or self._reason is not None:
-                    self._reason = self._reason or _in_words(error)
-                    self._begun.set()
-                    return writer
-                pause.wait(wait)
-                if writer is not None:
-                    writer.doubt()
-        return writer
+    def _patience(self, state: State) -> float:
+        own = self.store.patience if PATIENCE is None else PATIENCE
+        return own if state.ready or PATIENCE is not None else max(own, IMPORTING)
 
-    def _writer(self) -> Writer:
-        from autoreg.tracking.writer import Writer
+    def _finish(self, word: str) -> None:
+        self._say(word)
+        self.wait(self._ended)
 
-        self._moved = time.monotonic()  # the import alone takes a while
-        return Writer(self.store)
+    def _say(self, word: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(word.encode())
+            self._process.stdin.close()
+        except BrokenPipeError:
+            return  # it is dead, and waiting will notice
 
+    def _leave(self) -> None:
+        """Take leave of the process; one that hangs in a silent store is ended."""
+        assert self._process is not None
+        if not self._ended():
+            self._process.kill()
+        self._process.wait()
+        self.problem = self._in_words(self.spool.state)
+        self._process = None
 
-def _leave(writer: Writer, status: str) -> None:
-    """Close what a study that broke off, or a store that refused something, has left open."""
-    with suppress(Exception):  # a store that is away is known to be, and this is the last word
-        writer.abandon(status)
-
-
-def _in_words(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return without_secrets(f"{type(error).__name__}: {first}")[:200]
+    def _in_words(self, state: State) -> str | None:
+        uri, again = without_secrets(self.store.uri), self.spool.study_folder.name
+        later = f"the ledger holds everything, and `autoreg sync {again}` writes the rest"
+        if state.refused:
+            return f"{uri} refused {'; '.join(state.refused)}"
+        if state.over and state.reason is None:
+            return None
+        if state.over:
+            left = f"{state.left} of {state.left + state.written} entries were"
+            return f"{left} not written to {uri} ({state.reason}); {later}"
+        why = f"no answer within {self._patience(state):g} seconds" if self._silent else "it died"
+        return f"not everything was written to {uri} (the writer: {why}); {later}"

@@ -1,0 +1,50 @@
+"""The command line: thin, each command one call into the package, one file a theme.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
+2 bad usage, configuration or data, 3 a gate said no or alarms, 130 interrupted (run it again).
+Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from autoreg import __version__
+
+# Their order is that of the help.
+# isort: off
+from autoreg.cli import running, starting, proving, showing, tracking, learning
+from autoreg.cli.shell import app, err
+
+# isort: on
+from autoreg.errors import AutoregError
+
+__all__ = ["app", "learning", "main", "proving", "running", "showing", "starting", "tracking"]
+
+
+def main() -> None:
+    """Run the command line; errors meant for people end with exit code 2."""
+    try:
+        app(prog_name="autoreg")
+    except AutoregError as error:
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"autoreg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
