@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear bench-selection bench-network honesty clean
+.PHONY: help demo test lint format bench-linear bench-selection bench-network bench-tracking honesty clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ honesty: $(READY) ## measure whether intervals, alarms and scores are honest (wi
 
 bench-network: $(READY) ## time stacked networks against skorch (PEERS=python that has it)
 	$(BIN)/python benchmarks/network.py --write benchmarks/results/network.md \
+		$(if $(PEERS),--peers $(PEERS))
+
+bench-tracking: $(READY) ## time writing to MLflow (PEERS=python that has optuna-integration)
+	$(BIN)/python benchmarks/tracking.py --write benchmarks/results/tracking.md \
 		$(if $(PEERS),--peers $(PEERS))
 
 clean: ## remove the environment and caches; studies under mlruns/ stay

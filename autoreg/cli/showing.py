@@ -1,14 +1,15 @@
-"""``autoreg show`` and ``autoreg predict``: what came of a study."""
+"""``autoreg show``, ``compare``, ``predict``, ``export-optuna``: what came of a study."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autoreg.cli.shell import HomeOption, app, places, table
+from autoreg.cli.shell import HomeOption, app, err, places, table
 
 
 @app.command()
@@ -25,6 +26,39 @@ def show(
         return
     rows = [(one.study, one.status, one.selection, one.score) for one in states(home)]
     table(("study", "status", "chosen", "nested score"), rows)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[str], typer.Argument(help="Two or more studies that were run here.")],
+    home: HomeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Show studies side by side; on the same outer folds, paired against the first."""
+    from autoreg.comparison import compare as side_by_side
+
+    found = side_by_side(studies, home)
+    if as_json:
+        typer.echo(json.dumps([one.to_data() for one in found]))
+        return
+    head = ("study", "chosen", "nested score", "nested loss", "held-out", "trials", "time")
+    table((*head, "against the first"), [one.cells for one in found])
+
+
+@app.command()
+def export_optuna(
+    study: Annotated[str, typer.Argument(help="Name of a study that was run here.")],
+    storage: Annotated[
+        str | None, typer.Option(help="Optuna storage; optuna.db in the study's folder by default.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write a study's searches into an Optuna storage, for optuna-dashboard."""
+    from autoreg.export import export_optuna as export
+
+    url, names = export(study, home, storage)
+    typer.echo("\n".join(names))
+    err.print(f"written; [bold]optuna-dashboard {url}[/] shows them", soft_wrap=True)
 
 
 @app.command()
