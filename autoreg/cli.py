@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from autoreg import __version__
+from autoreg.ablating import ablate
 from autoreg.bars import bars
 from autoreg.errors import AutoregError
 
@@ -216,6 +217,9 @@ def check(
         typer.echo("\n".join(answers.lines))
     if any(one.severity != "info" for one in answers.alarms):
         raise typer.Exit(3)
+
+
+app.command()(ablate)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoreg.alarm import Alarm, SheetItem
+from autoreg.attribution import Attribution
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
@@ -33,7 +34,8 @@ class Findings:
     model along its path, where it is linear. ``budget`` is what the outer searches would have
     given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
     ``alarms`` are those of the table and of the study, ``evidence`` corrections and tests beside
-    the verdict, ``sheet`` the model info sheet.
+    the verdict, ``sheet`` the model info sheet, ``attribution`` what the winner's ingredients are
+    worth.
     """
 
     spec: StudySpec
@@ -52,6 +54,7 @@ class Findings:
     alarms: tuple[Alarm, ...] = ()
     evidence: Evidence = Evidence()
     sheet: tuple[SheetItem, ...] = ()
+    attribution: Attribution | None = None
 
     @property
     def final(self) -> Selection:

@@ -276,6 +276,9 @@ class StudySpec(Frozen):
     permutations: Whole = Field(
         0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
     )
+    attribution: bool = Field(
+        True, description="where a network wins: what each of its ingredients is worth"
+    )
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)
@@ -300,7 +303,8 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"ignore", "sheet"}), sort_keys=True)
+        asides = {"ignore", "sheet", "attribution"}
+        text = json.dumps(self.model_dump(mode="json", exclude=asides), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -11,8 +11,16 @@ from pathlib import Path
 from autoreg.findings import Findings
 from autoreg.report.beside import sheet_markdown
 from autoreg.report.summary import markdown, summary_html, summary_lines
+from autoreg.report.wording import ingredient_lines
 
-__all__ = ["markdown", "sheet_markdown", "summary_html", "summary_lines", "write_report"]
+__all__ = [
+    "ingredient_lines",
+    "markdown",
+    "sheet_markdown",
+    "summary_html",
+    "summary_lines",
+    "write_report",
+]
 
 FILE_NAME = "report.html"
 SHEET_NAME = "info_sheet.md"
