@@ -42,6 +42,8 @@ class Parameters:
     ``skip``, every hidden layer but the first adds to what it is given; numeric inputs at the
     positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
     ``frequencies`` (p, v / 2), behind all inputs;
+    with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
+    the mean over the passes;
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -51,14 +53,19 @@ class Parameters:
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
 
-    def outputs(self, X: Floats) -> Floats:
-        """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits)."""
+    def outputs(self, X: Floats, number: int | None = None) -> Floats:
+        """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits).
+
+        Those of one pass, by its ``number``, or with all units on.
+        """
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
         hidden = self._embedded(hidden)
         for layer in range(int(self.info["depth"])):
             added = np.maximum(self._standardized(hidden, layer), 0.0)
+            if number is not None:
+                added = added * self.arrays[f"pass_{layer}"][number]
             hidden = hidden + added if self.info.get("skip") and layer else added
         out = hidden @ self.arrays["output_weight"] + self.arrays["output_bias"]
         if "target_scale" in self.arrays:
@@ -94,7 +101,11 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
-        return linked(self.outputs(X), task)
+        if "pass_0" not in self.arrays:
+            return linked(self.outputs(X), task)
+        passes = range(len(self.arrays["pass_0"]))
+        each = [linked(self.outputs(X, number), task) for number in passes]
+        return np.asarray(np.mean(each, axis=0))
 
 
 def linked(scores: Floats, task: Task) -> Floats:

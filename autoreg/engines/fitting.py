@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from autoreg.candidate import ARCHITECTURE
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
+from autoreg.engines.draws import FLOAT, Acting
 from autoreg.engines.embedding import Embedding, embedding_of
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
-from autoreg.techniques.base import Architecture, Value
+from autoreg.techniques.base import Architecture, Facts, Moment, Value
 
 CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
@@ -92,6 +94,13 @@ class Ground:
             self._predicted[key] = self.scaling.inputs(self.table.X[rows])
         return self._predicted[key]
 
+    def _losses(self, network: Network, outputs: Tensor) -> list[float]:
+        """The losses of fitted and of watched rows; ``outputs`` are those of the fitted ones."""
+        first, *others = self._eyes
+        if network.passes:
+            return [eye.judged(self.scaling.predictions(network, eye.inputs)) for eye in self._eyes]
+        return [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+
     def outcome(
         self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
     ) -> Outcome:
@@ -100,8 +109,8 @@ class Ground:
         nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
         if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
             return Failure("the network diverged; narrow learning_rate to smaller values")
-        first, *others = self._eyes
-        losses = [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+        network = replace(network, passes=passes_of(job))
+        losses = self._losses(network, outputs)
         weights = [eye.weight for eye in self._eyes]
         predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
         fit = Fit(
@@ -113,6 +122,22 @@ class Ground:
             model=parameters(network, self.scaling) if job.keep_model else None,
         )
         return checked(fit)
+
+
+def passes_of(job: Job) -> tuple[Tensor, ...]:
+    """Factors (1, S, width) of each hidden layer in the passes of a prediction; mostly none."""
+    shape = architecture(job)
+    ones = torch.ones(1, 1, 1, dtype=FLOAT)
+    facts = Facts(torch.zeros(1, 1, dtype=torch.int64), ones, 1)
+    found: list[list[Tensor]] = []
+    for chosen in job.candidate.techniques:
+        if "passes" in chosen.seams():
+            acting = Acting.of(chosen, seed_for(job.fit_seed, "passes"))
+            at = [Moment(ones, ones, ones, facts, k, shape.depth) for k in range(shape.depth)]
+            found.append(
+                [chosen.passes(shape.width, acting.dials, acting.draws, here) for here in at]
+            )
+    return tuple(math.prod(one[1:], start=one[0]) for one in zip(*found, strict=True))
 
 
 def stops_early(job: Job) -> bool:

@@ -94,7 +94,8 @@ class Network:
     """All that training changes: weights (M, in, out), biases (M, 1, out), norms; output last.
 
     With ``skip`` every hidden layer but the first adds to what it is given. An ``embedding``
-    widens the inputs and is not trained.
+    widens the inputs and is not trained. ``passes`` (M, S, width) are factors of the units of each
+    hidden layer: a prediction is the mean over S passes then.
     """
 
     weights: tuple[Tensor, ...]
@@ -103,6 +104,7 @@ class Network:
     layer_norms: tuple[LayerNorm, ...] = ()
     skip: bool = False
     embedding: Embedding | None = None
+    passes: tuple[Tensor, ...] = ()
 
     @property
     def trained(self) -> list[Tensor]:
@@ -151,6 +153,19 @@ class Network:
         return self._outputs(
             inputs, untouched, untouched, lambda v, layer: self.norms[layer].predicting(v)
         )
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> Iterator[Tensor]:
+        """The outputs (M, B, C) of each pass whose predictions are to be averaged."""
+        if not self.passes:
+            yield self.predicting(inputs)
+        for one in zip(*(factors.unbind(dim=1) for factors in self.passes), strict=True):
+            yield self._outputs(
+                inputs,
+                lambda v, layer, one=one: v * one[layer].unsqueeze(1),  # type: ignore[misc]
+                untouched,
+                lambda v, layer: self.norms[layer].predicting(v),
+            )
 
     def _outputs(self, inputs: Tensor, hidden: Act, weighted: Act, standardized: Act) -> Tensor:
         last = len(self.weights) - 1

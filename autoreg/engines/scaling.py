@@ -132,7 +132,9 @@ class Scaling:
 
     def predictions(self, network: Network, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""
-        return self.meant(network.predicting(inputs)[0])
+        each = np.stack([self.meant(outputs[0]) for outputs in network.answers(inputs)])
+        apart: Floats = (each - each[0]).mean(axis=0)  # so that equal passes have an exact mean
+        return np.asarray(each[0] + apart)
 
     def meant(self, outputs: Tensor) -> Floats:
         """The predictions (n, C) that outputs (n, C) stand for."""
@@ -164,7 +166,11 @@ class Eye:
 
     def loss_of(self, outputs: Tensor) -> float:
         """The row-weighted mean loss of outputs (1, n, C)."""
-        losses = row_losses(self._task, self._y, self._scaling.meant(outputs[0]))
+        return self.judged(self._scaling.meant(outputs[0]))
+
+    def judged(self, predictions: Floats) -> float:
+        """The row-weighted mean loss of predictions (n, C)."""
+        losses = row_losses(self._task, self._y, predictions)
         return float(np.average(losses, weights=self._weights))
 
 
@@ -184,6 +190,7 @@ def parameters(network: Network, scaling: Scaling) -> Parameters:
         }
     tensors |= {"output_weight": network.weights[-1][0], "output_bias": network.biases[-1][0, 0]}
     arrays = {name: t.detach().double().numpy() for name, t in tensors.items()}
+    arrays |= {f"pass_{k}": one[0].double().numpy() for k, one in enumerate(network.passes)}
     if not scaling.classes:
         arrays["target_mean"] = np.array([scaling.mean])
         arrays["target_scale"] = np.array([scaling.scale])
