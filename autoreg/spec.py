@@ -194,8 +194,8 @@ class FamilySpec(Frozen):
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
     architecture: dict[str, list[Whole | Number | str]] = Field(
         default_factory=dict,
-        description="network family: width, depth, learning_rate; schedule and embedding are "
-        "searched only where they are named here",
+        description="network family: width, depth, learning_rate; schedule, embedding, "
+        "categories and convolution are searched only where they are named here",
     )
 
     @field_validator(

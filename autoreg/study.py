@@ -116,8 +116,7 @@ def prepare(
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
-    space = Space.build(spec.space, table.task, spec.linear, **known)
+    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
     check_device(spec.training.device)

@@ -70,9 +70,11 @@ ROOMS = [
 ]
 
 TORCH_ROOMS = [
+    "convolution",
     "draws",
     "embedding",
     "fitting",
+    "front",
     "loop_network",
     "network",
     "pack",

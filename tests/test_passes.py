@@ -61,8 +61,10 @@ def test_passes_have_their_rate_and_differ_between_layers_and_from_training():
     assert not np.array_equal(first, second)
     off = np.mean(np.stack([first, second]) == 0)
     assert abs(off - 0.4) < 4 * np.sqrt(0.24 / (2 * first.size))
-    assert passes_of(job("dropout")) == ()
-    assert all(torch.equal(a, b) for a, b in zip(passes_of(one), passes_of(one), strict=True))
+    assert passes_of(job("dropout"), [8, 8]) == ()
+    assert all(
+        torch.equal(a, b) for a, b in zip(*(passes_of(one, [8, 8]) for _ in range(2)), strict=True)
+    )
 
 
 def test_dropout_that_stays_on_learns_what_dropout_learns():

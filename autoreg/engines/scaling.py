@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -177,8 +178,10 @@ class Eye:
 def parameters(network: Network, scaling: Scaling) -> Parameters:
     """A trained network as data that predicts without torch."""
     depth = len(network.weights) - 1
-    tensors = network.embedding.arrays() if network.embedding is not None else {}
-    tensors |= {f"weight_{k}": network.weights[k][0] for k in range(depth)}
+    front, weights = network.front, list(network.weights)
+    tensors = front.embedding.arrays() if front.embedding is not None else {}
+    weights[0] = front.folded(weights[0], network.tables)
+    tensors |= {f"weight_{k}": weights[k][0] for k in range(depth)}
     tensors |= {f"bias_{k}": network.biases[k][0, 0] for k in range(depth)}
     for layer, norm in enumerate(network.norms):
         scale, shift = norm.folded()
@@ -194,5 +197,7 @@ def parameters(network: Network, scaling: Scaling) -> Parameters:
     if not scaling.classes:
         arrays["target_mean"] = np.array([scaling.mean])
         arrays["target_scale"] = np.array([scaling.scale])
-    info = {"depth": depth, "skip": network.skip}
+    info: dict[str, Any] = {"depth": depth, "skip": network.skip}
+    if front.canvases:
+        info["images"] = [[one.height, one.width, one.channels] for one in front.canvases]
     return Parameters("network", arrays, scaling.preprocessor, info)
