@@ -30,7 +30,9 @@ class Moments:
         """The moments of the columns of Z (n, a)."""
         total = float(weights.sum())
         mean = weights @ Z / total
-        centred = (Z - mean) * np.sqrt(weights)[:, None]
+        centred = Z - mean
+        if (weights != 1.0).any():
+            centred *= np.sqrt(weights)[:, None]
         return cls(total, mean, centred.T @ centred)
 
     def mapped(self, T: Floats) -> Moments:

@@ -56,8 +56,8 @@ class Preprocessor:
     ) -> Preprocessor:
         """Learn indicators, means and scales from training rows X (n, p), weights (n,)."""
         weights = np.ones(len(X)) if weights is None else weights
-        if not any(column.is_categorical for column in columns):
-            names = tuple(column.name for column in columns)
+        if "categorical" not in [column.kind for column in columns]:  # there may be thousands
+            names = tuple([column.name for column in columns])
             return cls(names, np.arange(len(names)), {}, *_moments(X, weights))
         names, ids, lookups = cls._slots(X, columns, weights)
         raw = _expand(X, ids, lookups)

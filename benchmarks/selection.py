@@ -156,7 +156,8 @@ def bench_for(one: Split, trials: int) -> Bench:
     spec = study_from({"study": "selection", "space": "linear", "trials": trials})
     folds = plan(data, spec.folds, 0, cheap=spec.space.is_linear)
     folds = replace(folds, inner={FINAL: folds.inner[FINAL]})  # nested scores are not needed
-    space = Space.build(spec.space, data.task, spec.linear, data.is_grouped)
+    known = {"grouped": data.is_grouped, "symmetric": data.is_symmetric}
+    space = Space.build(spec.space, data.task, spec.linear, **known)
     engine = engine_for(space.design(), data.task)
     return Bench(data, folds, space, spec, engine, default_metrics(data.task))
 

@@ -28,7 +28,7 @@ from linear_definition import (
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import path
-from autoreg.engines.base import Fit, mean_losses
+from autoreg.engines.base import Fit, Job, TrainingSet, mean_losses
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.path import PathEngine
 from autoreg.metrics import row_losses
@@ -589,3 +589,17 @@ def test_an_open_strength_needs_a_path():
 
 def test_real_and_class_losses_are_all_there():
     assert set(REAL) | set(CLASSES) | {"count"} == set(LOSSES)
+
+
+def test_gaps_in_other_rows_change_no_bit():
+    one = candidate("linear", [technique("elastic_net")(mix=0.5)], {})
+    data = table("regression")
+    cells = np.arange(data.n) // (data.n // 8)
+    rows, others = np.flatnonzero(cells < 6), np.flatnonzero(cells >= 6)
+    job = Job(one, TrainingSet(rows, ("others",)), rows, 0, (1.0, 0.1, 0.01), keep_model=True)
+    gaps = data.X.copy()
+    gaps[others[::3]] = np.nan
+    whole = PathEngine().run([job], data, cells=cells)[0]
+    other = PathEngine().run([job], replace(data, X=gaps), cells=cells)[0]
+    assert (whole.coefficients == other.coefficients).all()
+    assert (whole.losses == other.losses).all()

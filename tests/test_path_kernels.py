@@ -8,9 +8,11 @@ from autoreg.engines.path.design import losses_of_scores
 from autoreg.engines.path.kernels.faces import conjugate, descend_faces
 from autoreg.engines.path.kernels.newton import foresee
 from autoreg.engines.path.kernels.state import Sample, begin
+from autoreg.engines.path.kernels.sums import losses_by_sums, merge
 from autoreg.engines.path.terms import plain_terms
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
+from autoreg.moments import Moments, merged
 from autoreg.techniques.base import Penalty
 
 
@@ -94,3 +96,31 @@ def test_scores_foreseen_belong_to_the_coefficients_foreseen(classes):
     expected = now + 0.8 * (now - last)
     expected[1:3] = 0.0
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("used", [2, 9])
+def test_losses_by_sums_are_those_of_rows(used):
+    rng = np.random.default_rng(0)
+    n, q = 50, 9
+    Z = rng.normal(3.0, 2.0, size=(n, q + 1))
+    W, b = np.zeros((4, q)), rng.normal(size=4)
+    W[:, :used] = rng.normal(size=(4, used))
+    away = Z - Z.mean(axis=0)
+    losses = np.empty(4)
+    losses_by_sums(Z.mean(axis=0), away.T @ away / n, W, b, losses)
+    expected = ((Z[:, -1:] - Z[:, :-1] @ W.T - b) ** 2).mean(axis=0)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+
+
+def test_cells_merged_are_the_rows_together():
+    rng = np.random.default_rng(0)
+    parts = [Moments.of(rng.normal(5.0, 1.0, size=(n, 3)), rng.uniform(1, 3, n)) for n in (4, 9, 7)]
+    mean, cross = np.empty(3), np.empty((3, 3))
+    weights = np.array([one.weight for one in parts])
+    means, crosses = np.array([one.mean for one in parts]), np.array([one.cross for one in parts])
+    weight = merge(np.array([0, 2]), weights, means, crosses, mean, cross)
+    expected = merged([parts[0], parts[2]])
+    assert weight == pytest.approx(expected.weight, rel=1e-14)
+    np.testing.assert_allclose(mean, expected.mean, rtol=1e-14)
+    np.testing.assert_allclose(cross, expected.cross, rtol=1e-13)
+    assert (cross == cross.T).all()

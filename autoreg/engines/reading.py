@@ -32,22 +32,33 @@ ROUNDING = 8 * float(np.finfo(np.float64).eps)
 FLAT = 1e-9  # of the greatest curvature: along such scores the loss does not change
 
 
-def selected_columns(W: Floats, groups: Rows, p: int) -> NDArray[np.bool_]:
+def selected_columns(
+    W: Floats, groups: Rows, p: int, axes: Floats | None = None
+) -> NDArray[np.bool_]:
     """Which of p raw columns are used at each strength, shape (S, p).
 
     ``W`` (S, q, C) are coefficients, ``groups`` (q,) the raw column that each input comes from.
+    Where ``axes`` (q, m) are given, ``W`` (S, m, C) belongs to inputs turned onto them, and uses
+    each input that is not zero on any axis.
 
     >>> W = np.array([[[0.0], [0.5], [0.0]]])
     >>> selected_columns(W, np.array([0, 0, 1]), 3)
     array([[ True, False, False]])
     """
     nonzero: NDArray[np.bool_] = (W != 0).any(axis=2)
+    if axes is not None:
+        nonzero = np.outer(nonzero.any(axis=1), (axes != 0).any(axis=1))
     if np.array_equal(groups, np.arange(p)):
         return nonzero
     strengths, inputs = np.nonzero(nonzero)
     used = np.zeros((len(W), p), dtype=np.bool_)
     used[strengths, groups[inputs]] = True
     return used
+
+
+def turned_back(coefficients: Floats, axes: Floats | None) -> Floats:
+    """Coefficients (..., q, K) of inputs, from those (..., m, K) on axes (q, m); None: the same."""
+    return coefficients if axes is None else np.asarray(axes @ coefficients)
 
 
 def with_model(fit: Fit, scaling: Preprocessor, coefficients: Floats, intercepts: Floats) -> Fit:

@@ -35,7 +35,7 @@ from autoreg.engines.base import (
     checked,
     technique_refusal,
 )
-from autoreg.engines.reading import selected_columns, with_model
+from autoreg.engines.reading import selected_columns, turned_back, with_model
 from autoreg.model import linked
 from autoreg.preprocess import Preprocessor
 from autoreg.spec import LinearSpec
@@ -43,6 +43,7 @@ from autoreg.spec import LinearSpec
 if TYPE_CHECKING:
     from autoreg.engines.path.cells import Cells
     from autoreg.engines.path.design import Design, Solutions
+    from autoreg.engines.path.terms import Constraints
 
 SEAMS = frozenset({"penalty", "prior", "components"})
 WIDEST = 1500  # columns, beyond which Gram matrices are larger than what they save
@@ -169,6 +170,9 @@ class _Sums:
         self.numbers = numbers
         cells = table.n if numbers is None else int(numbers.max()) + 1
         self._worth = len(table.columns) <= WIDEST and cells * FEW_ROWS <= table.n
+        # Where each column is an input, all training sets have the same ones.
+        numeric = not any(column.is_categorical for column in table.columns)
+        self._constraints: dict[LinearSpec, Constraints] | None = {} if numeric else None
         self._cells: Cells | None = None
 
     def prepare(self, table: Dataset) -> None:
@@ -190,7 +194,7 @@ class _Sums:
             inside = np.ones(table.n, dtype=np.int64)
             inside[rows] = 0
             cells = Cells(table, inside)
-        return Design(table, rows, cells)
+        return Design(table, rows, cells, self._constraints)
 
 
 class _Lazy:
@@ -204,7 +208,7 @@ class _Lazy:
 
     def __getitem__(self, position: int) -> Floats:
         inputs = self._scaling.transform(self._table.X[self._rows])
-        W, b = self._path.coefficients[position], self._path.intercepts[position]
+        W, b = self._path.whole(position), self._path.intercepts[position]
         return linked(inputs @ W + b, self._table.task)
 
 
@@ -218,15 +222,15 @@ class _Freedom:
         found = self._solutions
         if found.freedom is not None:
             return float(found.freedom[position])
-        W, l2 = found.coefficients[position], float(found.l2[position])
-        return self._design.freedom(self._kind, W, l2)
+        return self._design.freedom(self._kind, found.whole(position), float(found.l2[position]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Path:
     """What fits share that differ in nothing but the rows that they predict.
 
-    In the symmetric nested scheme these are half of all fits.
+    In the symmetric nested scheme these are half of all fits. Coefficients and intercepts are in
+    the target's units, on the axes of the solutions.
     """
 
     solutions: Solutions
@@ -235,8 +239,12 @@ class _Path:
     train_loss: Floats
     selected: NDArray[np.bool_]
 
+    def whole(self, position: int | slice) -> Floats:
+        """Coefficients (..., q, K) of the inputs, at one strength or some."""
+        return turned_back(self.coefficients[position], self.solutions.axes)
 
-_Known = dict[tuple[Candidate, tuple[float, ...], LinearSpec], _Path]
+
+_Known = dict[tuple[int, tuple[float, ...], LinearSpec], _Path]
 
 
 def fit(job: Job, design: Design, known: _Known) -> Outcome:
@@ -246,7 +254,8 @@ def fit(job: Job, design: Design, known: _Known) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        asked = (job.candidate, job.walked, job.linear)
+        # Jobs of one call share candidates and keep them alive; comparing them would cost more.
+        asked = id(job.candidate), job.strengths, job.linear
         if asked not in known:
             known[asked] = _solved(job, design)
         return checked(_read(job, design, known[asked], start))
@@ -260,7 +269,7 @@ def _solved(job: Job, design: Design) -> _Path:
     solutions = solve(design, job.candidate, job.walked, job.linear)
     coefficients, intercepts = design.original(solutions)
     if solutions.losses is None:
-        losses = design.losses(design.rows, coefficients, intercepts)
+        losses = design.losses(design.rows, coefficients, intercepts, solutions.axes)
     else:
         losses = solutions.losses * design.target[1] ** 2
     return _Path(
@@ -268,7 +277,9 @@ def _solved(job: Job, design: Design) -> _Path:
         coefficients,
         intercepts,
         losses,
-        selected_columns(coefficients, design.preprocessor.groups, len(design.table.columns)),
+        selected_columns(
+            coefficients, design.preprocessor.groups, len(design.table.columns), solutions.axes
+        ),
     )
 
 
@@ -280,7 +291,7 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
         flags = (*flags, "not converged")
     fit = Fit(
         predictions=_Lazy(path, design.preprocessor, design.table, job.predict),
-        losses=design.losses(job.predict, path.coefficients, path.intercepts),
+        losses=design.losses(job.predict, path.coefficients, path.intercepts, solutions.axes),
         train_loss=path.train_loss,
         flags=flags,
         seconds=time.perf_counter() - start,
@@ -289,4 +300,4 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
     )
     if not job.keep_model:
         return fit
-    return with_model(fit, design.preprocessor, path.coefficients, path.intercepts)
+    return with_model(fit, design.preprocessor, path.whole(slice(None)), path.intercepts)

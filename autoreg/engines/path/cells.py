@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.engines.path.kernels.sums import extend, gather, merge
 from autoreg.moments import Moments, merged
 from autoreg.preprocess import NOWHERE, KindCounts, Preprocessor, kinds_of, slots_of, spread
 
@@ -48,6 +50,19 @@ class Cell:
     kinds: dict[int, KindCounts]
 
     @classmethod
+    def full(cls, table: Dataset, rows: Rows) -> Cell | None:
+        """Sum over some rows of numeric columns in one pass; None where a cell is missing."""
+        targets, weights = targets_of(table, rows), table.weights[rows]
+        p = table.X.shape[1]
+        atoms, mean = np.empty((len(rows), p + targets.shape[1])), np.empty(p + targets.shape[1])
+        low, high = np.empty(p), np.empty(p)
+        if not gather(table.X, rows, weights, targets, atoms, mean, low, high):
+            return None
+        weight = float(weights.sum())
+        moments = Moments(weight, mean, atoms.T @ atoms)
+        return cls(len(rows), moments, low, high, mean[:p], np.full(p, weight), (), (), {})
+
+    @classmethod
     def of(cls, X: Floats, columns: Sequence[Column], weights: Floats, targets: Floats) -> Cell:
         """Sum over rows X (n, p) with targets (n, t)."""
         numeric = [j for j, column in enumerate(columns) if not column.is_categorical]
@@ -57,9 +72,9 @@ class Cell:
         filled = np.where(seen, X, fill) if gaps else X
         absent = tuple(j for j in numeric if gaps and not seen[:, j].all())
         kinds, levels, indicators = _level_atoms(X, columns, weights)
-        blocks = [filled[:, numeric], ~seen[:, list(absent)], *indicators, targets]
-        atoms = np.column_stack(blocks).astype(np.float64, copy=False)
-        moments = Moments.of(atoms, weights)
+        inputs = filled if len(numeric) == len(columns) else filled[:, numeric]
+        gone = [~seen[:, list(absent)]] if absent else []
+        moments = Moments.of(np.concatenate([inputs, *gone, *indicators, targets], axis=1), weights)
         return cls(len(X), moments, low, high, fill, observed, absent, levels, kinds)
 
 
@@ -127,8 +142,58 @@ class Layout:
         return T
 
 
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """The cells of a numeric table; of those that are ``full`` (k,), nothing is to be laid out.
+
+    Weights (k,), means (k, a) and cross-products (k, a, a) of k cells; the lowest and highest
+    value (k, p) of each column; all 0 where a cell has gaps. Whether a training set is added up
+    from here depends on its own cells: gaps in other rows must not change its bits.
+    """
+
+    full: NDArray[np.bool_]
+    weights: Floats
+    means: Floats
+    crosses: Floats
+    lows: Floats
+    highs: Floats
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], p: int, targets: int) -> Plain:
+        """Put the sums of cells one behind the other."""
+        k, a = len(cells), p + targets
+        made = cls(
+            np.array([not cell.absent for cell in cells]),
+            np.array([cell.moments.weight for cell in cells]),
+            np.zeros((k, a)),
+            np.zeros((k, a, a)),
+            np.zeros((k, p)),
+            np.zeros((k, p)),
+        )
+        for number, cell in enumerate(cells):
+            if made.full[number]:
+                made.means[number], made.crosses[number] = cell.moments.mean, cell.moments.cross
+                made.lows[number], made.highs[number] = cell.low, cell.high
+        return made
+
+    def moments(self, numbers: Rows) -> Moments:
+        """Of some cells together."""
+        mean, cross = np.empty_like(self.means[0]), np.empty_like(self.crosses[0])
+        weight = merge(numbers, self.weights, self.means, self.crosses, mean, cross)
+        return Moments(weight, mean, cross)
+
+    def extremes(self, numbers: Rows) -> tuple[Floats, Floats]:
+        """The lowest and the highest value of each column."""
+        low, high = np.empty_like(self.lows[0]), np.empty_like(self.highs[0])
+        extend(numbers, self.lows, self.highs, low, high)
+        return low, high
+
+
 class Cells:
-    """The cells of a table, and what training sets made of them need."""
+    """The cells of a table, and what training sets made of them need.
+
+    Cells are named by their numbers, in rising order.
+    """
 
     def __init__(self, table: Dataset, numbers: Rows) -> None:
         self.columns = table.columns
@@ -137,33 +202,50 @@ class Cells:
         order = np.argsort(numbers, kind="stable")
         bounds = np.flatnonzero(np.diff(numbers[order])) + 1
         self.numbers = numbers
-        self.cells = [
-            Cell.of(table.X[rows], self.columns, table.weights[rows], targets_of(table, rows))
-            for rows in np.split(order, bounds)
-        ]
+        self.cells = [self._cell(table, rows) for rows in np.split(order, bounds)]
+        self.rows = np.array([cell.rows for cell in self.cells])
+        self._numeric: Plain | None = None
+        if self._names is not None:
+            self._numeric = Plain.of(self.cells, len(self.columns), self.targets)
 
-    def of(self, rows: Rows) -> list[Cell] | None:
+    def _cell(self, table: Dataset, rows: Rows) -> Cell:
+        full = Cell.full(table, rows) if self._names is not None else None
+        if full is not None:
+            return full
+        targets = targets_of(table, rows)
+        return Cell.of(table.X[rows], self.columns, table.weights[rows], targets)
+
+    def of(self, rows: Rows) -> Rows | None:
         """The cells that the rows are made of; None where they are no union of cells."""
-        numbers = np.flatnonzero(np.bincount(self.numbers[rows], minlength=len(self.cells)))
-        found = [self.cells[number] for number in numbers]
-        return found if sum(cell.rows for cell in found) == len(rows) else None
+        found = np.flatnonzero(np.bincount(self.numbers[rows], minlength=len(self.rows)))
+        return found if self.rows[found].sum() == len(rows) else None
 
-    def layout(self, cells: Sequence[Cell]) -> tuple[Layout, tuple[str, ...], Rows]:
+    def plain(self, numbers: Rows) -> Plain | None:
+        """Where some cells are added up quickly; None where columns or gaps forbid it."""
+        numeric = self._numeric
+        return numeric if numeric is not None and numeric.full[numbers].all() else None
+
+    @property
+    def targets(self) -> int:
+        """The number of columns that targets take."""
+        return max(self.classes, 1) if self.task == "multiclass" else 1
+
+    def layout(self, numbers: Rows) -> tuple[Layout, tuple[str, ...], Rows]:
         """The inputs of a training set made of some cells; their names and raw columns."""
+        cells = [self.cells[number] for number in numbers]
         p = len(self.columns)
         observed = np.array([cell.observed for cell in cells])
         total = (observed * np.array([cell.fill for cell in cells])).sum(axis=0)
         weight = observed.sum(axis=0)
         means = np.divide(total, weight, out=np.zeros(p), where=weight > 0)
-        targets = max(self.classes, 1) if self.task == "multiclass" else 1
-        if self._plain is not None:
-            names, each = self._plain
-            return Layout({}, means, each, p, targets), names, each
+        if self._names is not None:
+            names, each = self._names
+            return Layout({}, means, each, p, self.targets), names, each
         names, groups, lookups, starts = self._slots(cells)
-        return Layout(lookups, means, starts, len(names), targets), names, groups
+        return Layout(lookups, means, starts, len(names), self.targets), names, groups
 
     @cached_property
-    def _plain(self) -> tuple[tuple[str, ...], Rows] | None:
+    def _names(self) -> tuple[tuple[str, ...], Rows] | None:
         """Names and numbers of the columns, where each of them is one input."""
         if any(column.is_categorical for column in self.columns):
             return None
@@ -185,28 +267,42 @@ class Cells:
             groups += [j] * len(new)
         return tuple(names), np.array(groups, dtype=np.int64), lookups, starts
 
-    def moments(self, cells: Iterable[Cell], layout: Layout) -> Moments:
+    def moments(self, numbers: Rows, layout: Layout) -> Moments:
         """The moments of inputs and targets, in the layout of a training set."""
+        if (plain := self.plain(numbers)) is not None:
+            return plain.moments(numbers)
         parts = []
-        for cell in cells:
+        for cell in (self.cells[number] for number in numbers):
             T = layout.matrix(cell, self.columns)
             parts.append(cell.moments if T is None else cell.moments.mapped(T))
         return merged(parts)
 
-    def preprocessor(self, cells: Sequence[Cell]) -> tuple[Preprocessor, Layout, Moments]:
+    def preprocessor(self, numbers: Rows) -> tuple[Preprocessor, Layout, Moments]:
         """What :meth:`Preprocessor.fit` learns from the rows of some cells, from sums alone."""
-        layout, names, groups = self.layout(cells)
-        moments = self.moments(cells, layout)
+        if self._names is not None and (plain := self.plain(numbers)) is not None:
+            names, groups = self._names
+            moments = plain.moments(numbers)
+            layout = Layout({}, moments.mean[: len(names)], groups, len(names), self.targets)
+            low, high = plain.extremes(numbers)
+        else:
+            layout, names, groups = self.layout(numbers)
+            moments = self.moments(numbers, layout)
+            low, high = self._extremes(numbers, layout, groups)
         mean = moments.mean[: layout.q]
-        scale = np.sqrt(np.diag(moments.cross)[: layout.q] / moments.weight)
+        scale = np.sqrt(moments.cross.diagonal()[: layout.q] / moments.weight)
+        mean, scale = spread(mean, scale, low, high)
+        return Preprocessor(names, groups, layout.lookups, mean, scale), layout, moments
+
+    def _extremes(self, numbers: Rows, layout: Layout, groups: Rows) -> tuple[Floats, Floats]:
+        """The lowest and highest value of each input over some cells."""
+        cells = [self.cells[number] for number in numbers]
         low, high = (side[groups] for side in extremes(cells))
         for j, lookup in layout.lookups.items():
             mine = groups == j
             slots = np.where(lookup == NOWHERE, NOWHERE, lookup - layout.starts[j])
             counts = KindCounts.sum(cell.kinds[j] for cell in cells)
             low[mine], high[mine] = counts.extremes(slots, int(mine.sum()))
-        mean, scale = spread(mean, scale, low, high)
-        return Preprocessor(names, groups, layout.lookups, mean, scale), layout, moments
+        return low, high
 
 
 def extremes(cells: Iterable[Cell]) -> tuple[Floats, Floats]:

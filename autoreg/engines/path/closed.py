@@ -15,11 +15,13 @@ COLLINEAR = 1e-12  # directions below this share of the largest eigenvalue carry
 PRECISION = 1e-6  # the violation that an unpenalized likelihood may leave
 
 
-def closed(W: Floats, freedom: Floats, l2: Floats | None = None) -> Solutions:
-    """Solutions (S, q) of squared error that are exact; the target is centred."""
-    nothing = np.zeros(len(W))
+def closed(
+    W: Floats, freedom: Floats, l2: Floats | None = None, axes: Floats | None = None
+) -> Solutions:
+    """Solutions (S, q), or on axes, of squared error that are exact; the target is centred."""
+    b, nothing = np.zeros((len(W), 1)), np.zeros(len(W))
     l2 = nothing if l2 is None else l2
-    return Solutions(W[:, :, None], np.zeros((len(W), 1)), nothing, nothing, l2, (), freedom)
+    return Solutions(W[:, :, None], b, nothing, nothing, l2, (), freedom, axes=axes)
 
 
 def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
@@ -28,8 +30,10 @@ def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
     penalties = l2 * design.largest_eigenvalue * np.array(strengths)
     projected = vectors.T @ design.slope[:, 0]
     shrunk = values[:, None] + penalties
-    W = vectors @ (projected[:, None] / shrunk)
-    return closed(W.T, (values[:, None] / shrunk).sum(axis=0), penalties)
+    on_axes, freedom = (projected[:, None] / shrunk).T, (values[:, None] / shrunk).sum(axis=0)
+    if design.cells is None and design.q > len(values):
+        return closed(on_axes, freedom, penalties, vectors)
+    return closed(on_axes @ vectors.T, freedom, penalties)
 
 
 def least_squares(design: Design) -> Solutions:

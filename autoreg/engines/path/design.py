@@ -7,7 +7,6 @@ knows how to score solutions on any rows; for squared error sums over those rows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.linear_objective import huber_location, huber_threshold
-from autoreg.engines.path.cells import Cell, Cells, Layout, targets_of
+from autoreg.engines.path.cells import Cells, Layout, targets_of
 from autoreg.engines.path.kernels.likelihood import KINDS, log_losses
 from autoreg.engines.path.kernels.state import Sample
+from autoreg.engines.path.kernels.sums import losses_by_sums, standardize
 from autoreg.engines.path.terms import Constraints
-from autoreg.engines.reading import freedom, spectrum_of
+from autoreg.engines.reading import freedom, spectrum_of, turned_back
 from autoreg.metrics.base import CLIP, Target, row_losses
 from autoreg.model import linked
 from autoreg.moments import Moments
@@ -35,6 +35,8 @@ SMALLEST = float(np.finfo(float).tiny) * 1e8  # nothing to learn: must not be di
 class Solutions:
     """Coefficients (S, q, K) and intercepts (S, K) in standardized units.
 
+    Where ``axes`` (q, m) are given, coefficients (S, m, K) belong to inputs turned onto them: more
+    inputs than rows need no coefficient of their own until somebody looks at a model.
     ``left`` (S,) are the violations of the optimality conditions and ``allowed`` (S,) what may
     be left. ``l2`` (S,) is the absolute strength of half the sum of squares; ``freedom`` (S,) are
     the effective degrees of freedom and ``losses`` (S,) the training losses, in squares of the
@@ -49,27 +51,43 @@ class Solutions:
     flags: tuple[str, ...] = ()
     freedom: Floats | None = None
     losses: Floats | None = None
+    axes: Floats | None = None
+
+    def whole(self, position: int | slice = slice(None)) -> Floats:
+        """Coefficients (..., q, K) of the inputs themselves, at one strength or some."""
+        return turned_back(self.coefficients[position], self.axes)
 
 
 class Design:
     """The training rows of one fit; everything that is costly is made on first use.
 
-    ``cells`` is None where sums would be larger than the rows (wide tables).
+    ``cells`` is None where sums would be larger than the rows (wide tables). ``constraints`` are
+    those that are known of designs with the same inputs.
     """
 
-    def __init__(self, table: Dataset, rows: Rows, cells: Cells | None) -> None:
+    def __init__(
+        self,
+        table: Dataset,
+        rows: Rows,
+        cells: Cells | None,
+        constraints: dict[LinearSpec, Constraints] | None = None,
+    ) -> None:
         self.table, self.rows, self.cells = table, rows, cells
-        self.weights = table.weights[rows]
         self.layout: Layout | None = None
         self.moments: Moments | None = None
         self._summaries: dict[int, tuple[Rows, tuple[Floats, Floats] | None]] = {}
-        self._constraints: dict[LinearSpec, Constraints] = {}
+        self._constraints = {} if constraints is None else constraints
         parts = cells.of(rows) if cells else None
         if cells is None or parts is None:
             self.cells = None
             self.preprocessor = Preprocessor.fit(table.X[rows], table.columns, self.weights)
         else:
             self.preprocessor, self.layout, self.moments = cells.preprocessor(parts)
+
+    @cached_property
+    def weights(self) -> Floats:
+        """Row weights (n,), as given."""
+        return self.table.weights[self.rows]
 
     @property
     def q(self) -> int:
@@ -149,7 +167,7 @@ class Design:
         """The weighted Gram matrix of the standardized inputs, (q, q)."""
         if self.moments is None:
             return self.rooted.T @ self.rooted
-        return np.ascontiguousarray(self._standardized[: self.q, : self.q])
+        return self._standardized[0]
 
     @cached_property
     def slope(self) -> Floats:
@@ -158,19 +176,22 @@ class Design:
             Y = targets_of(self.table, self.rows)
             Y = (Y - self.v @ Y) / self.target[1]
             return self.inputs.T @ (self.v[:, None] * Y)
-        return self._standardized[: self.q, self.q :]
+        return self._standardized[1]
 
     @property
     def variance(self) -> float:
         """Of the standardized target of a regression: 1, or 0 where it does not vary."""
-        return float(self._standardized[-1, -1])
+        assert (moments := self.moments) is not None, "there are sums to divide"
+        return float(moments.cross[-1, -1] / (self.target[1] ** 2 * moments.weight))
 
     @cached_property
-    def _standardized(self) -> Floats:
+    def _standardized(self) -> tuple[Floats, Floats]:
         assert (moments := self.moments) is not None, "there are sums to divide"
-        targets = np.full(len(moments.mean) - self.q, self.target[1])
-        scale = np.concatenate([self._divisors, targets])
-        return np.asarray(moments.cross / scale / (scale * moments.weight)[:, None])
+        q, targets = self.q, len(moments.mean) - self.q
+        scale = np.concatenate([self._divisors, np.full(targets, self.target[1])])
+        gram, slope = np.empty((q, q)), np.empty((q, targets))
+        standardize(moments.cross, moments.weight, scale, gram, slope)
+        return gram, slope
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
@@ -223,27 +244,33 @@ class Design:
         shift, scale = self.target
         return solutions.coefficients * scale, solutions.intercepts * scale + shift
 
-    def losses(self, rows: Rows, coefficients: Floats, intercepts: Floats) -> Floats:
+    def losses(
+        self, rows: Rows, coefficients: Floats, intercepts: Floats, axes: Floats | None = None
+    ) -> Floats:
         """The mean of the task's loss on some rows, (S,); parameters in the target's units."""
-        summary = self._summary(rows)
+        summary = self._summary(rows) if axes is None else None
         if summary is not None:
-            return losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0])
+            found = np.empty(len(coefficients))
+            losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0], found)
+            return found
         weights, y = self.table.weights[rows], self.table.y[rows]
         X = self.inputs if rows is self.rows else self.preprocessor.transform(self.table.X[rows])
         share = weights / weights.sum()
         used = np.flatnonzero(coefficients.any(axis=(0, 2)))
-        if 2 * len(used) < X.shape[1]:
+        if axes is not None:
+            X = X @ axes
+        elif 2 * len(used) < X.shape[1]:
             X, coefficients = X[:, used], coefficients[:, used]
         strengths, q, K = coefficients.shape
         # Many strengths in one product, as many as fit into the cache.
         step = max(1, AT_ONCE // (len(y) * K))
-        found = []
+        parts = []
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
             flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
             scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
-            found.append(losses_of_scores(self.table.task, y, share, scores))
-        return np.concatenate(found)
+            parts.append(losses_of_scores(self.table.task, y, share, scores))
+        return np.concatenate(parts)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
         """Means and covariances (q + 1) of standardized inputs and the target on some rows.
@@ -258,7 +285,7 @@ class Design:
             self._summaries[id(rows)] = rows, None if parts is None else self._summed(parts)
         return self._summaries[id(rows)][1]
 
-    def _summed(self, parts: Sequence[Cell]) -> tuple[Floats, Floats]:
+    def _summed(self, parts: Rows) -> tuple[Floats, Floats]:
         assert self.cells is not None, "there are sums to add"
         assert self.layout is not None, "and a layout with them"
         moments = self.cells.moments(parts, self.layout)
@@ -275,11 +302,3 @@ def losses_of_scores(task: Task, y: Target, share: Floats, scores: Floats) -> Fl
     predicted = linked(scores.reshape(n * many, K), task)
     losses = row_losses(task, y.repeat(many), predicted)
     return np.asarray(share @ losses.reshape(n, many))
-
-
-def losses_by_sums(mean: Floats, covariance: Floats, W: Floats, b: Floats) -> Floats:
-    """Mean squared errors (S,) of coefficients W (S, q) from moments; the target is last."""
-    away = mean[-1] - b - W @ mean[:-1]
-    inner = ((W @ covariance[:-1, :-1]) * W).sum(axis=1)
-    spread = covariance[-1, -1] - 2 * W @ covariance[:-1, -1] + inner
-    return np.asarray(np.maximum(spread, 0.0) + away**2)

@@ -14,6 +14,8 @@ from autoreg.engines.path.kernels.quadratic import CONCAVE, Terms
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
 
+NO_STARTS, NO_HEIGHTS = np.zeros(1, dtype=np.int64), np.zeros(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Constraints:
@@ -77,32 +79,41 @@ class Constraints:
 
     def terms(self, penalty: Penalty, bend: Floats | None) -> Terms:
         """The penalty in numbers, in this order; ``bend`` (q,) multiplies the L1 part."""
-        touched = self.penalized[self.order].astype(np.float64)
-        starts, heights = np.zeros(1, dtype=np.int64), np.zeros(0)
+        touched, lowest = self._in_order
+        starts, heights = NO_STARTS, NO_HEIGHTS
         if penalty.group > 0.0:
             starts = self.bounds.astype(np.int64)
             heights = np.sqrt(np.diff(starts)) * touched[starts[:-1]]
-        return plain_terms(penalty, len(touched))._replace(
-            bend=touched if bend is None else bend[self.order] * touched,
-            shrink=touched,
-            lowest=np.ascontiguousarray(self.lowest[self.order]),
-            starts=starts,
-            heights=heights,
-        )
+        bends = touched if bend is None else bend[self.order] * touched
+        return _numbers(penalty, bends, touched, lowest, starts, heights)
+
+    @cached_property
+    def _in_order(self) -> tuple[Floats, Floats]:
+        """Which inputs are penalized, as factors, and their lowest values."""
+        touched = self.penalized[self.order].astype(np.float64)
+        return touched, np.ascontiguousarray(self.lowest[self.order])
 
 
 def plain_terms(penalty: Penalty, q: int) -> Terms:
     """A penalty on q inputs, without groups and constraints, in numbers."""
+    ones = np.ones(q)
+    return _numbers(penalty, ones, ones, np.full(q, -np.inf), NO_STARTS, NO_HEIGHTS)
+
+
+def _numbers(
+    penalty: Penalty, bend: Floats, shrink: Floats, lowest: Floats, starts: Rows, heights: Floats
+) -> Terms:
+    concave = CONCAVE[penalty.concave]
     return Terms(
         penalty.l1,
         penalty.l2,
         penalty.group,
-        np.ones(q),
-        np.ones(q),
-        np.full(q, -np.inf),
-        np.zeros(1, dtype=np.int64),
-        np.zeros(0),
-        CONCAVE[penalty.concave],
+        bend,
+        shrink,
+        lowest,
+        starts,
+        heights,
+        concave,
         penalty.gamma,
         penalty.relax,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,9 +23,10 @@ from autoreg.engines.path.design import Design, Solutions
 from autoreg.engines.path.evidence import evidence
 from autoreg.engines.path.kernels.gram import gram_path
 from autoreg.engines.path.kernels.newton import newton_path
-from autoreg.engines.path.kernels.quadratic import Terms
+from autoreg.engines.path.kernels.quadratic import Aim, Terms
 from autoreg.engines.path.kernels.rows import row_path
 from autoreg.engines.path.terms import Constraints, for_columns, plain_terms
+from autoreg.engines.reading import turned_back
 from autoreg.spec import LinearSpec
 from autoreg.techniques.base import Penalty
 
@@ -35,7 +37,6 @@ INITIAL = 1e-2  # strength of the ridge fit behind adaptive weights
 HEAVIEST = 1e6  # adaptive weight of an input that the initial fit gives nothing
 RATIO = 0.5  # a single strength is reached through stronger ones in this ratio
 RATIO_CONCAVE = 0.9  # ... finer where the way decides which stationary point is reached
-ROUNDING = 1 + 1e-10  # the greatest strength must give zeros in spite of rounding
 
 
 def solve(
@@ -89,20 +90,18 @@ def in_row_space(
     """
     _, axes, rank = leading(design)
     axes = axes[:, : max(rank, 1)]
-    falling = np.array(sorted(set(strengths), reverse=True))
+    steps = falling(tuple(strengths))
     m, K = axes.shape[1], design.columns
     terms = for_columns(plain_terms(penalty, m), K)
     sample = design.sample(kind, design.inputs @ axes)
-    W, left = np.empty((len(falling), (m + 1) * K)), np.empty(len(falling))
+    W, left, allowed = _room(len(steps.walked), (m + 1) * K)
     top = design.largest_eigenvalue
-    allowed = tolerances(penalty, falling, top, target)
-    newton_path(sample, K, falling, allowed, top, terms, W, left)
-    split = W.reshape(len(falling), m + 1, K)
+    newton_path(sample, K, steps.walked, top, aim_at(penalty, target), terms, W, left, allowed)
+    split = W.reshape(len(W), m + 1, K)
     if penalty.is_null:
         split[:, :-1] = sum_free(split[:, :-1])
-    out = np.concatenate([axes @ split[:, :-1], split[:, -1:]], axis=1)
-    walked = _Walked(out, left, allowed, top)
-    return _in_order(design, kind, penalty, strengths, falling, walked)
+    walked = _Walked(split[:, :-1], split[:, -1], left, allowed, top, axes=axes)
+    return _in_order(design, kind, penalty, steps, walked)
 
 
 def _walked(
@@ -114,76 +113,103 @@ def _walked(
     target: float,
 ) -> Solutions:
     """Walk from the strongest to the weakest, each starting where the last one ended."""
-    falling = np.array(sorted(set(strengths), reverse=True))
-    steps = _approach(falling, penalty)
+    steps = falling(tuple(strengths), _ratio(penalty))
     bend = _adaptive(design, kind, penalty, constraints)
     order, terms = constraints.order, constraints.terms(penalty, bend)
     top = 0.0 if penalty.zeroes else design.largest_eigenvalue
+    aim = aim_at(penalty, target)
     if kind == "regression" and design.cells is not None:
-        walked = _by_gram(design, penalty, order, terms, steps, top, target)
+        walked = _by_gram(design, order, terms, steps.walked, top, aim)
     elif kind == "regression" and penalty.zeroes and penalty.is_convex and not penalty.group:
-        walked = _by_residuals(design, penalty, order, terms, steps, target)
+        walked = _by_residuals(design, order, terms, steps.walked, aim)
     else:
-        walked = _by_rows(design, kind, penalty, order, terms, steps, top, target)
-    return _in_order(design, kind, penalty, strengths, steps, walked)
+        walked = _by_rows(design, kind, penalty, order, terms, steps.walked, top, aim)
+    return _in_order(design, kind, penalty, steps, walked)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Strengths that were ``asked`` for, those that are ``walked``, falling, and the ``places`` of
+    the former among the latter; a slice, which copies nothing, where one will do.
+    """
+
+    asked: Floats
+    walked: Floats
+    places: Rows | slice
+
+
+@lru_cache(maxsize=64)
+def falling(strengths: tuple[float, ...], ratio: float = 0.0) -> Steps:
+    """The way to some strengths; where it is one, through stronger ones in a ratio above 0.
+
+    >>> falling((0.1, 1.0)).walked.tolist(), falling((0.25,), 0.5).walked.tolist()
+    ([1.0, 0.1], [1.0, 0.5, 0.25])
+    """
+    asked = np.array(strengths)
+    walked = np.unique(asked)[::-1].copy()
+    if ratio and len(walked) == 1 and walked[0] < 1.0:
+        count = int(np.ceil(np.log(walked[0]) / np.log(ratio)))
+        walked = np.append(np.geomspace(1.0, walked[0], count + 1)[:-1], walked[0])
+    for places in (slice(None), slice(None, None, -1)):
+        if np.array_equal(walked[places], asked):
+            return Steps(asked, walked, places)
+    return Steps(asked, walked, np.searchsorted(-walked, -asked))
+
+
+def _ratio(penalty: Penalty) -> float:
+    """Of strengths on the way to a single one; 0 where a cold start is as quick."""
+    if penalty.is_null or not penalty.zeroes:
+        return 0.0
+    return RATIO_CONCAVE if penalty.concave else RATIO
 
 
 @dataclass(frozen=True, eq=False)
 class _Walked:
-    """Falling steps: coefficients and intercepts W (T, q + 1, K), the violations left (T,) and
+    """Falling steps: coefficients (T, q, K), intercepts (T, K), the violations left (T,) and
     allowed (T,), the scale of strengths, and the training loss (T,) where a solver tells it.
+    ``axes`` as in :class:`Solutions`.
     """
 
-    W: Floats
+    coefficients: Floats
+    intercepts: Floats
     left: Floats
     allowed: Floats
     scale: float
     losses: Floats | None = None
+    axes: Floats | None = None
 
 
 def _in_order(
-    design: Design,
-    kind: str,
-    penalty: Penalty,
-    strengths: Sequence[float],
-    steps: Floats,
-    walked: _Walked,
+    design: Design, kind: str, penalty: Penalty, steps: Steps, walked: _Walked
 ) -> Solutions:
     """The solutions of falling steps in the order that was asked for."""
-    places = np.searchsorted(-steps, -np.array(strengths))
-    as_walked = np.array_equal(places, np.arange(len(steps)))
-    at = slice(None) if as_walked else places  # a slice copies nothing
-    W = walked.W
+    W, b, at = walked.coefficients, walked.intercepts, steps.places
     flags: tuple[str, ...] = ()
     if penalty.is_null:
-        flags = remarks(design, kind, design.inputs, design.inputs @ W[-1, :-1] + W[-1, -1])
+        weakest = turned_back(W[-1], walked.axes)
+        flags = remarks(design, kind, design.inputs, design.inputs @ weakest + b[-1])
     return Solutions(
-        W[at, :-1],
-        W[at, -1],
+        W[at],
+        b[at],
         walked.left[at],
         walked.allowed[at],
-        penalty.l2 * walked.scale * np.array(strengths),
+        penalty.l2 * walked.scale * steps.asked,
         flags,
         losses=None if walked.losses is None else walked.losses[at],
+        axes=walked.axes,
     )
 
 
-def _approach(falling: Floats, penalty: Penalty) -> Floats:
-    """The strengths to walk: a gap before the first one is filled, or a cold start is slow."""
-    first = falling[0]
-    if penalty.is_null or not penalty.zeroes or len(falling) > 1 or first >= 1.0:
-        return falling
-    ratio = RATIO_CONCAVE if penalty.concave else RATIO
-    count = int(np.ceil(np.log(first) / np.log(ratio)))
-    return np.append(np.geomspace(1.0, first, count + 1)[:-1], first)
-
-
-def tolerances(penalty: Penalty, strengths: Floats, scale: float, target: float = TARGET) -> Floats:
-    """The violation that may be left at each strength: small beside the penalty's pull."""
+def aim_at(penalty: Penalty, target: float = TARGET) -> Aim:
+    """How small violations must be beside the penalty's pull."""
     if penalty.is_null:
-        return np.full(len(strengths), PRECISION)
-    pull = strengths * scale * (penalty.l1 + penalty.group or penalty.l2)
-    return np.asarray(np.maximum(target * np.minimum(pull, 1.0), FLOOR))
+        return Aim(0.0, 0.0, PRECISION)
+    return Aim(target, float(penalty.l1 + penalty.group or penalty.l2), FLOOR)
+
+
+def _room(steps: int, many: int) -> tuple[Floats, Floats, Floats]:
+    """Where a compiled solver leaves coefficients (T, many) and violations, left and allowed."""
+    return np.empty((steps, many)), np.empty(steps), np.empty(steps)
 
 
 def _adaptive(
@@ -193,57 +219,53 @@ def _adaptive(
     if penalty.adapt == 0.0:
         return None
     ridge = Penalty(l2=1.0)
-    first = _solve(design, kind, ridge, (INITIAL,), constraints, EXACT).coefficients[0]
+    first = _solve(design, kind, ridge, (INITIAL,), constraints, EXACT).whole(0)
     size = np.sqrt((first**2).sum(axis=1))
     largest = size.max() or 1.0
     return np.asarray(np.minimum(np.maximum(size / largest, 1e-12) ** -penalty.adapt, HEAVIEST))
 
 
 def _by_gram(
-    design: Design,
-    penalty: Penalty,
-    order: Rows | slice,
-    terms: Terms,
-    steps: Floats,
-    top: float,
-    target: float,
+    design: Design, order: Rows | slice, terms: Terms, steps: Floats, top: float, aim: Aim
 ) -> _Walked:
     """Squared error, from sums."""
     G, c = design.gram, design.slope[:, 0]
     if not isinstance(order, slice):
         G, c = G[np.ix_(order, order)], c[order]
-    c = np.ascontiguousarray(c)
-    W, left = np.empty((len(steps), len(c))), np.empty(len(steps))
+    W, left, allowed = _room(len(steps), len(c))
     fitted = np.empty(len(steps))
-    if top == 0.0:
-        none = steps[:0]
-        top = gram_path(G, c, none, none, 0.0, terms, W[:0], left[:0], fitted[:0]) * ROUNDING
-    allowed = tolerances(penalty, steps, top, target)
-    gram_path(G, c, steps, allowed, top, terms, W, left, fitted)
-    out = np.zeros((len(steps), design.q + 1, 1))
-    out[:, :-1][:, order, 0] = W
-    return _Walked(out, left, allowed, top, np.maximum(design.variance - fitted, 0.0))
+    c = np.ascontiguousarray(c)
+    top = gram_path(G, c, steps, top, aim, terms, W, left, allowed, fitted)
+    losses = np.maximum(design.variance - fitted, 0.0)
+    return _centred(design, order, W, left, allowed, top, losses)
 
 
 def _by_residuals(
-    design: Design,
-    penalty: Penalty,
-    order: Rows | slice,
-    terms: Terms,
-    steps: Floats,
-    target: float,
+    design: Design, order: Rows | slice, terms: Terms, steps: Floats, aim: Aim
 ) -> _Walked:
     """Squared error where there are too many inputs for sums."""
     Z = design.lying[order]
     t = design.y * np.sqrt(design.v)
-    W, left = np.empty((len(steps), len(Z))), np.empty(len(steps))
-    losses, none = np.empty(len(steps)), steps[:0]
-    top = row_path(Z, t, none, none, 0.0, terms, W[:0], left[:0], losses[:0]) * ROUNDING
-    allowed = tolerances(penalty, steps, top, target)
-    row_path(Z, t, steps, allowed, top, terms, W, left, losses)
-    out = np.zeros((len(steps), design.q + 1, 1))
-    out[:, :-1][:, order, 0] = W
-    return _Walked(out, left, allowed, top, losses)
+    W, left, allowed = _room(len(steps), len(Z))
+    losses = np.empty(len(steps))
+    top = row_path(Z, t, steps, 0.0, aim, terms, W, left, allowed, losses)
+    return _centred(design, order, W, left, allowed, top, losses)
+
+
+def _centred(
+    design: Design,
+    order: Rows | slice,
+    W: Floats,
+    left: Floats,
+    allowed: Floats,
+    top: float,
+    losses: Floats,
+) -> _Walked:
+    """Coefficients (T, m) of the inputs in use, with a target that needs no intercept."""
+    if not isinstance(order, slice):
+        used, W = W, np.zeros((len(W), design.q))
+        W[:, order] = used
+    return _Walked(W[:, :, None], np.zeros((len(W), 1)), left, allowed, top, losses)
 
 
 def _by_rows(
@@ -254,27 +276,22 @@ def _by_rows(
     terms: Terms,
     steps: Floats,
     top: float,
-    target: float,
+    aim: Aim,
 ) -> _Walked:
     """Any loss, from the rows."""
     K, q = design.columns, len(terms.bend)
     sample = design.sample(kind, design.inputs[:, order])
-    many = for_columns(terms, K)
-    W, left = np.empty((len(steps), (q + 1) * K)), np.empty(len(steps))
-    if top == 0.0:
-        none = steps[:0]
-        top = newton_path(sample, K, none, none, 0.0, many, W[:0], left[:0])
-        top *= ROUNDING
-    allowed = tolerances(penalty, steps, top, target)
-    newton_path(sample, K, steps, allowed, top, many, W, left)
+    W, left, allowed = _room(len(steps), (q + 1) * K)
+    top = newton_path(sample, K, steps, top, aim, for_columns(terms, K), W, left, allowed)
     split = W.reshape(len(steps), q + 1, K)
+    used, b = split[:, :-1], split[:, -1]
     idle = (terms.lowest < 0.0) & ((terms.shrink == 0.0) | penalty.is_null)
-    split[:, :-1][:, idle] = sum_free(split[:, :-1][:, idle])
+    used[:, idle] = sum_free(used[:, idle])
     if isinstance(order, slice):
-        return _Walked(split, left, allowed, top)
-    out = np.zeros((len(steps), design.q + 1, K))
-    out[:, :-1][:, order], out[:, -1] = split[:, :-1], split[:, -1]
-    return _Walked(out, left, allowed, top)
+        return _Walked(used, b, left, allowed, top)
+    coefficients = np.zeros((len(steps), design.q, K))
+    coefficients[:, order] = used
+    return _Walked(coefficients, b, left, allowed, top)
 
 
 def _at_most(
@@ -291,11 +308,11 @@ def _at_most(
     Columns that no penalty touches stay. What a strength gives does not depend on the others.
     """
     groups, columns = design.preprocessor.groups, len(design.table.columns)
-    coefficients, intercepts = found.coefficients.copy(), found.intercepts.copy()
+    coefficients, intercepts = found.whole().copy(), found.intercepts.copy()
     left, allowed, l2 = found.left.copy(), found.allowed.copy(), found.l2.copy()
     always = np.zeros(columns, dtype=np.bool_)
     always[groups[~constraints.penalized]] = True
-    for position, W in enumerate(found.coefficients):
+    for position, W in enumerate(found.whole()):
         size = np.zeros(columns)
         np.add.at(size, groups, (W**2).sum(axis=1))
         if (size > 0).sum() <= most:
@@ -304,7 +321,7 @@ def _at_most(
         best = np.argsort(-size, kind="stable")[:most]
         narrow = constraints.only(np.isin(groups, best))
         again = _solve(design, kind, penalty, (strengths[position],), narrow)
-        coefficients[position], intercepts[position] = again.coefficients[0], again.intercepts[0]
+        coefficients[position], intercepts[position] = again.whole(0), again.intercepts[0]
         left[position], allowed[position] = again.left[0], again.allowed[0]
         l2[position] = again.l2[0]
     return replace(
@@ -316,4 +333,5 @@ def _at_most(
         l2=l2,
         freedom=None,
         losses=None,
+        axes=None,
     )

@@ -19,7 +19,15 @@ from autoreg.engines.path.kernels.groups import (
     make_whole,
     violations,
 )
-from autoreg.engines.path.kernels.quadratic import bent, descend, move, room_for, soft
+from autoreg.engines.path.kernels.quadratic import (
+    ROUNDING,
+    bent,
+    descend,
+    move,
+    room_for,
+    soft,
+    tolerance_at,
+)
 
 ROUNDS = 200  # of widening the working set, or of bending a concave penalty, at one strength
 HALVINGS = 100
@@ -163,13 +171,15 @@ def explained(c, g, w):
 
 
 @compiled
-def gram_path(G, c, strengths, tolerances, top, terms, W, left, fitted):
-    """Fill W (S, q) with solutions and ``left`` (S,) with their violations; the strength scale.
+def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
+    """Fill W (S, q) with solutions; the strength scale.
+
+    ``left`` (S,) are the violations of their conditions, ``allowed`` (S,) what was aimed at.
 
     ``fitted`` (S,) is the part of the target's variance that they take off the training loss.
 
     ``strengths`` fall and are relative to ``top``; where that is 0 it is the smallest strength
-    that zeroes all coefficients. ``tolerances`` belong to the strengths.
+    that zeroes all coefficients.
     """
     q = len(c)
     w, g = np.zeros(q), c.copy()
@@ -180,7 +190,7 @@ def gram_path(G, c, strengths, tolerances, top, terms, W, left, fitted):
         # The null model holds the inputs that no penalty touches.
         solve_on(G, c, g, w, free, terms, nothing, nothing, nothing[:0], NULL)
     if top == 0.0:
-        top = zeroing(g, terms)
+        top = zeroing(g, terms) * ROUNDING
     room = room_for(q)
     last_w, last_g = w.copy(), g.copy()
     base, shrink, members = np.empty(q), np.empty(q), np.empty(q, np.bool_)
@@ -195,8 +205,9 @@ def gram_path(G, c, strengths, tolerances, top, terms, W, left, fitted):
             members[j] = free[j] or w[j] != 0.0 or (abs(g[j]) >= bound and not len(heights))
         if len(heights):
             make_whole(members, terms.starts)
+        allowed[k] = tolerance_at(s, aim)
         left[k] = settle(
-            G, c, g, w, members, everything, terms, base, shrink, s * heights, tolerances[k], room
+            G, c, g, w, members, everything, terms, base, shrink, s * heights, allowed[k], room
         )
         W[k], fitted[k] = w, explained(c, g, w)
         if terms.relax < 1.0:
@@ -213,7 +224,7 @@ def gram_path(G, c, strengths, tolerances, top, terms, W, left, fitted):
                 terms.relax * base,
                 shrink,
                 s * heights,
-                tolerances[k] * terms.relax,
+                allowed[k] * terms.relax,
                 room,
             )
             W[k], fitted[k] = again, explained(c, slope, again)

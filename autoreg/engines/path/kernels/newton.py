@@ -17,7 +17,14 @@ from autoreg.engines.path.kernels.faces import descend_faces
 from autoreg.engines.path.kernels.gram import free_inputs, zeroing
 from autoreg.engines.path.kernels.groups import descend_groups, groups_within, make_whole, size_of
 from autoreg.engines.path.kernels.likelihood import look
-from autoreg.engines.path.kernels.quadratic import Terms, bent, descend, room_for
+from autoreg.engines.path.kernels.quadratic import (
+    ROUNDING,
+    Terms,
+    bent,
+    descend,
+    room_for,
+    tolerance_at,
+)
 from autoreg.engines.path.kernels.state import (
     FEWEST,
     State,
@@ -238,8 +245,8 @@ def foresee(sample, state, terms, last_w, last_scores, ahead):
 
 
 @compiled
-def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
-    """Fill W (S, q * K) and the violations ``left`` (S,); the strength scale.
+def newton_path(sample, classes, strengths, top, aim, terms, W, left, allowed):
+    """Fill W (S, q * K); the strength scale.
 
     As :func:`autoreg.engines.path.kernels.gram.gram_path`; the last input is the intercept.
     """
@@ -253,11 +260,13 @@ def newton_path(sample, classes, strengths, tolerances, top, terms, W, left):
     H, _ = settle(sample, state, H, null, terms, nothing, nothing, nothing[:0], NULL)
     check(sample, state, everything, terms, nothing, nothing, nothing[:0], broken)
     if top == 0.0:
-        top = zeroing(state.slopes, terms)
+        top = zeroing(state.slopes, terms) * ROUNDING
     last_w, last_scores = state.w.copy(), state.scores.copy()
     before, last = top, top
     for position in range(len(strengths)):
-        s, tolerance = strengths[position] * top, tolerances[position]
+        s = strengths[position] * top
+        tolerance = tolerance_at(s, aim)
+        allowed[position] = tolerance
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
         if last < before and terms.concave == 0:
             ahead = min((last - s) / (before - last), FARTHEST)

@@ -27,6 +27,7 @@ LEAPS = 5  # at most, one behind the other: more are no nearer
 SLOWEST = 1 - 1e-6  # the rate of sweeps that gain nothing
 SMALLEST = 1e-300  # of a pivot: rounding may leave less than nothing
 JITTER = 1e-12  # of the largest diagonal, so that a singular system has a solution
+ROUNDING = 1 + 1e-10  # the greatest strength must give zeros in spite of rounding
 CONCAVE = {"": 0, "mcp": 1, "scad": 2}
 
 
@@ -49,6 +50,23 @@ class Terms(NamedTuple):
     concave: int
     gamma: float
     relax: float
+
+
+class Aim(NamedTuple):
+    """The violation that may be left at absolute strength s: ``target * min(s * pull, 1)``.
+
+    Small beside the penalty's pull, but never below ``floor``.
+    """
+
+    target: float
+    pull: float
+    floor: float
+
+
+@compiled
+def tolerance_at(s, aim):
+    """The violation that may be left."""
+    return max(aim.target * min(s * aim.pull, 1.0), aim.floor)
 
 
 @compiled

@@ -21,10 +21,12 @@ from autoreg.engines.path.kernels.gram import free_inputs, zeroing
 from autoreg.engines.path.kernels.quadratic import (
     LEAPS,
     MOST,
+    ROUNDING,
     SLOWEST,
     leap,
     room_for,
     soft,
+    tolerance_at,
     violation,
 )
 
@@ -202,7 +204,7 @@ def foresee(Z, place, last_w, last_r, ahead):
 
 
 @compiled
-def row_path(Z, t, strengths, tolerances, top, terms, W, left, losses):
+def row_path(Z, t, strengths, top, aim, terms, W, left, allowed, losses):
     """As :func:`autoreg.engines.path.kernels.gram.gram_path`, from rows.
 
     ``Z`` (q, n) are the inputs, centred and times the roots of the row weights; ``t`` (n,) is the
@@ -221,7 +223,7 @@ def row_path(Z, t, strengths, tolerances, top, terms, W, left, losses):
     settle(Z, sizes, place, nothing, nothing, terms.lowest, NULL)
     look(Z, place, nothing, nothing, terms.lowest, np.inf)
     if top == 0.0:
-        top = zeroing(place.slopes, terms)
+        top = zeroing(place.slopes, terms) * ROUNDING
     last_w, last_r = place.w.copy(), place.r.copy()
     before, last = top, top
     for k in range(len(strengths)):
@@ -229,11 +231,12 @@ def row_path(Z, t, strengths, tolerances, top, terms, W, left, losses):
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
         if last < before:
             foresee(Z, place, last_w, last_r, (last - s) / (before - last))
+        allowed[k] = tolerance_at(s, aim)
         for _ in range(ROUNDS):
-            left[k] = look(Z, place, base, shrink, terms.lowest, tolerances[k])
-            if left[k] <= tolerances[k]:
+            left[k] = look(Z, place, base, shrink, terms.lowest, allowed[k])
+            if left[k] <= allowed[k]:
                 break
-            goal = INEXACT * max(left[k], tolerances[k])
+            goal = INEXACT * max(left[k], allowed[k])
             settle(Z, sizes, place, base, shrink, terms.lowest, goal)
         W[k], losses[k] = place.w, product(place.r, place.r)
         before, last = last, s
