@@ -7,9 +7,10 @@ answer at once.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "StudyResult", "__version__", "run_study", "verify"]
+__all__ = ["Model", "StudyResult", "__version__", "ablate", "run_study", "verify"]
 
 if TYPE_CHECKING:
+    from autoreg.ablation import ablate
     from autoreg.model import Model
     from autoreg.study import StudyResult, run_study
     from autoreg.verification import verify
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Model": "autoreg.model",
     "StudyResult": "autoreg.study",
+    "ablate": "autoreg.ablation",
     "run_study": "autoreg.study",
     "verify": "autoreg.verification",
 }

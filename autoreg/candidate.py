@@ -15,6 +15,8 @@ from autoreg.techniques.base import Choice, Dial, Range, Technique, Value
 FAMILY_RANK = {"linear": 0, "network": 10}
 SCHEDULES = ("constant", "cosine", "flat_cos")
 EMBEDDINGS = ("none", "piecewise", "periodic")
+CATEGORIES = ("indicators", "vectors")
+CONVOLUTIONS = ("none", "one", "two")
 # Always searched.
 SHAPE: tuple[Dial, ...] = (
     Range("width", 8, 512, 64, log=True, integer=True, structural=True, about="hidden units"),
@@ -25,7 +27,13 @@ SHAPE: tuple[Dial, ...] = (
 REFINEMENTS: tuple[Dial, ...] = (
     Choice("schedule", SCHEDULES, "constant", about="how the learning rate changes over time"),
     Choice("embedding", EMBEDDINGS, "none", structural=True, about="of numeric inputs, as vectors"),
+    Choice("categories", CATEGORIES, "indicators", structural=True, about="or learned vectors"),
+    Choice(
+        "convolution", CONVOLUTIONS, "none", structural=True, about="layers of filters in front"
+    ),
 )
+# Which trait a table must have for a refinement to mean anything.
+NEEDED = {"categories": "grouped", "convolution": "pictured"}
 ARCHITECTURE = SHAPE + REFINEMENTS
 
 

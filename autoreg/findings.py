@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoreg.alarm import Advice, Alarm, SheetItem
+from autoreg.attribution import Attribution
 from autoreg.budget import Budget
 from autoreg.certificate import Certificate
 from autoreg.coefficients import CoefficientPath
@@ -34,8 +35,9 @@ class Findings:
     model along its path, where it is linear. ``budget`` is what the outer searches would have
     given after fewer trials. ``certificate`` is the proof that nothing leaked, where there is one.
     ``alarms`` are those of the table and of the study, ``evidence`` corrections and tests beside
-    the verdict, ``sheet`` the model info sheet. ``importance`` says which decisions of the searches
-    mattered, ``advice`` what to try next.
+    the verdict, ``sheet`` the model info sheet, ``attribution`` what the winner's ingredients are
+    worth. ``importance`` says which decisions of the searches mattered, ``advice`` what to try
+    next.
     """
 
     spec: StudySpec
@@ -56,6 +58,7 @@ class Findings:
     sheet: tuple[SheetItem, ...] = ()
     importance: tuple[Importance, ...] = ()
     advice: tuple[Advice, ...] = ()
+    attribution: Attribution | None = None
 
     @property
     def final(self) -> Selection:

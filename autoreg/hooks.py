@@ -24,7 +24,8 @@ class Architecture:
 
     ``norm`` names what standardizes the hidden units before the activation (batch, then layer,
     for ``both``). With ``skip`` every hidden layer but the first adds to what it is given. With an
-    ``embedding`` numeric inputs are given as vectors.
+    ``embedding`` numeric inputs are given as vectors, with ``vectors`` categories, too, by tables
+    that are trained. Images may pass layers of ``filters``, so many in each, in front of all.
 
     >>> Architecture(depth=2, width=64).norm
     'none'
@@ -35,6 +36,13 @@ class Architecture:
     norm: Literal["none", "batch", "layer", "both"] = "none"
     skip: bool = False
     embedding: Literal["none", "piecewise", "periodic"] = "none"
+    vectors: bool = False
+    filters: tuple[int, ...] = ()
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The units of each hidden layer; of filters, those at one place of an image."""
+        return (*self.filters, *[self.width] * self.depth)
 
 
 class Draws(Protocol):

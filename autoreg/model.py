@@ -11,6 +11,7 @@ against it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +40,12 @@ class Parameters:
     ``weight_l`` (in, out), ``bias_l`` (out,), with batch normalization ``norm_scale_l`` and
     ``norm_shift_l`` (out,) applied before the ReLU, with layer normalization ``layer_gain_l`` and
     ``layer_shift_l`` (out,) behind it, and ``output_weight``, ``output_bias``; where ``info`` says
-    ``skip``, every hidden layer but the first adds to what it is given; numeric inputs at the
-    positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
+    ``skip``, every hidden layer but the first adds to what it is given; where it names sizes of
+    ``images``, the first layers are 3 x 3 filters, each followed by 2 x 2 pooling; numeric inputs
+    at the positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
     ``frequencies`` (p, v / 2), behind all inputs;
+    with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
+    the mean over the passes;
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -51,15 +55,23 @@ class Parameters:
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
 
-    def outputs(self, X: Floats) -> Floats:
-        """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits)."""
+    def outputs(self, X: Floats, number: int | None = None) -> Floats:
+        """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits).
+
+        Those of one pass, by its ``number``, or with all units on.
+        """
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
-        hidden = self._embedded(hidden)
+        hidden, images = self._embedded(hidden), self.info.get("images", [])
         for layer in range(int(self.info["depth"])):
-            added = np.maximum(self._standardized(hidden, layer), 0.0)
-            hidden = hidden + added if self.info.get("skip") and layer else added
+            filters = layer < len(images)
+            given = patches(hidden, images[layer]) if filters else hidden
+            added = np.maximum(self._standardized(given, layer), 0.0)
+            added = pooled(added, images[layer]) if filters else added
+            if number is not None:
+                added = added * self.arrays[f"pass_{layer}"][number]
+            hidden = hidden + added if self.info.get("skip") and layer > len(images) else added
         out = hidden @ self.arrays["output_weight"] + self.arrays["output_bias"]
         if "target_scale" in self.arrays:
             out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
@@ -94,7 +106,38 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
-        return linked(self.outputs(X), task)
+        if "pass_0" not in self.arrays:
+            return linked(self.outputs(X), task)
+        passes = range(len(self.arrays["pass_0"]))
+        each = [linked(self.outputs(X, number), task) for number in passes]
+        return np.asarray(np.mean(each, axis=0))
+
+
+def patches(images: Floats, size: Sequence[int]) -> Floats:
+    """The 3 x 3 surroundings (n * pixels, 9 channels) of each pixel of images (n, size).
+
+    ``size`` is height, width, channels. Beyond the border pixels are 0.
+
+    >>> patches(np.ones((1, 4)), (2, 2, 1)).sum(axis=1)
+    array([4., 4., 4., 4.])
+    """
+    square = images.reshape(-1, *size)
+    padded = np.pad(square, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    parts = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    return parts.reshape(-1, 9 * size[2])
+
+
+def pooled(values: Floats, size: Sequence[int]) -> Floats:
+    """The largest of each 2 x 2 pixels: values (n * pixels, F) become rows (n, pixels / 4 * F).
+
+    >>> pooled(np.arange(4.0)[:, None], (2, 2, 1))
+    array([[3.]])
+    """
+    by = 2 if min(size[0], size[1]) >= 2 else 1
+    height, width, filters = size[0] // by, size[1] // by, values.shape[1]
+    square = values.reshape(-1, size[0], size[1], filters)[:, : height * by, : width * by]
+    blocks = square.reshape(-1, height, by, width, by, filters).max(axis=(2, 4))
+    return np.asarray(blocks.reshape(len(blocks), -1))
 
 
 def linked(scores: Floats, task: Task) -> Floats:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
-from autoreg.candidate import ARCHITECTURE, SHAPE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURE, NEEDED, SHAPE, Candidate, candidate
 from autoreg.errors import SpaceError
 from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
 from autoreg.techniques import technique
@@ -76,15 +76,18 @@ class Space:
         *,
         grouped: bool = True,
         symmetric: bool = True,
+        pictured: bool = True,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
         feature groups where none is ``grouped``, or symmetries of images where the data are not
-        ``symmetric``, are left out; ``left_out`` says why.
+        ``symmetric``, are left out; ``left_out`` says why. Refinements of the architecture that
+        need categories or images (``pictured``) stay at their default without them.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place = f"search space {spec.space}"
+        traits = {"grouped": grouped, "pictured": pictured}
         families: dict[str, tuple[Offer, ...]] = {}
         left_out: dict[str, str] = {}
         for family, part in spec.families.items():
@@ -101,7 +104,7 @@ class Space:
             spec.space,
             families,
             {family: part.share for family, part in spec.families.items()},
-            _architecture(place, spec.families.get("network")),
+            _architecture(place, spec.families.get("network"), traits),
             _incumbent(place, spec.incumbent, families),
             spec.path_points,
             left_out,
@@ -259,7 +262,9 @@ def _offer(
     return Offer(kind, tuple(known.values()))
 
 
-def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
+def _architecture(
+    place: str, network: FamilySpec | None, traits: Mapping[str, bool]
+) -> tuple[Dial, ...]:
     narrow = network.architecture if network else {}
     known = {dial.name: dial for dial in ARCHITECTURE}
     if unknown := sorted(set(narrow) - set(known)):
@@ -268,7 +273,7 @@ def _architecture(place: str, network: FamilySpec | None) -> tuple[Dial, ...]:
         return tuple(
             dial.narrowed(list(narrow[name])) if name in narrow else dial
             for name, dial in known.items()
-            if name in narrow or dial in SHAPE
+            if dial in SHAPE or (name in narrow and traits.get(NEEDED.get(name, ""), True))
         )
     except SpaceError as error:
         raise SpaceError(f"{place}: architecture {error}") from None

@@ -194,8 +194,8 @@ class FamilySpec(Frozen):
     share: Number = Field(0.0, ge=0, le=1, description="least share of the trials of a search")
     architecture: dict[str, list[Whole | Number | str]] = Field(
         default_factory=dict,
-        description="network family: width, depth, learning_rate; schedule and embedding are "
-        "searched only where they are named here",
+        description="network family: width, depth, learning_rate; schedule, embedding, "
+        "categories and convolution are searched only where they are named here",
     )
 
     @field_validator(
@@ -276,6 +276,9 @@ class StudySpec(Frozen):
     permutations: Whole = Field(
         0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
     )
+    attribution: bool = Field(
+        True, description="where a network wins: what each of its ingredients is worth"
+    )
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)
@@ -300,7 +303,8 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"ignore", "sheet"}), sort_keys=True)
+        asides = {"ignore", "sheet", "attribution"}
+        text = json.dumps(self.model_dump(mode="json", exclude=asides), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from autoreg import __version__
 from autoreg.advice import advice
 from autoreg.alarm import Alarm
+from autoreg.attribution import kept_or_made
 from autoreg.budget import choices, curve
 from autoreg.certificate import Certificate, read_certificate
 from autoreg.checks import look_at_study, look_at_table, refuse_errors
@@ -118,8 +119,7 @@ def prepare(
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    known = {"grouped": table.is_grouped, "symmetric": table.is_symmetric}
-    space = Space.build(spec.space, table.task, spec.linear, **known)
+    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
     check_device(spec.training.device)
@@ -173,8 +173,11 @@ def run_study(
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
         findings, model = _conducted(ready, ledger, listener, Openings(place), reopen)
+        winner = findings.final.chosen.candidate
+        worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
         proof = read_certificate(folder, ready.header)
-        return _written(ready, _seen_through(findings, proof), model, folder, tracker)
+        seen = _seen_through(replace(findings, attribution=worth), proof)
+        return _written(ready, seen, model, folder, tracker)
 
 
 def _conducted(
@@ -188,7 +191,7 @@ def _conducted(
     started = time.monotonic()
     bench = ready.bench
     trials = _searched(ready, ledger, listener)
-    selections = _selections(ready, trials)
+    selections = selected(ready, trials)
     final = selections[FINAL]
     outer = [fold.name for fold in bench.plan.outer]
     after = choices(trials, outer, ready.spec.select, bench.space.incumbent)
@@ -277,8 +280,8 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger)
     best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
-    done, ahead = rounds, ready.spec.asks_ahead
-    if rounds < ready.spec.trials:
+    done, wanted = rounds, ready.spec.trials
+    if rounds < wanted:
         ready.bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
@@ -300,13 +303,15 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
         record=record,
         round_done=round_done,
         last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(done + ahead * fits / (total + 1)),
+        on_fit=lambda fits, total: listener.advance(
+            done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1)
+        ),
     )
     listener.end()
     return trials
 
 
-def _selections(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
+def selected(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
     """What each search chose; the final selection by vote where it has no search of its own."""
     rule, incumbent = ready.spec.select, ready.bench.space.incumbent
     found = {name: select(trials[name], rule, incumbent) for name in ready.bench.searches}

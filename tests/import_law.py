@@ -49,6 +49,7 @@ ROOMS = [
     "evidence",
     "coefficients",
     "importance",
+    "attribution",
     "alarm",
     "findings",
     "checks",
@@ -64,6 +65,7 @@ ROOMS = [
     "inspection",
     "study",
     "verification",
+    "ablation",
     "__init__",
     "bars",
     "cli",
@@ -71,9 +73,11 @@ ROOMS = [
 ]
 
 TORCH_ROOMS = [
+    "convolution",
     "draws",
     "embedding",
     "fitting",
+    "front",
     "loop_network",
     "network",
     "pack",

@@ -224,7 +224,8 @@ def built(architecture):
 
 def test_refinements_are_searched_where_a_space_names_them():
     assert [d.name for d in built({}).architecture] == ["width", "depth", "learning_rate"]
-    space = built({"embedding": ["none", "periodic"], "schedule": ["cosine"]})
+    rest = {"categories": ["vectors"], "convolution": ["none", "one"]}
+    space = built({"embedding": ["none", "periodic"], "schedule": ["cosine"], **rest})
     assert {d.name for d in space.architecture} == {d.name for d in ARCHITECTURE}
     for one in space.design():
         assert dict(one.architecture)["schedule"] == "cosine"

@@ -47,7 +47,12 @@ SHAPE = {"width": 16, "depth": 2, "learning_rate": 1e-2}
 
 
 def test_the_catalogue_has_techniques_at_every_seam():
-    assert {seam for key in KEYS for seam in technique(key).seams()} == {*HOOKS, "net", "stop"}
+    assert {seam for key in KEYS for seam in technique(key).seams()} == {
+        *HOOKS,
+        "net",
+        "stop",
+        "passes",
+    }
     assert len(KEYS) >= 30
 
 

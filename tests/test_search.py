@@ -11,7 +11,7 @@ from autoreg.spec import read_space, study_from
 from autoreg.trial import Trial
 from autoreg.tuner import Tuner
 
-TRIALS = 24
+TRIALS = 26
 
 
 @pytest.fixture(scope="module")

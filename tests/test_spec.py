@@ -274,12 +274,15 @@ def changed(key, value):
     return value + ("x" if isinstance(value, str) else 1 if isinstance(value, int) else 0.01)
 
 
+NARROWED = ("width", "depth", "strength", "mix")  # dials of the space, not of the study
+
+
 def every_change(document):
     """The document with one value changed, once for each value in it."""
     for key, value in document.items():
         if isinstance(value, dict):
             yield from ({**document, key: part} for part in every_change(value))
-        elif key not in ("ignore", "features", "sampling", "width", "depth", "strength", "mix"):
+        elif key not in ("ignore", "attribution", "features", "sampling", *NARROWED):
             yield {**document, key: changed(key, value)}
 
 

@@ -42,7 +42,7 @@ def test_the_gaussian_process_is_as_pure_on_a_small_box():
 
 def test_what_follows_depends_on_seed_search_and_losses(space):
     base = Tuner(space, "tpe", 24, 3, "outer-1")
-    history = filled(base, 18)
+    history = filled(base, 20)
     asked = base.ask(history)
     assert Tuner(space, "tpe", 24, 4, "outer-1").ask(history) != asked
     assert Tuner(space, "tpe", 24, 3, "outer-2").ask(history) != asked

@@ -17,13 +17,23 @@ from autoreg import __version__
 
 # Their order is that of the help.
 # isort: off
-from autoreg.cli import running, starting, proving, showing, tracking, learning
+from autoreg.cli import running, starting, proving, ablating, showing, tracking, learning
 from autoreg.cli.shell import app, err
 
 # isort: on
 from autoreg.errors import AutoregError
 
-__all__ = ["app", "learning", "main", "proving", "running", "showing", "starting", "tracking"]
+__all__ = [
+    "ablating",
+    "app",
+    "learning",
+    "main",
+    "proving",
+    "running",
+    "showing",
+    "starting",
+    "tracking",
+]
 
 
 def main() -> None:

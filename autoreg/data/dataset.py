@@ -116,6 +116,12 @@ class Dataset:
         return self.image is not None and bool(self.image.symmetries)
 
     @property
+    def traits(self) -> dict[str, bool]:
+        """What decides whether some techniques and dials mean anything for the rows."""
+        pictured = self.image is not None
+        return {"grouped": self.is_grouped, "symmetric": self.is_symmetric, "pictured": pictured}
+
+    @property
     def is_grouped(self) -> bool:
         """Whether some feature group, declared or a categorical column's, has several inputs."""
         return any(column.group or len(column.levels) > 2 for column in self.columns)

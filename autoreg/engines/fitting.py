@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from autoreg.candidate import ARCHITECTURE
+from autoreg.candidate import ARCHITECTURE, CONVOLUTIONS
 from autoreg.data.dataset import Dataset, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
-from autoreg.engines.embedding import Embedding, embedding_of
+from autoreg.engines.convolution import FILTERS, canvases_of
+from autoreg.engines.draws import FLOAT, Acting
+from autoreg.engines.embedding import embedding_of
+from autoreg.engines.front import Front, table_mask
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
-from autoreg.techniques.base import Architecture, Value
+from autoreg.techniques.base import Architecture, Facts, Moment, Value
 
 CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
@@ -65,15 +70,27 @@ class Ground:
 
     def first(self, job: Job) -> Network:
         """The untrained network of a job."""
-        shape, sample = architecture(job), self.sample
+        shape, sample = self.shape(job), self.sample
         sizes = sample.inputs.shape[-1], shape, sample.targets.shape[-1]
-        return initial_network(sizes, job.fit_seed, self.embedding(job))
+        return initial_network(sizes, job.fit_seed, self.front(job))
 
-    def embedding(self, job: Job) -> Embedding | None:
-        """How a job's network is given numeric inputs, if not as they are."""
+    def shape(self, job: Job) -> Architecture:
+        """The shape of a job's network: filters are for images, and take pixels as they are."""
+        shape = architecture(job)
+        if not shape.filters:
+            return shape
+        images = self.scaling.image is not None
+        return replace(shape, embedding="none") if images else replace(shape, filters=())
+
+    def front(self, job: Job) -> Front:
+        """What stands in front of the first layer of a job's network."""
+        shape, facts, image = self.shape(job), self.scaling.facts, self.scaling.image
+        if shape.filters and image is not None:
+            size = image.height, image.width, image.channels
+            return Front(canvases=canvases_of(size, len(shape.filters)))
         rows = self.sample.inputs, self.sample.weights
-        kind = architecture(job).embedding
-        return embedding_of(kind, *rows, self.scaling.facts, job.fit_seed)
+        embedding = embedding_of(shape.embedding, *rows, facts, job.fit_seed)
+        return Front(embedding, table_mask(facts) if shape.vectors else None)
 
     @cached_property
     def _eyes(self) -> list[Eye]:
@@ -92,6 +109,13 @@ class Ground:
             self._predicted[key] = self.scaling.inputs(self.table.X[rows])
         return self._predicted[key]
 
+    def _losses(self, network: Network, outputs: Tensor) -> list[float]:
+        """The losses of fitted and of watched rows; ``outputs`` are those of the fitted ones."""
+        first, *others = self._eyes
+        if network.passes:
+            return [eye.judged(self.scaling.predictions(network, eye.inputs)) for eye in self._eyes]
+        return [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+
     def outcome(
         self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
     ) -> Outcome:
@@ -100,8 +124,8 @@ class Ground:
         nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
         if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
             return Failure("the network diverged; narrow learning_rate to smaller values")
-        first, *others = self._eyes
-        losses = [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
+        network = replace(network, passes=passes_of(job, network.sizes))
+        losses = self._losses(network, outputs)
         weights = [eye.weight for eye in self._eyes]
         predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
         fit = Fit(
@@ -113,6 +137,25 @@ class Ground:
             model=parameters(network, self.scaling) if job.keep_model else None,
         )
         return checked(fit)
+
+
+def passes_of(job: Job, sizes: Sequence[int]) -> tuple[Tensor, ...]:
+    """Factors (1, S, size) of each hidden layer in the passes of a prediction; mostly none."""
+    depth = len(sizes)
+    ones = torch.ones(1, 1, 1, dtype=FLOAT)
+    facts = Facts(torch.zeros(1, 1, dtype=torch.int64), ones, 1)
+    found: list[list[Tensor]] = []
+    for chosen in job.candidate.techniques:
+        if "passes" in chosen.seams():
+            acting = Acting.of(chosen, seed_for(job.fit_seed, "passes"))
+            at = [Moment(ones, ones, ones, facts, k, depth) for k in range(depth)]
+            found.append(
+                [
+                    chosen.passes(size, acting.dials, acting.draws, here)
+                    for size, here in zip(sizes, at, strict=True)
+                ]
+            )
+    return tuple(math.prod(one[1:], start=one[0]) for one in zip(*found, strict=True))
 
 
 def stops_early(job: Job) -> bool:
@@ -130,7 +173,14 @@ def architecture(job: Job) -> Architecture:
     """The shape of the network that the candidate asks for."""
     dials = network_dials(job)
     embedding = cast(Embedded, dials["embedding"])
-    shape = Architecture(int(dials["depth"]), int(dials["width"]), embedding=embedding)
+    layers = CONVOLUTIONS.index(str(dials["convolution"]))
+    shape = Architecture(
+        int(dials["depth"]),
+        int(dials["width"]),
+        embedding=embedding,
+        vectors=dials["categories"] == "vectors",
+        filters=FILTERS[:layers],
+    )
     for chosen in job.candidate.techniques:
         shape = chosen.net(shape)
     return shape

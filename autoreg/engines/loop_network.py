@@ -19,7 +19,6 @@ from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.engines.draws import Acting, order_key, row_order
-from autoreg.engines.embedding import informed
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
 from autoreg.engines.network import Adam, Network, one_thread
 from autoreg.engines.training import SEAMS, Trainer, single
@@ -58,7 +57,7 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
         optimizer,
         acting,
         scaling.criterion,
-        informed(scaling.facts, network.embedding),
+        network.front.informed(scaling.facts),
         longest,
         averages,
         schedule=single(SCHEDULES.index(str(network_dials(job)["schedule"]))),

@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, generator
-from autoreg.engines.embedding import Embedding, extra, widened
+from autoreg.engines.front import NOTHING, Front, given_rows, initial_tables
 from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
@@ -93,8 +94,10 @@ def untouched(values: Tensor, layer: int) -> Tensor:
 class Network:
     """All that training changes: weights (M, in, out), biases (M, 1, out), norms; output last.
 
-    With ``skip`` every hidden layer but the first adds to what it is given. An ``embedding``
-    widens the inputs and is not trained.
+    With ``skip`` every hidden layer but the first adds to what it is given. ``front`` stands before
+    the first layer, with ``tables`` (M, q, e) of learned vectors; where it has canvases the first
+    layers are filters. ``passes`` (M, S, width) are factors of the units of each
+    hidden layer: a prediction is the mean over S passes then.
     """
 
     weights: tuple[Tensor, ...]
@@ -102,20 +105,29 @@ class Network:
     norms: tuple[Norm, ...] = ()
     layer_norms: tuple[LayerNorm, ...] = ()
     skip: bool = False
-    embedding: Embedding | None = None
+    front: Front = NOTHING
+    passes: tuple[Tensor, ...] = ()
+    tables: tuple[Tensor, ...] = ()
 
     @property
     def trained(self) -> list[Tensor]:
         """The tensors that follow the gradient."""
         gains = [*(one.gain for one in self.norms), *(one.gain for one in self.layer_norms)]
         shifts = [*(one.shift for one in self.norms), *(one.shift for one in self.layer_norms)]
-        return [*self.weights, *self.biases, *gains, *shifts]
+        return [*self.weights, *self.biases, *gains, *shifts, *self.tables]
 
     @property
     def state(self) -> list[Tensor]:
         """The trained tensors and the running statistics."""
         means = [norm.mean for norm in self.norms]
         return [*self.trained, *means, *(norm.variance for norm in self.norms)]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many numbers each hidden layer gives to the next."""
+        canvases, units = self.front.canvases, [one.shape[2] for one in self.weights[:-1]]
+        filters = [one.behind(few).size for one, few in zip(canvases, units, strict=False)]
+        return [*filters, *units[len(canvases) :]]
 
     def copy(self) -> Network:
         """The same network in tensors of its own, which follow no gradient."""
@@ -131,7 +143,8 @@ class Network:
                 for n in self.layer_norms
             ),
             self.skip,
-            self.embedding,
+            self.front,
+            tables=tuple(one.detach().clone() for one in self.tables),
         )
 
     def training(
@@ -152,11 +165,25 @@ class Network:
             inputs, untouched, untouched, lambda v, layer: self.norms[layer].predicting(v)
         )
 
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> Iterator[Tensor]:
+        """The outputs (M, B, C) of each pass whose predictions are to be averaged."""
+        if not self.passes:
+            yield self.predicting(inputs)
+        for one in zip(*(factors.unbind(dim=1) for factors in self.passes), strict=True):
+            yield self._outputs(
+                inputs,
+                lambda v, layer, one=one: v * one[layer].unsqueeze(1),  # type: ignore[misc]
+                untouched,
+                lambda v, layer: self.norms[layer].predicting(v),
+            )
+
     def _outputs(self, inputs: Tensor, hidden: Act, weighted: Act, standardized: Act) -> Tensor:
         last = len(self.weights) - 1
-        if self.embedding is not None:
-            inputs = widened(self.embedding, inputs)
+        inputs, canvases = self.front.entering(inputs, self.tables), self.front.canvases
         for layer in range(last):
+            filters = layer < len(canvases)
+            inputs = canvases[layer].patches(inputs) if filters else inputs
             # The mean over the batch takes a bias away again: its slope is 0 but for rounding,
             # which Adam would blow up to whole steps.
             bias = self.biases[layer].detach() if self.norms else self.biases[layer]
@@ -165,8 +192,9 @@ class Network:
                 values = standardized(values, layer)
             if self.layer_norms:
                 values = self.layer_norms[layer](values)
-            added = hidden(values.relu(), layer)
-            inputs = inputs + added if self.skip and layer else added
+            active = canvases[layer].pooled(values.relu()) if filters else values.relu()
+            added = hidden(active, layer)
+            inputs = inputs + added if self.skip and layer > len(canvases) else added
         return affine(inputs, weighted(self.weights[-1], last), self.biases[-1])
 
 
@@ -187,32 +215,56 @@ def affine(inputs: Tensor, weights: Tensor, biases: Tensor) -> Tensor:
 
 
 def initial_network(
-    sizes: tuple[int, Architecture, int], fit_seed: int, embedding: Embedding | None = None
+    sizes: tuple[int, Architecture, int], fit_seed: int, front: Front = NOTHING
 ) -> Network:
     """A fresh network: normal weights of variance 2 / inputs (1 / inputs for the output).
 
-    ``sizes`` are the inputs in front of the embedding, the shape and the outputs.
+    ``sizes`` are the inputs in front of all, the shape and the outputs.
 
     Source: He et al. 2015, Delving deep into rectifiers, ICCV, equation 10.
     """
     inputs, shape, outputs = sizes
     stream = generator(fit_seed, "init")
-    widths = [inputs + extra(embedding), *[shape.width] * shape.depth, outputs]
-    gains = [2.0] * shape.depth + [1.0]
+    fans = matrices(inputs + front.extra, shape, outputs, front)
+    gains = [2.0] * (len(fans) - 1) + [1.0]
     weights = [
         torch.randn(1, fan_in, fan_out, generator=stream, dtype=FLOAT)
         * math.sqrt(gain / max(fan_in, 1))
-        for fan_in, fan_out, gain in zip(widths, widths[1:], gains, strict=False)
+        for (fan_in, fan_out), gain in zip(fans, gains, strict=True)
     ]
-    biases = [torch.zeros(1, 1, width, dtype=FLOAT) for width in widths[1:]]
-    layers = range(shape.depth)
-    norms = [_initial_norm(shape.width) for _ in layers if shape.norm in ("batch", "both")]
-    layer_norms = [_layer_norm(shape.width) for _ in layers if shape.norm in ("layer", "both")]
-    normed = tuple(norms), tuple(layer_norms)
-    network = Network(tuple(weights), tuple(biases), *normed, shape.skip, embedding)
+    if (given := given_rows(front)) is not None:
+        weights[0] *= given
+    biases = [torch.zeros(1, 1, width, dtype=FLOAT) for _, width in fans]
+    norms = [_initial_norm(one) for one in shape.units if shape.norm in ("batch", "both")]
+    layer_norms = [_layer_norm(one) for one in shape.units if shape.norm in ("layer", "both")]
+    network = Network(
+        tuple(weights),
+        tuple(biases),
+        tuple(norms),
+        tuple(layer_norms),
+        shape.skip,
+        front,
+        tables=initial_tables(front.mask, fit_seed),
+    )
     for tensor in network.trained:
         tensor.requires_grad_()
     return network
+
+
+def matrices(
+    inputs: int, shape: Architecture, outputs: int, front: Front = NOTHING
+) -> list[tuple[int, int]]:
+    """The rows and columns of each weight matrix; ``inputs`` are those of the first layer.
+
+    >>> matrices(7, Architecture(depth=2, width=5), 3)
+    [(7, 5), (5, 5), (5, 3)]
+    """
+    found = []
+    for canvas, filters in zip(front.canvases, shape.filters, strict=True):
+        found.append((canvas.patch, filters))
+        inputs = canvas.behind(filters).size
+    widths = [inputs, *[shape.width] * shape.depth, outputs]
+    return [*found, *pairwise(widths)]
 
 
 def _initial_norm(width: int) -> Norm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,7 +133,9 @@ class Scaling:
 
     def predictions(self, network: Network, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""
-        return self.meant(network.predicting(inputs)[0])
+        each = np.stack([self.meant(outputs[0]) for outputs in network.answers(inputs)])
+        apart: Floats = (each - each[0]).mean(axis=0)  # so that equal passes have an exact mean
+        return np.asarray(each[0] + apart)
 
     def meant(self, outputs: Tensor) -> Floats:
         """The predictions (n, C) that outputs (n, C) stand for."""
@@ -164,15 +167,21 @@ class Eye:
 
     def loss_of(self, outputs: Tensor) -> float:
         """The row-weighted mean loss of outputs (1, n, C)."""
-        losses = row_losses(self._task, self._y, self._scaling.meant(outputs[0]))
+        return self.judged(self._scaling.meant(outputs[0]))
+
+    def judged(self, predictions: Floats) -> float:
+        """The row-weighted mean loss of predictions (n, C)."""
+        losses = row_losses(self._task, self._y, predictions)
         return float(np.average(losses, weights=self._weights))
 
 
 def parameters(network: Network, scaling: Scaling) -> Parameters:
     """A trained network as data that predicts without torch."""
     depth = len(network.weights) - 1
-    tensors = network.embedding.arrays() if network.embedding is not None else {}
-    tensors |= {f"weight_{k}": network.weights[k][0] for k in range(depth)}
+    front, weights = network.front, list(network.weights)
+    tensors = front.embedding.arrays() if front.embedding is not None else {}
+    weights[0] = front.folded(weights[0], network.tables)
+    tensors |= {f"weight_{k}": weights[k][0] for k in range(depth)}
     tensors |= {f"bias_{k}": network.biases[k][0, 0] for k in range(depth)}
     for layer, norm in enumerate(network.norms):
         scale, shift = norm.folded()
@@ -184,8 +193,11 @@ def parameters(network: Network, scaling: Scaling) -> Parameters:
         }
     tensors |= {"output_weight": network.weights[-1][0], "output_bias": network.biases[-1][0, 0]}
     arrays = {name: t.detach().double().numpy() for name, t in tensors.items()}
+    arrays |= {f"pass_{k}": one[0].double().numpy() for k, one in enumerate(network.passes)}
     if not scaling.classes:
         arrays["target_mean"] = np.array([scaling.mean])
         arrays["target_scale"] = np.array([scaling.scale])
-    info = {"depth": depth, "skip": network.skip}
+    info: dict[str, Any] = {"depth": depth, "skip": network.skip}
+    if front.canvases:
+        info["images"] = [[one.height, one.width, one.channels] for one in front.canvases]
     return Parameters("network", arrays, scaling.preprocessor, info)

@@ -29,7 +29,7 @@ from autoreg.techniques.base import Draws, Facts, Moment, Seen
 
 SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
-    | {"step", "prox", "average", "net", "stop"}
+    | {"step", "prox", "average", "net", "stop", "passes"}
 )
 FLAT_SHARE = 0.7
 Drawn = Callable[[Acting, str, int], Draws]

@@ -12,8 +12,10 @@ from autoreg.findings import Findings
 from autoreg.report.beside import sheet_markdown
 from autoreg.report.documents import report_json, report_markdown
 from autoreg.report.summary import markdown, summary_html, summary_lines
+from autoreg.report.wording import ingredient_lines
 
 __all__ = [
+    "ingredient_lines",
     "markdown",
     "report_markdown",
     "sheet_markdown",

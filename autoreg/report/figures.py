@@ -127,19 +127,20 @@ def _dot_chart(
 ) -> Picture:
     def paint(axes: Axes) -> None:
         for place, row in enumerate(rows):
-            _dot_row(axes, -place, row)
+            dot_row(axes, -place, row)
         axes.set_yticks(range(0, -len(rows), -1), [row.name for row in rows])
         axes.set_ylim(-len(rows) + 0.4, 0.6)
         axes.margins(x=0.08)
         axes.locator_params(axis="x", nbins=5)
         axes.set_title(title)
         axes.set_xlabel(better)
-        _rows_only(axes)
+        rows_only(axes)
 
     return picture(key, HALF, 84 + 32 * len(rows), paint, alt=alt, caption=caption)
 
 
-def _dot_row(axes: Axes, place: float, row: Row) -> None:
+def dot_row(axes: Axes, place: float, row: Row) -> None:
+    """Draw one line of a dot-and-interval chart at a height."""
     value = row.value if row.interval is None else row.interval.value
     dots = [dot for dot in row.dots if dot is not None]
     level = place if value is None else place - SHIFT
@@ -147,7 +148,7 @@ def _dot_row(axes: Axes, place: float, row: Row) -> None:
         dots, [level] * len(dots), "o", color=row.ink, markersize=5, alpha=0.5, markeredgewidth=0
     )
     if row.interval is not None:
-        axes.plot(*_bar(row.interval, place), "-", color=row.ink, linewidth=2.2)
+        axes.plot(*bar(row.interval, place), "-", color=row.ink, linewidth=2.2)
     if value is not None:
         fill = PAPER if row.hollow else row.ink
         (mark,) = axes.plot(
@@ -157,13 +158,13 @@ def _dot_row(axes: Axes, place: float, row: Row) -> None:
         tell(mark, [f"{row.name}: {quoted(row.interval) if row.interval else brief(value)}"])
 
 
-def _bar(interval: Interval, place: float) -> tuple[list[float], list[float]]:
+def bar(interval: Interval, place: float) -> tuple[list[float], list[float]]:
     """The ends of an interval; an unbounded one has no bar."""
     ends = [end for end in (interval.low, interval.high) if math.isfinite(end)]
     return ends, [place] * len(ends)
 
 
-def _rows_only(axes: Axes) -> None:
+def rows_only(axes: Axes) -> None:
     """Names at the left, grid lines from the numbers below, no other frame."""
     quiet(axes, grid="x")
     plain_numbers(axes, "x")
@@ -191,7 +192,7 @@ def standing_chart(findings: Findings) -> Picture | None:
         for label, one in zip(axes.get_yticklabels(), standings, strict=True):
             label.set_fontweight("bold" if (one.family, one.label) == winner else "normal")
         axes.set_xlabel(f"{metric_name(findings.verdict.metric)} on the outer folds")
-        _rows_only(axes)
+        rows_only(axes)
         axes.tick_params(axis="y", labelsize=11.5)
         _family_legend(axes, {one.family for one in standings})
 
@@ -232,7 +233,7 @@ def _standing_row(
     )  # fmt: skip
     tell(marks, [f"{_standing_name(one)}, {fold}: {brief(score)}" for score, fold in dots])
     if one.score is not None:
-        axes.plot(*_bar(one.score, place), "-", color=ink, linewidth=2)
+        axes.plot(*bar(one.score, place), "-", color=ink, linewidth=2)
         (mark,) = axes.plot(one.score.value, place, marker, color=ink, markersize=9, zorder=3)
         tell(mark, [f"{_standing_name(one)}: {quoted(one.score)}"])
 

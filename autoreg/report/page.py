@@ -18,6 +18,7 @@ from autoreg.report import facts as say
 from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
 from autoreg.report.effort import family_rows, importance_rows, set_rows
+from autoreg.report.ingredients import ingredient_chart, ingredient_rows
 from autoreg.report.inventory import (
     classes_rows,
     data_rows,
@@ -102,6 +103,8 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "strength_charts": curves.strength_charts(findings),
         "coefficients": coefficient_rows(findings),
         "path_charts": path_charts(findings),
+        "ingredients": ingredient_rows(findings),
+        "ingredient_chart": ingredient_chart(findings),
         "standing_chart": figures.standing_chart(findings),
         "standings": _standings(findings),
         "folds": [_fold(fold, findings) for fold in findings.verdict.folds],

@@ -69,7 +69,7 @@ __all__ = [
 SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
-    | {"step", "prox", "average", "net", "stop"}
+    | {"step", "prox", "average", "net", "stop", "passes"}
 )
 TASKS = ("regression", "count", "binary", "multiclass")
 
@@ -295,6 +295,16 @@ class Technique:
         training goes on from the current tensors.
         """
         return current
+
+    @staticmethod
+    def passes(width: int, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
+        """Factors (M, S, width) of a layer's hidden units in S passes of a prediction.
+
+        A technique with this seam makes the engine predict the mean over the passes.
+        """
+        import torch
+
+        return torch.ones(len(moment.progress), 1, width)
 
     def net(self, architecture: Architecture) -> Architecture:
         """Structural: return the architecture that this technique asks for."""

@@ -7,15 +7,15 @@ bits of a product do not depend on where in the stack a model is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from autoreg.engines.convolution import Canvas
 from autoreg.engines.draws import FLOAT
-from autoreg.engines.embedding import Embedding
-from autoreg.engines.network import NORM_EPS, LayerNorm, Network, Norm
+from autoreg.engines.front import NOTHING, Front
+from autoreg.engines.network import NORM_EPS, LayerNorm, Network, Norm, matrices
 from autoreg.techniques.base import Architecture
 
 REGISTER = 16  # float32 numbers in the longest vector register
@@ -28,6 +28,23 @@ def padded(numbers: int) -> int:
     (16, 16, 32)
     """
     return -(-numbers // REGISTER) * REGISTER
+
+
+@dataclass(frozen=True)
+class Still:
+    """What of a front is the same in all models of a stack: its canvases, the size of its tables.
+
+    ``table`` holds the inputs and the length of all learned vectors, or nothing.
+    """
+
+    canvases: tuple[Canvas, ...] = ()
+    table: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, front: Front) -> Still:
+        """What is the same of a front."""
+        tables = () if front.mask is None else (tuple(front.mask.shape[1:]),)
+        return cls(front.canvases, tables)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -45,16 +62,17 @@ class Layout:
     inputs: int
     shape: Architecture
     outputs: int
+    front: Still = Still()
 
     @property
     def batch_norms(self) -> int:
         """The number of layers that are standardized over the batch."""
-        return self.shape.depth if self.shape.norm in ("batch", "both") else 0
+        return len(self.shape.units) if self.shape.norm in ("batch", "both") else 0
 
     @property
     def layer_norms(self) -> int:
         """The number of layers that are standardized over their units."""
-        return self.shape.depth if self.shape.norm in ("layer", "both") else 0
+        return len(self.shape.units) if self.shape.norm in ("layer", "both") else 0
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -64,8 +82,8 @@ class Layout:
     @property
     def trained(self) -> int:
         """How many numbers follow the gradient."""
-        running = 2 * self.batch_norms * self.shape.width
-        return sum(a * b for a, b in self.shapes) - running
+        trained = self.shapes[: len(self.shapes) - 2 * self.batch_norms]
+        return sum(a * b for a, b in trained)
 
     @property
     def size(self) -> int:
@@ -73,10 +91,13 @@ class Layout:
         return padded(sum(a * b for a, b in self.shapes))
 
     def _shapes(self, width: int) -> tuple[tuple[int, int], ...]:
-        widths = [self.inputs, *[width] * self.shape.depth, self.outputs]
-        norms = 2 * (self.batch_norms + self.layer_norms) + 2 * self.batch_norms
-        biases = ((1, width) for width in widths[1:])
-        return (*pairwise(widths), *biases, *[(1, width)] * norms)
+        shape = replace(self.shape, width=width)
+        weights = matrices(self.inputs, shape, self.outputs, Front(canvases=self.front.canvases))
+        biases = ((1, units) for _, units in weights)
+        units = [(1, one) for one in shape.units]
+        batch, layer = (units if kind else [] for kind in (self.batch_norms, self.layer_norms))
+        gains_and_shifts = 2 * (batch + layer)
+        return (*weights, *biases, *gains_and_shifts, *self.front.table, *batch, *batch)
 
     def views(self, state: Tensor) -> list[Tensor]:
         """The tensors (M, a, b) of rows (M, size), sharing their memory."""
@@ -92,28 +113,30 @@ class Layout:
         parts = torch.split(rows, [a * b for a, b in shapes], dim=1)
         return [part.view(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
-    def network(self, state: Tensor, units: Tensor, embedding: Embedding | None = None) -> Network:
+    def network(self, state: Tensor, units: Tensor, front: Front = NOTHING) -> Network:
         """The networks of rows (M, size), sharing their memory; ``units`` marks the real ones."""
-        parts, trained = iter(self.views(state)), self.shape.depth + 1
+        parts, trained = iter(self.views(state)), len(self.shape.units) + 1
         weights = tuple(next(parts) for _ in range(trained))
         biases = tuple(next(parts) for _ in range(trained))
         kinds = self.batch_norms + self.layer_norms
         gains = [next(parts) for _ in range(kinds)]
         shifts = [next(parts) for _ in range(kinds)]
+        tables = tuple(next(parts) for _ in self.front.table)
         means = [next(parts) for _ in range(self.batch_norms)]
         variances = [next(parts) for _ in range(self.batch_norms)]
         batch = [
             Norm(*each)
             for each in zip(gains, shifts, means, variances, strict=False)  # as many as batch norms
         ]
+        own = zip(gains[self.batch_norms :], shifts[self.batch_norms :], strict=True)
         layer = [
-            UnitNorm(gain, shift, units)
-            for gain, shift in zip(
-                gains[self.batch_norms :], shifts[self.batch_norms :], strict=True
-            )
+            LayerNorm(gain, shift)
+            if place < len(self.shape.filters)  # filters are never padded
+            else UnitNorm(gain, shift, units)
+            for place, (gain, shift) in enumerate(own)
         ]
         normed = tuple(batch), tuple(layer)
-        return Network(weights, biases, *normed, self.shape.skip, embedding)
+        return Network(weights, biases, *normed, self.shape.skip, front, tables=tables)
 
     def row(self, network: Network) -> Tensor:
         """The row (1, size) of a single network, padded by zeros."""
@@ -122,15 +145,15 @@ class Layout:
             view[:, : tensor.shape[1], : tensor.shape[2]] = tensor.detach()
         return state
 
-    def single(self, row: Tensor, width: int, embedding: Embedding | None = None) -> Network:
+    def single(self, row: Tensor, width: int, front: Front = NOTHING) -> Network:
         """The network of a row (1, size), in tensors of its own, of its own width."""
         cut = [
             view[:, :a, :b].clone()
             for view, (a, b) in zip(self.views(row), self._shapes(width), strict=True)
         ]
-        compact = Layout(self.inputs, _of_width(self.shape, width), self.outputs)
+        compact = replace(self, shape=replace(self.shape, width=width))
         state = torch.cat([one.flatten(1) for one in cut], dim=1)
-        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT), embedding)
+        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT), front)
 
     def mask(self, width: int) -> Tensor:
         """1 for the numbers of a model of a width that are trained, 0 for padding: (1, trained)."""
@@ -152,7 +175,3 @@ class UnitNorm(LayerNorm):
         centred = (values - values.sum(dim=2, keepdim=True) / count) * self.units
         variance = centred.square().sum(dim=2, keepdim=True) / count
         return centred * (variance + NORM_EPS).rsqrt() * self.gain + self.shift
-
-
-def _of_width(shape: Architecture, width: int) -> Architecture:
-    return Architecture(shape.depth, width, shape.norm, shape.skip)

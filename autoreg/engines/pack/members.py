@@ -12,9 +12,9 @@ from torch import Tensor
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job
-from autoreg.engines.embedding import Embedding, extra
-from autoreg.engines.fitting import Ground, Pace, architecture, network_dials
-from autoreg.engines.pack.layout import Layout, padded
+from autoreg.engines.fitting import Ground, Pace, network_dials
+from autoreg.engines.front import Front
+from autoreg.engines.pack.layout import Layout, Still, padded
 from autoreg.engines.pack.plain import is_plain
 from autoreg.errors import DataError
 
@@ -31,24 +31,24 @@ class Member:
     pace: Pace
     width: int
     layout: Layout
-    embedding: Embedding | None
+    front: Front
 
     @classmethod
     def of(cls, position: int, job: Job, ground: Ground) -> Member:
         """The model that a job asks for."""
-        shape, sample = architecture(job), ground.sample
+        shape, sample = ground.shape(job), ground.sample
         wide = replace(shape, width=padded(shape.width))
-        embedding = ground.embedding(job)
-        inputs = sample.inputs.shape[-1] + extra(embedding)
-        layout = Layout(inputs, wide, sample.targets.shape[-1])
+        front = ground.front(job)
+        inputs = sample.inputs.shape[-1] + front.extra
+        layout = Layout(inputs, wide, sample.targets.shape[-1], Still.of(front))
         pace = Pace.of(sample.rows, job.settings.batch_size)
-        return cls(position, job, ground, pace, shape.width, layout, embedding)
+        return cls(position, job, ground, pace, shape.width, layout, front)
 
     @property
     def is_plain(self) -> bool:
         """Whether the written-out gradient is enough."""
         kinds = [type(one) for one in self.job.candidate.techniques]
-        return is_plain(self.layout.shape, kinds)
+        return self.front.is_open and is_plain(self.layout.shape, kinds)
 
     @property
     def kind(self) -> tuple[Layout, int, bool, tuple[int, str]]:
@@ -84,6 +84,7 @@ class Member:
     def weight(self) -> int:
         """How much memory the model takes in a step, in numbers."""
         hidden = self.layout.shape.depth * self.layout.shape.width
+        hidden += sum(one.height * one.width * one.patch for one in self.front.canvases)
         return self.layout.size + self.pace.batch * (hidden + self.layout.inputs)
 
 

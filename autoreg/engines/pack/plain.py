@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, Streams, Tape
-from autoreg.engines.embedding import widened
 from autoreg.engines.network import SQUARED_ERROR, affine
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import Trainer
@@ -60,7 +59,7 @@ class PlainTrainer(Trainer):
     ) -> Sequence[Tensor]:
         network, last = self.network, len(self.network.weights) - 1
         weights, path = network.weights, []
-        values = widened(network.embedding, batch.inputs) if network.embedding else batch.inputs
+        values = network.front.entering(batch.inputs, ())
         for layer in range(last):
             active = torch.baddbmm(network.biases[layer], values, weights[layer]).relu_()
             changed = self._changed(active, layer, moments, tape)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
-from autoreg.engines.embedding import informed, moved, only, stacked
+from autoreg.engines.front import Front
 from autoreg.engines.network import Likelihood
 from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
@@ -81,17 +81,17 @@ class Stack:
         self._rows = counts([one.pace.rows for one in members])
         device = shelf.device
         self._units = _units(members).to(device)
-        self._embedding = moved(stacked([one.embedding for one in members]), device)
-        facts = [informed(m.ground.scaling.facts, m.embedding).to(device) for m in members]
+        self._front = Front.stacked([one.front for one in members]).to(device)
+        facts = [m.front.informed(m.ground.scaling.facts).to(device) for m in members]
         self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
         self._batches = Batches(self._trainer, facts)
 
     def _trainer_of(self, crowd: Crowd, facts: Facts) -> Trainer:
-        network = self._layout.network(crowd.rows["state"], self._units, self._embedding)
+        network = self._layout.network(crowd.rows["state"], self._units, self._front)
         for tensor in network.trained:
             tensor.requires_grad_()
         averages = tuple(
-            self._layout.network(crowd.rows[average_of(kind)], self._units, self._embedding)
+            self._layout.network(crowd.rows[average_of(kind)], self._units, self._front)
             for kind in crowd.averaging
         )
         acting = {
@@ -190,8 +190,8 @@ class Stack:
         chosen = list(models)
         state = self.crowd.rows[self.crowd.kept]
         state = state if len(chosen) == len(state) else state[chosen]
-        embedding = only(self._embedding, chosen)
-        network = self._layout.network(state, self._units[chosen], embedding)
+        front = self._front.only(chosen)
+        network = self._layout.network(state, self._units[chosen], front)
         parts = []
         for first in range(0, int(lengths.max()), EYE_ROWS):
             offsets = np.minimum(first + np.arange(EYE_ROWS), lengths[:, None] - 1)

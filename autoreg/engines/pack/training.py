@@ -124,6 +124,6 @@ def finished(stack: Stack, m: int) -> Outcome:
     member, each = stack.crowd.members[m], stack.crowd.progress[m]
     name, steps = ("best", each.best_steps) if each.best_steps else (stack.crowd.kept, each.steps)
     row: Tensor = stack.crowd.rows[name][m : m + 1].cpu()
-    network = member.layout.single(row, member.width, member.embedding)
+    network = member.layout.single(row, member.width, member.front)
     outcome = member.ground.outcome(member.job, network, steps, each.curve)
     return replace(outcome, seconds=each.seconds + time.perf_counter() - start)
