@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoreg.disk import write_whole
 from autoreg.errors import StudyError
 from autoreg.home import home_folder, study_folder
 from autoreg.spec import StudySpec, study_from
@@ -62,9 +63,7 @@ def record_question(folder: Path, spec: StudySpec) -> None:
     path = folder / QUESTION
     text = json.dumps(spec.model_dump(mode="json"), indent=2)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        partial = path.with_suffix(".new")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text)
 
 
 def recorded_question(home: str | Path | None, study: str) -> StudySpec | None:

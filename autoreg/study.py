@@ -31,6 +31,7 @@ from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
 from autoreg.data.stream import stream
 from autoreg.data.table import describe
+from autoreg.disk import write_whole
 from autoreg.engines import engine_for
 from autoreg.engines.base import Outcome
 from autoreg.engines.pack import check_device
@@ -383,9 +384,7 @@ def _written(
     write_report(findings, folder, mlflow_run=run)
     tracker.finish(findings)
     result = StudyResult(findings, model, folder, run, tracker.problem)
-    partial = folder / "result.json.new"
-    partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")
-    partial.replace(folder / "result.json")
+    write_whole(folder / "result.json", json.dumps(result.to_data(), indent=2))
     return result
 
 

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "autoreg"
 # A room imports only rooms above it.
 ROOMS = [
     "errors",
+    "disk",
     "home",
     "progress",
     "strictyaml",
