@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autoreg.disk import write_whole
-from autoreg.errors import StudyError
+from autoreg.errors import NothingToDoError, StudyError
 from autoreg.home import home_folder, study_folder
 from autoreg.spec import StudySpec, study_from
 
@@ -56,6 +56,16 @@ def finished(home: str | Path | None, study: str) -> dict[str, Any]:
     if document is None:
         raise StudyError(f"{study} is {known[study].status}; run it again to continue it")
     return document
+
+
+def refuse_again(folder: Path, key: str) -> None:
+    """Raise NothingToDoError where the question of that key was answered in this folder."""
+    document = _result(folder)
+    if document and document.get("key") == key:
+        raise NothingToDoError(
+            f"{folder.name} was answered before: same configuration, same data, same occasion; "
+            f"`autoreg show {folder.name}` shows the answer"
+        )
 
 
 def record_question(folder: Path, spec: StudySpec) -> None:
