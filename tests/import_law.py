@@ -69,6 +69,7 @@ ROOMS = [
     "study",
     "verification",
     "ablation",
+    "schedule",
     "__init__",
     "bars",
     "cli",
@@ -97,6 +98,7 @@ OWNERS = {
     "yaml": {"strictyaml"},
     "typer": {"cli"},
     "rich": {"bars", "cli"},
+    "cronsim": {"schedule"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
 }
