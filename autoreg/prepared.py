@@ -96,7 +96,7 @@ def prepare(
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
+    space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
     check_device(spec.training.device)

@@ -279,6 +279,11 @@ class StudySpec(Frozen):
     attribution: bool = Field(
         True, description="where a network wins: what each of its ingredients is worth"
     )
+    first: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="settings that every search tries first, as `autoreg` writes them: family, "
+        "techniques, architecture; those that do not fit the space are left out",
+    )
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)
@@ -303,7 +308,7 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        asides = {"ignore", "sheet", "attribution"}
+        asides = {"ignore", "sheet", "attribution"} | ({"first"} if not self.first else set())
         text = json.dumps(self.model_dump(mode="json", exclude=asides), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

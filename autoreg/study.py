@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +159,7 @@ def _conducted(
         judged,
         0.0,
         versions(),
-        _early_end(ready, trials, ledger),
+        (*_begun_with(ready), *_early_end(ready, trials, ledger)),
         coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
         curve(bench, after, trials, judgements),
         alarms=ready.alarms,
@@ -286,6 +286,16 @@ def _trial(
     """The trial that a contender of a selection comes from."""
     own = trials[selection.source or selection.search]
     return next(trial for trial in own if trial.number == contender.trial)
+
+
+def _begun_with(ready: Prepared) -> Iterator[str]:
+    """What a reader must know of settings that came from elsewhere."""
+    if asked := len(ready.spec.first):
+        tried = len(ready.bench.space.first)
+        yield (
+            f"every search tried {tried} of {asked} settings of earlier studies first; where those "
+            f"saw rows of this table, the nested estimate is slightly optimistic"
+        )
 
 
 def _early_end(
