@@ -141,7 +141,7 @@ def peers_found(python: Path | None, paths: Paths, wanted: list[float]) -> dict:
             arrays |= {f"X{k}": X, f"y{k}": y.astype(np.float64), f"levels{k}": levels}
         facts = {"folds": FOLDS, "kind": paths.kind, "groups": paths.groups, "wanted": wanted}
         np.savez(file, **arrays, **facts)
-        said = subprocess.run([python, PEERS, file], capture_output=True, text=True, check=True)
+        said = subprocess.run([python, PEERS, file], stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(said.stdout)
 
 
