@@ -48,7 +48,15 @@ def advice(findings: Findings) -> tuple[Advice, ...]:
 
 
 def _signal(findings: Findings) -> Iterator[Advice]:
-    if not findings.verdict.has_signal:
+    if findings.verdict.has_signal:
+        return
+    if findings.verdict.shown_beats_baseline:
+        yield Advice(
+            "The folds differ too much to show a gain over a model without features, though the "
+            "score lies above it: repeated outer folds, or more rows, would tell.",
+            "folds: {outer_repeats: 3}",
+        )
+    else:
         yield Advice(
             "Nothing here clearly beats a model without features. Before any further search, look "
             "at the target, at how the table was joined, and for columns that should tell more.",

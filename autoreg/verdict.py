@@ -181,6 +181,17 @@ class Verdict:
         """Whether the procedure beats the featureless model beyond its interval."""
         return self.signal.low > 0
 
+    @property
+    def shown_beats_baseline(self) -> bool:
+        """Whether the interval of the shown metric leaves the featureless score out.
+
+        It may where the paired difference in the loss does not: where a few folds are much
+        harder than the others, losses differ by the fold more than by the model.
+        """
+        if self.greater_is_better:
+            return self.nested.low > self.baseline.value
+        return self.nested.high < self.baseline.value
+
     def to_data(self) -> dict[str, Any]:
         """The verdict as plain data."""
         return {name: _plain(value) for name, value in vars(self).items()}

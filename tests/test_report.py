@@ -226,6 +226,7 @@ def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
     ):
         assert "no evidence of signal" in text
         assert "signal found" not in text
+        assert "AUC alone leaves out what such a model scores" in text
 
 
 def test_unbounded_intervals_and_missing_numbers_are_drawn_and_written(tmp_path):
