@@ -20,6 +20,7 @@ import numpy as np
 
 from autoreg.data.dataset import Column, Floats, Label, Task
 from autoreg.data.table import encode
+from autoreg.disk import made, write_arrays, write_whole
 from autoreg.errors import DataError
 from autoreg.preprocess import Preprocessor
 
@@ -220,7 +221,7 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``arrays.npz`` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        made(folder)
         statistics, arrays = self.parameters.preprocessor.to_data()
         document = {
             "format": FORMAT,
@@ -235,8 +236,8 @@ class Model:
         }
         everything = {f"parameters.{k}": v for k, v in self.parameters.arrays.items()}
         everything |= {f"preprocessor.{k}": v for k, v in arrays.items()}
-        np.savez(folder / "arrays.npz", allow_pickle=False, **everything)
-        (folder / "model.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+        write_arrays(folder / "arrays.npz", everything)
+        write_whole(folder / "model.json", json.dumps(document, indent=2))
 
     @classmethod
     def load(cls, folder: Path | str) -> Model:

@@ -7,6 +7,7 @@ no search ever sees another's losses: the only things that reach a generator are
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,6 +55,19 @@ class Bench:
     def searches(self) -> tuple[str, ...]:
         """The names of the searches: one for each outer fold, and the final one."""
         return tuple(self.plan.inner)
+
+    @property
+    def fits_a_round(self) -> int:
+        """How many fits one trial of every search takes."""
+        return sum(len(folds) for folds in self.plan.inner.values())
+
+    @property
+    def fits_behind(self) -> int:
+        """About how many fits come behind the search: choices over time on their outer folds,
+        what is set beside them, and the final model with its path."""
+        choices = 3 + math.ceil(math.log2(1 + self.spec.trials))
+        draws = self.spec.permutations * self.fits_a_round * self.spec.trials
+        return len(self.plan.outer) * choices + self.space.path_points + draws
 
     def warm_up(self, listener: Progress) -> None:
         """Let the engine compile or load what fits need, so that later times are those of fits."""
@@ -141,6 +155,15 @@ def run_searches(
         if not round_done(max(trial.number for trial in made)):
             break
     return trials
+
+
+def up_to(
+    trials: Mapping[str, Sequence[Trial]], stops: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Trial]]:
+    """The trials up to the round at which a study was stopped, if it was: the same number of each
+    search, whatever a later round had begun."""
+    last = stops[0]["round"] if stops else math.inf
+    return {name: [one for one in own if one.number <= last] for name, own in trials.items()}
 
 
 def _told(running: Search, answers: list[Trial]) -> list[Ask]:

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "autoreg"
 # A room imports only rooms above it.
 ROOMS = [
     "errors",
+    "disk",
     "home",
     "progress",
     "strictyaml",
@@ -36,6 +37,7 @@ ROOMS = [
     "tuner",
     "trial",
     "ledger",
+    "lease",
     "clock",
     "search",
     "select",
@@ -53,6 +55,7 @@ ROOMS = [
     "alarm",
     "findings",
     "checks",
+    "prepared",
     "info_sheet",
     "advice",
     "report",

@@ -1,7 +1,6 @@
 """The command line: thin, each command one call into the package, one file a theme.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
-2 bad usage, configuration or data, 3 a gate said no or alarms, 130 interrupted (run it again).
+Data goes to stdout, everything else to stderr. Exit codes are those of ``contract.py``.
 Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
 """
 
@@ -37,12 +36,12 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command line; errors meant for people end with exit code 2."""
+    """Run the command line; errors meant for people end with the exit code of their kind."""
     try:
         app(prog_name="autoreg")
     except AutoregError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def _version(wanted: bool) -> None:
