@@ -26,7 +26,7 @@ from autoreg.data.dataset import Floats
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.progress import Progress
 from autoreg.resampling import corrected_p
-from autoreg.search import Bench, job_for
+from autoreg.scoring import Bench, job_for
 from autoreg.spec import seed_for
 from autoreg.statistics import Interval, nadeau_bengio
 

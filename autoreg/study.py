@@ -50,8 +50,9 @@ from autoreg.progress import Progress, listening
 from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
 from autoreg.result import StudyResult
+from autoreg.scoring import Bench
 from autoreg.sealed import Openings, Sealed, seal
-from autoreg.search import Bench, run_searches
+from autoreg.search import run_searches
 from autoreg.select import Contender, Selection, select
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
@@ -279,7 +280,7 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
     rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger)
-    best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
+    best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     done, wanted = rounds, ready.spec.trials
     if rounds < wanted:
         ready.bench.warm_up(listener)
@@ -288,7 +289,7 @@ def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, 
     def record(trial: Trial) -> None:
         nonlocal best
         ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
-        if trial.search == FINAL and not trial.failure:
+        if trial.search == FINAL and trial.is_valid:
             best = min(best, trial.loss)
 
     def round_done(number: int) -> bool:

@@ -21,7 +21,8 @@ import optuna
 import sklearn
 
 from autoreg.folds import FINAL
-from autoreg.search import Ask, evaluate
+from autoreg.scoring import Ask
+from autoreg.search import evaluate
 from autoreg.study import prepare
 from autoreg.tuner import Tuner
 
