@@ -30,8 +30,8 @@ from autoreg.judge import judge_held_out
 from autoreg.metrics import metric
 from autoreg.model import Model
 from autoreg.resampling import bootstrap, wilson
+from autoreg.scoring import Bench, featureless
 from autoreg.sealed import Openings, Sealed
-from autoreg.search import Bench, featureless
 from autoreg.select import Contender, Selection
 from autoreg.spec import seed_for
 from autoreg.statistics import Interval, widened

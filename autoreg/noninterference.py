@@ -33,7 +33,8 @@ from autoreg.folds import Fold
 from autoreg.garbage import Garbage, kinds_for
 from autoreg.judge import refit_job
 from autoreg.progress import Progress
-from autoreg.search import Bench, job_for, run_searches
+from autoreg.scoring import Bench, job_for
+from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.trial import Trial
 
@@ -184,7 +185,7 @@ def search_transcript(trials: Sequence[Trial]) -> Transcript:
 
 def refit_transcript(bench: Bench, trials: Sequence[Trial], fold: Fold) -> Transcript:
     """A search's selection, and what its refit learned and predicts for its training rows."""
-    if all(trial.failure for trial in trials):
+    if not any(trial.is_valid for trial in trials):
         return {"selection": _of_data("nothing is valid")}
     selection = select(trials, bench.spec.select, bench.space.incumbent)
     job = refit_job(bench, selection.chosen, fold)

@@ -13,8 +13,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from autoreg.deciding import PruneSpec, SelectSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
 from autoreg.strictyaml import parse
@@ -126,32 +127,6 @@ class FoldsSpec(Frozen):
         description="how often a search cuts its rows into inner folds; left out, once, or up to "
         "4 times where rows are fewer than 1,000 and all models linear",
     )
-
-
-class SelectSpec(Frozen):
-    """How one candidate is chosen from a search."""
-
-    rule: Literal["min", "one_se", "parsimonious"] = Field(
-        "min", description="lowest loss; or stronger / simpler within one standard error of it"
-    )
-    metric: str | None = Field(
-        None, description="choose by this metric; left out, by the loss that the search minimizes"
-    )
-    guard: Literal["report", "strict", "off"] = Field(
-        "report",
-        description="what to do when the winner does not clearly beat the incumbent: say so, "
-        "or keep the incumbent",
-    )
-    final: Literal["search", "vote", "skip"] = Field(
-        "search",
-        description="the final model: searched once more on all development rows; what most outer "
-        "searches chose, at the median of its dials; or none",
-    )
-
-    @property
-    def makes_model(self) -> bool:
-        """Whether a final model is asked for."""
-        return self.final != "skip"
 
 
 class Training(Frozen):
@@ -267,6 +242,7 @@ class StudySpec(Frozen):
     folds: FoldsSpec = Field(default_factory=FoldsSpec)
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
+    prune: PruneSpec = Field(default_factory=PruneSpec)
     linear: LinearSpec = Field(default_factory=LinearSpec)
     interval: Literal["nadeau_bengio", "bates"] = Field(
         "nadeau_bengio",
@@ -293,6 +269,17 @@ class StudySpec(Frozen):
     @classmethod
     def _none(cls, value: Any) -> Any:
         return None if value in ("none", 0) else value
+
+    @field_validator("prune")
+    @classmethod
+    def _by_what_is_chosen_by(cls, value: PruneSpec, known: ValidationInfo) -> PruneSpec:
+        select = known.data.get("select")
+        if value.is_on and select is not None and select.metric is not None:
+            raise ValueError(
+                f"prune compares losses, and select.metric chooses by {select.metric}: what is "
+                f"pruned might have been chosen; leave one of them out"
+            )
+        return value
 
     @property
     def asks_ahead(self) -> int:

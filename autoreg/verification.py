@@ -17,8 +17,8 @@ from autoreg.home import study_folder
 from autoreg.ledger import Ledger
 from autoreg.noninterference import Run, held_out_check, proven, shortened
 from autoreg.progress import Progress, listening
+from autoreg.scoring import Bench
 from autoreg.sealed import sealed_rows
-from autoreg.search import Bench
 from autoreg.spec import StudySpec
 from autoreg.state import recorded_question
 from autoreg.study import Prepared, prepare, read, run_study, table_of, versions

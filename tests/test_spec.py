@@ -266,6 +266,8 @@ NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
+    if value == "off":
+        return {"epochs": "median", "folds": "forgiving"}[key]
     if key in OPTIONS:
         return OPTIONS[key]
     if value is None:

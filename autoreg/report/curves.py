@@ -235,6 +235,9 @@ def history_chart(findings: Findings) -> Picture | None:
         failed = [t.number + 1 for t in everyone if t.failure]
         if failed:
             axes.plot(failed, [top] * len(failed), "x", color=WARN, label="failed", clip_on=False)
+        pruned = [t.number + 1 for t in everyone if t.pruned]
+        if pruned:
+            axes.plot(pruned, [top] * len(pruned), "1", color=MUTED, label="pruned", clip_on=False)
         _nested_line(axes, findings)
         loss_axis(axes, 0.92 * min(t.loss for t in trials), top)
         axes.set_xlim(0, max(t.number for t in everyone) + 2)
@@ -296,7 +299,7 @@ def budget_chart(findings: Findings) -> Picture | None:
 def _best_so_far(axes: Axes, findings: Findings) -> None:
     """The lowest loss up to each trial: bold for the final search, thin for the outer ones."""
     for search in dict.fromkeys(trial.search for trial in findings.trials):
-        own = [t for t in findings.trials if t.search == search and not t.failure]
+        own = [t for t in findings.trials if t.search == search and t.is_valid]
         is_final = search == findings.lead
         axes.step(
             [t.number + 1 for t in own],
@@ -339,7 +342,7 @@ def _trial_tip(trial: Trial) -> str:
 
 def _final_trials(findings: Findings) -> list[Trial]:
     """The valid trials of the search that the final selection comes from."""
-    return [t for t in findings.trials if t.search == findings.lead and not t.failure]
+    return [t for t in findings.trials if t.search == findings.lead and t.is_valid]
 
 
 def _nested_line(axes: Axes, findings: Findings) -> None:

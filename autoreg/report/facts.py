@@ -204,9 +204,10 @@ def rule(findings: Findings) -> str:
 def searched(findings: Findings) -> str:
     """How much was tried."""
     failed = sum(trial.failure is not None for trial in findings.trials)
+    pruned = sum(trial.pruned is not None for trial in findings.trials)
     searches = len({trial.search for trial in findings.trials})
     what = f"{count(len(findings.trials), 'trial')} in {count(searches, 'search')}"
-    return f"{what}, {failed} failed"
+    return f"{what}, {failed} failed" + (f", {pruned} pruned" if pruned else "")
 
 
 def overtuned(findings: Findings) -> str:

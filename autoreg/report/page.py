@@ -17,7 +17,7 @@ from autoreg.report import curves, figures
 from autoreg.report import facts as say
 from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
-from autoreg.report.effort import family_rows, importance_rows, set_rows
+from autoreg.report.effort import family_rows, importance_rows, pruned_words, set_rows
 from autoreg.report.ingredients import ingredient_chart, ingredient_rows
 from autoreg.report.inventory import (
     classes_rows,
@@ -114,6 +114,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "lead": search_name(findings.lead),
         "proof": proof_rows(findings),
         "effort": family_rows(findings),
+        "pruned": pruned_words(findings),
         "sets": set_rows(findings),
         "importance": importance_rows(findings),
         "advice": findings.advice,

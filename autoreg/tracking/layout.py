@@ -68,6 +68,13 @@ def trial_name(trial: Trial) -> str:
     return f"{trial.search}/{trial.number:03d} {trial.candidate.label}"
 
 
+def status(trial: Trial) -> str:
+    """How a trial's run ends in MLflow."""
+    if trial.pruned:
+        return "KILLED"
+    return "FAILED" if trial.failure else "FINISHED"
+
+
 def trial_entry(trial: Trial) -> Entry:
     """A trial's run: the common columns, its dials, the losses of its folds, its curves."""
     best = trial.best_candidate
@@ -88,6 +95,10 @@ def trial_entry(trial: Trial) -> Entry:
     if trial.failure:
         tags["autoreg.failure"] = clean(trial.failure, LONGEST_TAG)
         return Entry(params, {"fit_seconds": trial.seconds}, tags)
+    if trial.pruned:
+        tags["autoreg.pruned"] = trial.pruned.words
+        metrics = {f"pruned_after_{trial.pruned.by}": float(trial.pruned.at)}
+        return Entry(params, metrics | {"fit_seconds": trial.seconds}, tags)
     metrics = {
         "val_loss": trial.loss,
         "train_loss": trial.train_loss,

@@ -97,6 +97,7 @@ class Progress:
     best_steps: int = 0
     since: int = 0
     is_over: bool = False
+    is_given_up: bool = False
     seconds: float = 0.0
     curve: Curve = field(default_factory=lambda: {"train": [], "stop": []})
 

@@ -9,8 +9,8 @@ from threading import Event, Lock
 
 from torch import Tensor
 
-from autoreg.engines.base import Failure, Outcome
-from autoreg.engines.fitting import is_known
+from autoreg.engines.base import Failure, Fit, Job, Outcome
+from autoreg.engines.fitting import at_rungs, is_known
 from autoreg.engines.pack.crowd import Crowd
 from autoreg.engines.pack.members import Member, Progress, Shelf
 from autoreg.engines.pack.stack import Stack
@@ -63,7 +63,7 @@ def _train(stacked: dict[Member, None], queue: Queue, shelf: Shelf, done: Done) 
         left = [m for m, each in enumerate(stack.crowd.progress) if each.is_over]
         for m in left:
             member = stack.crowd.members[m]
-            done(member, finished(stack, m))
+            done(member, _told(member, finished(stack, m)))
             del stacked[member]
         newcomers = queue.take(len(left))
         stacked.update(dict.fromkeys(newcomers))
@@ -92,10 +92,14 @@ def _epoch(stack: Stack) -> None:
     for m, seen, watched in zip(due, *stack.look(due), strict=True):
         if _note(members[m], progress[m], float(seen), float(watched)):
             stack.remember(m)
+        _report(members[m].job, progress[m])
     stops = stack.over([each.since for each in progress])
     for m in due:
         progress[m].is_over |= progress[m].steps >= members[m].limit
         progress[m].is_over |= stops[m] and len(members[m].ground.watched) > 0
+    for member, each in zip(members, progress, strict=True):
+        each.is_given_up = member.job.race is not None and member.job.race.is_lost
+        each.is_over |= each.is_given_up
 
 
 def _next_end(member: Member, each: Progress) -> int:
@@ -120,10 +124,28 @@ def _note(member: Member, each: Progress, seen: float, watched: float) -> bool:
     return is_best
 
 
+def _report(job: Job, each: Progress) -> None:
+    """Tell a model's race of the end of an epoch."""
+    epochs = len(each.curve["stop"])
+    if job.race is not None and epochs in job.rungs:
+        job.race.report(job.rungs.index(epochs), each.best_loss)
+
+
+def _told(member: Member, outcome: Outcome) -> Outcome:
+    """Tell a model's race of the rungs that it came to its end before."""
+    if member.job.race is not None and isinstance(outcome, Fit):
+        for rung, loss in enumerate(outcome.rungs):
+            member.job.race.report(rung, loss)
+    return outcome
+
+
 def finished(stack: Stack, m: int) -> Outcome:
     """What a model that has stopped amounts to."""
     start = time.perf_counter()
     member, each = stack.crowd.members[m], stack.crowd.progress[m]
+    if each.is_given_up:
+        rungs = at_rungs(member.job.rungs, each.curve["stop"])
+        return Failure("given up: behind earlier trials", each.seconds, rungs, given_up=True)
     name, steps = ("best", each.best_steps) if each.best_steps else (stack.crowd.kept, each.steps)
     row: Tensor = stack.crowd.rows[name][m : m + 1].cpu()
     network = member.layout.single(row, member.width, member.front)
