@@ -27,8 +27,8 @@ from autoreg.errors import DataError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
 from autoreg.metrics import default_metrics, metric, undefined
-from autoreg.sealed import Sealed, seal
 from autoreg.scoring import Bench
+from autoreg.sealed import Sealed, seal
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 
