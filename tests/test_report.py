@@ -217,6 +217,22 @@ def test_the_budget_is_told_in_words_and_drawn(tmp_path):
     assert curves.budget_chart(sample(budget=points[:1])) is None
 
 
+def test_losses_that_explode_do_not_squeeze_the_curves():
+    findings = sample(task="regression")
+    paths = curves._paths(findings)
+    plain = curves._limits(paths, findings)
+    best = paths[0][0]
+    # One small fold loses a million times as much at a weak strength: its band, whose error does
+    # not ask for the size of folds, reaches far below zero.
+    losses, weights = best.losses.copy(), best.weights.copy()
+    losses[best.means.argmax(), -1] *= 1e6
+    weights[-1] /= 10
+    wild = [[replace(best, losses=losses, weights=weights), *paths[0][1:]], *paths[1:]]
+    low, high = curves._limits(wild, findings)
+    assert low >= plain[0] - 0.2 * (plain[1] - plain[0])
+    assert high <= plain[1] + 0.2 * (plain[1] - plain[0])
+
+
 def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
     findings = sample(signal=False)
     for text in (
