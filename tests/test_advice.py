@@ -187,3 +187,12 @@ def test_a_range_that_cannot_reach_further_is_no_advice():
     findings = at_the_edge()
     whole = replace(findings, space=sample().space)
     assert "elastic net: mix" not in words(whole)
+
+
+def test_outer_folds_in_time_are_not_to_be_repeated():
+    for case in ("folds differ", "wide", "unstable"):
+        findings = CASES[case][0]
+        data = findings.spec.data.model_copy(update={"time": "day"})
+        timed = replace(findings, spec=findings.spec.model_copy(update={"data": data}))
+        assert "outer_repeats" in words(findings)
+        assert "repeat" not in words(timed)

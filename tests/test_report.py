@@ -233,6 +233,17 @@ def test_losses_that_explode_do_not_squeeze_the_curves():
     assert high <= plain[1] + 0.2 * (plain[1] - plain[0])
 
 
+def test_a_metric_that_is_the_loss_is_shown_once(tmp_path):
+    findings = sample()
+    one = replace(findings, verdict=replace(findings.verdict, metric="log_loss"))
+    for document, charts in ((findings, 2), (one, 1)):
+        html, _ = page_of(document, tmp_path)
+        heads = re.search(r"<tr><th[^>]*>Estimate.*?</tr>", html)[0]
+        assert heads.count("<th ") == 2 + charts
+        assert ("small dots: the folds" in html) == (charts == 2)
+        assert "the signal in the data" in html
+
+
 def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
     findings = sample(signal=False)
     for text in (

@@ -121,7 +121,7 @@ def held_out(findings: Findings) -> str:
     metric, places = findings.verdict.metric, places_for(findings.verdict.nested)
     opened = "opened once" if judged.opening == "first" else judged.opening
     loss = ""
-    if judged.interval:
+    if judged.interval and metric_name(metric) != loss_name(findings.data["task"]):
         loss = f", {loss_name(findings.data['task'])} {quoted(judged.interval)}"
     return (
         f"{metric_name(metric)} {fixed(judged.score, places)}"
