@@ -74,6 +74,7 @@ ROOMS = [
     "study",
     "verification",
     "ablation",
+    "schedule",
     "__init__",
     "bars",
     "cli",
@@ -102,6 +103,7 @@ OWNERS = {
     "yaml": {"strictyaml"},
     "typer": {"cli"},
     "rich": {"bars", "cli"},
+    "cronsim": {"schedule"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
 }

@@ -16,7 +16,16 @@ from autoreg import __version__
 
 # Their order is that of the help.
 # isort: off
-from autoreg.cli import running, starting, proving, ablating, showing, tracking, learning
+from autoreg.cli import (
+    running,
+    starting,
+    proving,
+    ablating,
+    showing,
+    tracking,
+    scheduling,
+    learning,
+)
 from autoreg.cli.shell import app, err
 
 # isort: on
@@ -29,6 +38,7 @@ __all__ = [
     "main",
     "proving",
     "running",
+    "scheduling",
     "showing",
     "starting",
     "tracking",
