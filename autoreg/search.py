@@ -89,7 +89,7 @@ def run_searches(
     running: dict[str, Search] = {}
     asks: dict[str, list[Ask]] = {}
     spec, ahead = bench.spec, bench.spec.asks_ahead
-    bars = partial(Bar.of, spec.prune, spec.training.epochs)
+    bars = partial(Bar.of, spec.prune, spec.training.longest)
     for name in bench.searches:
         tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
         running[name] = search(name, tuner, trials[name], ahead, bars)

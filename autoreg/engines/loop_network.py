@@ -51,7 +51,7 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
     averages = tuple(network.copy() for _ in acting["average"])
-    longest = single(job.settings.epochs * _pace(job, ground).steps)
+    longest = single(job.settings.longest * _pace(job, ground).steps)
     return Trainer(
         network,
         optimizer,

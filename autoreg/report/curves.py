@@ -172,7 +172,7 @@ def learning_chart(findings: Findings) -> Picture | None:
     if trial is None:
         return None
     is_winner = findings.final.chosen.candidate.family == trial.candidate.family
-    thinned = findings.spec.training.epochs > MOST_POINTS
+    thinned = findings.spec.training.longest > MOST_POINTS
     names = {"train": "training loss", "stop": "stop-set loss"}
 
     def paint(axes: Axes) -> None:

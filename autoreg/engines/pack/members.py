@@ -63,7 +63,7 @@ class Member:
     @property
     def longest(self) -> int:
         """The steps of the longest possible training."""
-        return self.job.settings.epochs * self.pace.steps
+        return self.job.settings.longest * self.pace.steps
 
     @property
     def limit(self) -> int:
