@@ -99,7 +99,7 @@ class Progress:
     is_over: bool = False
     is_given_up: bool = False
     seconds: float = 0.0
-    curve: Curve = field(default_factory=lambda: {"train": [], "stop": []})
+    curve: Curve = field(default_factory=lambda: {"train": [], "stop": [], "norm": []})
 
 
 class Shelf:

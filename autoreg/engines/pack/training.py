@@ -87,8 +87,9 @@ def _epoch(stack: Stack) -> None:
     for each in progress:
         each.steps += steps
     due = [m for m, each in enumerate(progress) if each.steps == ends[m]]
-    for m, seen, watched in zip(due, *stack.look(due), strict=True):
-        if _note(members[m], progress[m], float(seen), float(watched)):
+    norms = stack.norms(due)
+    for m, seen, watched, norm in zip(due, *stack.look(due), norms, strict=True):
+        if _note(members[m], progress[m], float(seen), float(watched), norm):
             stack.remember(m)
         _report(members[m].job, progress[m])
     stops = stack.over([each.since for each in progress])
@@ -105,13 +106,14 @@ def _next_end(member: Member, each: Progress) -> int:
     return min(epochs * member.pace.steps, member.limit)
 
 
-def _note(member: Member, each: Progress, seen: float, watched: float) -> bool:
+def _note(member: Member, each: Progress, seen: float, watched: float, norm: float) -> bool:
     """Take note of the end of an epoch; whether it is the best so far."""
     watches = len(member.ground.watched) > 0
     if not is_known([seen, watched] if watches else [seen]):
         each.is_over = True
         return False
     each.curve["train"].append(seen)
+    each.curve["norm"].append(norm)
     if not watches:
         return False
     each.curve["stop"].append(watched)
