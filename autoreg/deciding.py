@@ -1,4 +1,4 @@
-"""The parts of a study file that say how a search decides: what is chosen, what is given up."""
+"""The parts of a study file that say how it decides, and what only its author knows."""
 
 from __future__ import annotations
 
@@ -53,3 +53,14 @@ class PruneSpec(Frozen):
     def is_on(self) -> bool:
         """Whether trials can be pruned at all."""
         return self.epochs != "off" or self.folds != "off"
+
+
+class SheetSpec(Frozen):
+    """What only the user can know of the model info sheet, in words."""
+
+    features: str | None = Field(
+        None, description="why every feature is known before the target, and legitimate to use"
+    )
+    sampling: str | None = Field(
+        None, description="how the rows were drawn, and from which population"
+    )

@@ -78,7 +78,7 @@ def shortened(bench: Bench, trials: int | None, *, full: bool = False) -> tuple[
         return bench, bench.spec.trials
     wanted = trials or len(bench.space.design()) + MORE_THAN_DESIGN
     training = bench.spec.training
-    short = training.model_copy(update={"epochs": min(EPOCHS, training.epochs)})
+    short = training.model_copy(update={"epochs": min(EPOCHS, training.longest)})
     spec = bench.spec.model_copy(update={"training": short})
     return replace(bench, spec=spec), min(wanted, bench.spec.trials)
 

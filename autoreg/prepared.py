@@ -101,6 +101,7 @@ def prepare(
     engine = engine_for(space.design(), table.task)
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
+    spec = spec.model_copy(update={"training": spec.training.on(development.size)})
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
     return Prepared(spec, bench, held_out, describe(table), alarms)
 

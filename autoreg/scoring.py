@@ -49,7 +49,7 @@ class Bench:
     @property
     def rungs(self) -> tuple[int, ...]:
         """After how many epochs networks are looked at, to prune them."""
-        return rungs(self.spec.prune, self.spec.training.epochs)
+        return rungs(self.spec.prune, self.spec.training.longest)
 
     @property
     def searches(self) -> tuple[str, ...]:

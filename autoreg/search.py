@@ -22,6 +22,7 @@ from autoreg.tuner import Tuner
 
 Search = Generator[list[Ask], list[Trial], None]
 Bars = Callable[[Sequence[Trial]], Bar | None]
+DESIGN_ROUNDS = 4  # of the design are made as one: it learns from nothing, and fuller stacks pay
 
 
 def search(
@@ -30,20 +31,35 @@ def search(
     past: Sequence[Trial],
     ahead: int = 1,
     bars: Bars = lambda known: None,
+    design_rounds: int = 1,
 ) -> Search:
     """One search: yields asks, receives their trials; trials of the past are not tried again.
 
     Ask n learns from trials up to n - ``ahead``, whatever else is known by then, so ``ahead``
-    settings can be tried at once. They are asked up to the next multiple of ``ahead``. ``bars``
-    makes of the trials that an ask learns from what it is measured by.
+    settings can be tried at once. They are asked up to the end of the round. ``bars`` makes of the
+    trials that an ask learns from what it is measured by.
     """
     trials: list[Trial] = list(past[: tuner.trials])
     while len(trials) < tuner.trials:
-        last = min((len(trials) // ahead + 1) * ahead, tuner.trials)
+        last = round_end(len(trials), ahead, len(tuner.space.design()), design_rounds)
+        last = min(last, tuner.trials)
         asks = _asks(name, tuner, trials, range(len(trials), last), ahead, bars)
         if not asks:
             return
         trials += yield asks
+
+
+def round_end(number: int, ahead: int, design: int, design_rounds: int) -> int:
+    """The first trial that is not in the round of a trial.
+
+    Rounds end at multiples of ``ahead``; in the design, as far as it goes, so many are one.
+
+    >>> [round_end(n, 4, 17, 4) for n in (0, 5, 16, 20)], round_end(0, 4, 17, 1)
+    ([16, 16, 20, 24], 4)
+    """
+    block = ahead * design_rounds
+    end = (number // block + 1) * block
+    return end if end <= design else (number // ahead + 1) * ahead
 
 
 def _asks(
@@ -52,7 +68,7 @@ def _asks(
     design = len(tuner.space.design())
     asked, asks = [trial.candidate for trial in trials], []
     for number in numbers:
-        known = max(0, number - ahead + 1)
+        known = min(max(0, number - ahead + 1), len(trials))
         history = [(trial.candidate, trial.told) for trial in trials[:known]]
         candidate = tuner.ask(history, asked[known:])
         if candidate is None:
@@ -81,28 +97,32 @@ def run_searches(
 ) -> dict[str, list[Trial]]:
     """Drive all searches in lockstep to their budget; returns the trials of each.
 
-    A round is one trial of every search, or as many as the study asks ahead; ``round_done`` is
-    told the number of the last one. ``record`` makes a trial durable before its search is told.
-    ``round_done`` may end all searches after a complete common round by returning False;
-    ``last_round`` repeats such an end from an earlier run.
+    A round is one trial of every search, or as many as the study asks ahead, or more in the
+    design (:func:`round_end`); ``round_done`` is told the number of the last one. ``record`` makes
+    a trial durable before its search is told. ``round_done`` may end all searches after a complete
+    common round by returning False; ``last_round`` repeats such an end from an earlier run.
     """
     trials = {name: list(past.get(name, ())) for name in bench.searches}
     running: dict[str, Search] = {}
     asks: dict[str, list[Ask]] = {}
     spec, ahead = bench.spec, bench.spec.asks_ahead
-    bars = partial(Bar.of, spec.prune, spec.training.epochs)
+    # What ends or prunes a search looks at it after every round.
+    several = 1 if spec.prune.is_on or spec.minutes is not None else DESIGN_ROUNDS
+    bars = partial(Bar.of, spec.prune, spec.training.longest)
     for name in bench.searches:
         tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
-        running[name] = search(name, tuner, trials[name], ahead, bars)
+        running[name] = search(name, tuner, trials[name], ahead, bars, several)
         if first := next(running[name], None):
             asks[name] = first
+
+    def end_of(name: str) -> int:
+        return round_end(asks[name][0].number, ahead, len(bench.space.design()), several)
+
     while asks:
-        round_number = min(ask[0].number // ahead for ask in asks.values())
-        if last_round is not None and round_number * ahead > last_round:
+        end = min(map(end_of, asks))
+        if last_round is not None and min(some[0].number for some in asks.values()) > last_round:
             break
-        due = [
-            asks.pop(name) for name in list(asks) if asks[name][0].number // ahead == round_number
-        ]
+        due = [asks.pop(name) for name in list(asks) if end_of(name) == end]
         made = evaluate(bench, [ask for some in due for ask in some], on_fit)
         for trial in sorted(made, key=lambda trial: trial.number):
             record(trial)

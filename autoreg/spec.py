@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from autoreg.deciding import PruneSpec, SelectSpec
+from autoreg.deciding import PruneSpec, SelectSpec, SheetSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
 from autoreg.strictyaml import parse
@@ -23,6 +23,8 @@ from autoreg.strictyaml import parse
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+EPOCHS, MOST_EPOCHS = 60, 160
+STEPS = 1_200  # that a training should be able to take, where it is not too many epochs
 AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
@@ -132,7 +134,12 @@ class FoldsSpec(Frozen):
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""
 
-    epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
+    epochs: Whole | None = Field(
+        None,
+        ge=1,
+        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
+        "rows are fewer than 1,280 and passes short",
+    )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
@@ -140,6 +147,22 @@ class Training(Frozen):
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
+
+    @property
+    def longest(self) -> int:
+        """The longest training in passes over the rows."""
+        return self.epochs or EPOCHS
+
+    def on(self, rows: int) -> Training:
+        """The same with a number of epochs, for a table of so many rows.
+
+        >>> Training().on(200).longest, Training().on(5_000).longest, Training(epochs=7).longest
+        (160, 60, 7)
+        """
+        least = STEPS * self.batch_size // max(1, rows)
+        return self.model_copy(
+            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
+        )
 
 
 class LinearSpec(Frozen):
@@ -206,17 +229,6 @@ class SpaceSpec(Frozen):
     def is_linear(self) -> bool:
         """Whether all models are linear, so that one more fold costs little."""
         return set(self.families) == {"linear"}
-
-
-class SheetSpec(Frozen):
-    """What only the user can know of the model info sheet, in words."""
-
-    features: str | None = Field(
-        None, description="why every feature is known before the target, and legitimate to use"
-    )
-    sampling: str | None = Field(
-        None, description="how the rows were drawn, and from which population"
-    )
 
 
 class StudySpec(Frozen):

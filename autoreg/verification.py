@@ -100,7 +100,7 @@ def _certified(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
         trials=clean.longest,
-        epochs=bench.spec.training.epochs if "network" in bench.space.families else 0,
+        epochs=bench.spec.training.longest if "network" in bench.space.families else 0,
         checks=(*of_held_out, *checks),
         replayed=same,
         differing=other,
@@ -128,7 +128,7 @@ def _replayed(past: Past, clean: Run, bench: Bench, study: Bench) -> tuple[int, 
 
     Networks of fewer epochs cannot: then nothing is compared.
     """
-    epochs = bench.spec.training.epochs == study.spec.training.epochs
+    epochs = bench.spec.training.longest == study.spec.training.longest
     if not epochs and "network" in bench.space.families:
         return 0, 0
     both = [past[key] == found for key, found in clean.recorded.items() if key in past]

@@ -262,7 +262,7 @@ OPTIONS = {
     "loss": "huber",
     "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
+NUMBERS = {"epochs": 3, "minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):

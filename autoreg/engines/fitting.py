@@ -211,6 +211,18 @@ class Pace:
         return cls(rows, batch, max(1, round(rows / batch)))
 
 
+def weight_norm(weights: Sequence[Tensor]) -> float:
+    """The length of all weight matrices (a, b) of one network: how strongly it is held back.
+
+    What penalties, decay, noise and early stopping do to a network in common is to keep this small.
+
+    >>> weight_norm([torch.tensor([[3.0]]), torch.tensor([[0.0, 4.0]])])
+    5.0
+    """
+    squares = [np.square(one.detach().cpu().numpy(), dtype=np.float64).sum() for one in weights]
+    return math.sqrt(sum(squares))
+
+
 def at_rungs(rungs: Sequence[int], losses: Sequence[float]) -> tuple[float, ...]:
     """The best of the losses, one an epoch, up to each rung that was reached.
 

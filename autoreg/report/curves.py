@@ -175,15 +175,16 @@ def learning_chart(findings: Findings) -> Picture | None:
     if trial is None:
         return None
     is_winner = findings.final.chosen.candidate.family == trial.candidate.family
-    thinned = findings.spec.training.epochs > MOST_POINTS
+    thinned = findings.spec.training.longest > MOST_POINTS
     names = {"train": "training loss", "stop": "stop-set loss"}
+    losses = {name: values for name, values in trial.curve.items() if name in names}
 
     def paint(axes: Axes) -> None:
-        for name, values in trial.curve.items():
+        for name, values in losses.items():
             epochs = range(1, len(values) + 1)
             ink, line = (MUTED, "--") if name == "train" else (FAMILY_INKS["network"], "-")
-            axes.plot(epochs, values, line, color=ink, linewidth=2, label=names.get(name, name))
-            _tell_epochs(axes, values, names.get(name, name))
+            axes.plot(epochs, values, line, color=ink, linewidth=2, label=names[name])
+            _tell_epochs(axes, values, names[name])
         axes.set_xlabel("part of the training (thinned epochs)" if thinned else "epoch")
         axes.set_ylabel(f"{loss_name(findings.data['task'])}, mean over folds")
         quiet(axes)
@@ -196,8 +197,7 @@ def learning_chart(findings: Findings) -> Picture | None:
         WIDE,
         315,
         paint,
-        alt=f"Learning curves of {who}: {', '.join(names.get(one, one) for one in trial.curve)} "
-        f"against epochs.",
+        alt=f"Learning curves of {who}: {', '.join(names[one] for one in losses)} against epochs.",
         caption=f"{who[0].upper()}{who[1:]} ({set_name(trial.candidate.label)}): a stop-set loss "
         "that rises again while the training loss falls is overfitting. Jumps toward the "
         "end come from folds that stopped earlier: the mean is over those still training.",

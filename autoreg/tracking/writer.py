@@ -34,6 +34,7 @@ from sqlalchemy.engine import Engine
 from autoreg.model import Model
 from autoreg.report import DATA_NAME, FILE_NAME
 from autoreg.tracking import layout, views
+from autoreg.tracking.curves import Curve
 from autoreg.tracking.figures import charts
 from autoreg.tracking.layout import Entry
 from autoreg.tracking.serving import made_up, wrap
@@ -343,7 +344,7 @@ def _said(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: discreet(value)[: layout.LONGEST_TAG] for name, value in tags.items()}
 
 
-def _nonfinite(numbers: Mapping[str, layout.Curve]) -> list[str]:
+def _nonfinite(numbers: Mapping[str, Curve]) -> list[str]:
     return [
         name
         for name, curve in numbers.items()

@@ -144,7 +144,7 @@ def _fit_all(
     tasks = []
     for members in sorted(kinds.values(), key=_work, reverse=True):  # the longest first
         most = len(members) if len(kinds) < workers else max(1, len(members) // FEW)
-        queue, stacks = Queue(members), min(workers, most)
+        queue, stacks = Queue(sorted(members, key=_patience)), min(workers, most)
         places = min(PLACES, max(1, NUMBERS // members[0].weight), -(-len(members) // stacks))
         tasks += [(queue, places, shelves[members[0].shelf])] * stacks
     if workers <= 1:
@@ -158,6 +158,11 @@ def _fit_all(
             for queue, *_ in tasks:
                 queue.abandoned.set()
             raise
+
+
+def _patience(member: Member) -> bool:
+    """Models that cannot stop early come first, for they are the last to end."""
+    return len(member.ground.watched) > 0
 
 
 def _work(members: Sequence[Member]) -> int:

@@ -13,6 +13,7 @@ from autoreg.engines.base import Failure, Fit, Job, Outcome
 from autoreg.engines.fitting import at_rungs, is_known
 from autoreg.engines.pack.crowd import Crowd
 from autoreg.engines.pack.members import Member, Progress, Shelf
+from autoreg.engines.pack.occupancy import count
 from autoreg.engines.pack.stack import Stack
 
 Done = Callable[[Member, Outcome], None]
@@ -54,9 +55,10 @@ def train(queue: Queue, places: int, shelf: Shelf, done: Done) -> None:
 def _train(stacked: dict[Member, None], queue: Queue, shelf: Shelf, done: Done) -> None:
     """Train the models that are ``stacked``, and those that take their places as they leave."""
     stack = Stack(Crowd.of(list(stacked), shelf.device), shelf)
+    places = len(stacked)
     while stacked and not queue.abandoned.is_set():
         start = time.perf_counter()
-        _epoch(stack)
+        count(len(stack.crowd), places, _epoch(stack))
         share = (time.perf_counter() - start) / len(stack.crowd)
         for each in stack.crowd.progress:
             each.seconds += share
@@ -80,8 +82,11 @@ def _refilled(crowd: Crowd, newcomers: Sequence[Member], device: str) -> Crowd:
     return crowd.only(on).joined_by(fresh) if on else fresh
 
 
-def _epoch(stack: Stack) -> None:
-    """Train up to the next end of an epoch of some model, and look at the models it is one for."""
+def _epoch(stack: Stack) -> int:
+    """Train up to the next end of an epoch of some model, and look at the models it is one for.
+
+    Returns the number of steps.
+    """
     members, progress = stack.crowd.members, stack.crowd.progress
     ends = [_next_end(one, each) for one, each in zip(members, progress, strict=True)]
     steps = min(end - each.steps for end, each in zip(ends, progress, strict=True))
@@ -89,8 +94,9 @@ def _epoch(stack: Stack) -> None:
     for each in progress:
         each.steps += steps
     due = [m for m, each in enumerate(progress) if each.steps == ends[m]]
-    for m, seen, watched in zip(due, *stack.look(due), strict=True):
-        if _note(members[m], progress[m], float(seen), float(watched)):
+    norms = stack.norms(due)
+    for m, seen, watched, norm in zip(due, *stack.look(due), norms, strict=True):
+        if _note(members[m], progress[m], float(seen), float(watched), norm):
             stack.remember(m)
         _report(members[m].job, progress[m])
     stops = stack.over([each.since for each in progress])
@@ -100,6 +106,7 @@ def _epoch(stack: Stack) -> None:
     for member, each in zip(members, progress, strict=True):
         each.is_given_up = member.job.race is not None and member.job.race.is_lost
         each.is_over |= each.is_given_up
+    return steps
 
 
 def _next_end(member: Member, each: Progress) -> int:
@@ -107,13 +114,14 @@ def _next_end(member: Member, each: Progress) -> int:
     return min(epochs * member.pace.steps, member.limit)
 
 
-def _note(member: Member, each: Progress, seen: float, watched: float) -> bool:
+def _note(member: Member, each: Progress, seen: float, watched: float, norm: float) -> bool:
     """Take note of the end of an epoch; whether it is the best so far."""
     watches = len(member.ground.watched) > 0
     if not is_known([seen, watched] if watches else [seen]):
         each.is_over = True
         return False
     each.curve["train"].append(seen)
+    each.curve["norm"].append(norm)
     if not watches:
         return False
     each.curve["stop"].append(watched)
