@@ -27,7 +27,7 @@ from autoreg.disk import write_whole
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.progress import Progress
 from autoreg.resampling import corrected_p
-from autoreg.search import Bench, job_for
+from autoreg.scoring import Bench, job_for
 from autoreg.spec import seed_for
 from autoreg.statistics import Interval, nadeau_bengio
 

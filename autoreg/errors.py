@@ -23,6 +23,10 @@ class DataError(AutoregError):
     """The data cannot be read, or cannot answer the question that the study asks."""
 
 
+class ModelError(DataError):
+    """A saved model is missing, damaged, or of a format that this version does not read."""
+
+
 class SpaceError(AutoregError):
     """A search space asks for something that no technique or engine offers."""
 

@@ -27,8 +27,8 @@ from autoreg.errors import DataError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
 from autoreg.metrics import default_metrics, metric, undefined
+from autoreg.scoring import Bench
 from autoreg.sealed import Sealed, seal
-from autoreg.search import Bench
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
 
@@ -101,6 +101,7 @@ def prepare(
     engine = engine_for(space.design(), table.task)
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
+    spec = spec.model_copy(update={"training": spec.training.on(development.size)})
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
     return Prepared(spec, bench, held_out, describe(table), alarms)
 

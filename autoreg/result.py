@@ -89,6 +89,10 @@ class StudyResult:
         """Class probabilities of the final model for a table, shape (n, C)."""
         return self._model().predict_proba(frame)
 
+    def save(self, folder: str | Path) -> None:
+        """Write the final model into a folder of arrays and JSON; ``autoreg.load`` reads it."""
+        self._model().save(folder)
+
     def _model(self) -> Model:
         if self.model is None:
             raise StudyError(

@@ -13,8 +13,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from autoreg.deciding import PruneSpec, SelectSpec, SheetSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
 from autoreg.strictyaml import parse
@@ -22,6 +23,8 @@ from autoreg.strictyaml import parse
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+EPOCHS, MOST_EPOCHS = 60, 160
+STEPS = 1_200  # that a training should be able to take, where it is not too many epochs
 AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
@@ -128,36 +131,15 @@ class FoldsSpec(Frozen):
     )
 
 
-class SelectSpec(Frozen):
-    """How one candidate is chosen from a search."""
-
-    rule: Literal["min", "one_se", "parsimonious"] = Field(
-        "min", description="lowest loss; or stronger / simpler within one standard error of it"
-    )
-    metric: str | None = Field(
-        None, description="choose by this metric; left out, by the loss that the search minimizes"
-    )
-    guard: Literal["report", "strict", "off"] = Field(
-        "report",
-        description="what to do when the winner does not clearly beat the incumbent: say so, "
-        "or keep the incumbent",
-    )
-    final: Literal["search", "vote", "skip"] = Field(
-        "search",
-        description="the final model: searched once more on all development rows; what most outer "
-        "searches chose, at the median of its dials; or none",
-    )
-
-    @property
-    def makes_model(self) -> bool:
-        """Whether a final model is asked for."""
-        return self.final != "skip"
-
-
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""
 
-    epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
+    epochs: Whole | None = Field(
+        None,
+        ge=1,
+        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
+        "rows are fewer than 1,280 and passes short",
+    )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
@@ -165,6 +147,22 @@ class Training(Frozen):
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
+
+    @property
+    def longest(self) -> int:
+        """The longest training in passes over the rows."""
+        return self.epochs or EPOCHS
+
+    def on(self, rows: int) -> Training:
+        """The same with a number of epochs, for a table of so many rows.
+
+        >>> Training().on(200).longest, Training().on(5_000).longest, Training(epochs=7).longest
+        (160, 60, 7)
+        """
+        least = STEPS * self.batch_size // max(1, rows)
+        return self.model_copy(
+            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
+        )
 
 
 class LinearSpec(Frozen):
@@ -233,17 +231,6 @@ class SpaceSpec(Frozen):
         return set(self.families) == {"linear"}
 
 
-class SheetSpec(Frozen):
-    """What only the user can know of the model info sheet, in words."""
-
-    features: str | None = Field(
-        None, description="why every feature is known before the target, and legitimate to use"
-    )
-    sampling: str | None = Field(
-        None, description="how the rows were drawn, and from which population"
-    )
-
-
 class StudySpec(Frozen):
     """A study: a question about one data set and how it is to be answered."""
 
@@ -267,6 +254,7 @@ class StudySpec(Frozen):
     folds: FoldsSpec = Field(default_factory=FoldsSpec)
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
+    prune: PruneSpec = Field(default_factory=PruneSpec)
     linear: LinearSpec = Field(default_factory=LinearSpec)
     interval: Literal["nadeau_bengio", "bates"] = Field(
         "nadeau_bengio",
@@ -293,11 +281,22 @@ class StudySpec(Frozen):
     @field_validator(
         "held_out",
         mode="before",
-        json_schema_input_type=Annotated[float, Field(gt=0, lt=0.9)] | Literal["none"] | None,
+        json_schema_input_type=Annotated[float, Field(ge=0, lt=0.9)] | Literal["none"] | None,
     )
     @classmethod
     def _none(cls, value: Any) -> Any:
-        return None if value == "none" else value
+        return None if value in ("none", 0) else value
+
+    @field_validator("prune")
+    @classmethod
+    def _by_what_is_chosen_by(cls, value: PruneSpec, known: ValidationInfo) -> PruneSpec:
+        select = known.data.get("select")
+        if value.is_on and select is not None and select.metric is not None:
+            raise ValueError(
+                f"prune compares losses, and select.metric chooses by {select.metric}: what is "
+                f"pruned might have been chosen; leave one of them out"
+            )
+        return value
 
     @property
     def asks_ahead(self) -> int:

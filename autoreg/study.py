@@ -201,7 +201,7 @@ def _searched(
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
-    best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
+    best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     done, wanted = rounds, ready.spec.trials
     if rounds < wanted and not stops:
         bench.warm_up(listener)
@@ -211,7 +211,7 @@ def _searched(
         nonlocal best
         lease.check()
         ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
-        if trial.search == FINAL and not trial.failure:
+        if trial.search == FINAL and trial.is_valid:
             best = min(best, trial.loss)
 
     def round_done(number: int) -> bool:
