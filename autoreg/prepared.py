@@ -23,6 +23,7 @@ from autoreg.data.stream import stream
 from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.pack import check_device
+from autoreg.engines.spread import Spread
 from autoreg.errors import DataError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
@@ -80,6 +81,7 @@ def prepare(
     data: pd.DataFrame | tuple[Any, Any] | None = None,
     *,
     workers: int | None = None,
+    executor: str | None = None,
 ) -> Prepared:
     """Read and check everything that a study needs, before the first fit.
 
@@ -99,6 +101,7 @@ def prepare(
     space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    engine = Spread(engine, executor) if executor else engine
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     spec = spec.model_copy(update={"training": spec.training.on(development.size)})

@@ -267,11 +267,7 @@ class StudySpec(Frozen):
     attribution: bool = Field(
         True, description="where a network wins: what each of its ingredients is worth"
     )
-    first: tuple[dict[str, Any], ...] = Field(
-        (),
-        description="settings that every search tries first, as `autoreg` writes them: family, "
-        "techniques, architecture; those that do not fit the space are left out",
-    )
+    first: tuple[dict[str, Any], ...] = Field((), description="settings that are tried first")
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)

@@ -29,6 +29,8 @@ from autoreg.engines.base import Outcome
 from autoreg.evidence import gathered
 from autoreg.final import final_model, held_out_verdict, voted
 from autoreg.findings import Findings
+from autoreg.fleet import take_part
+from autoreg.fleet.segments import add
 from autoreg.folds import FINAL, Fold
 from autoreg.home import home_folder, set_aside, study_folder
 from autoreg.importance import importance
@@ -71,6 +73,8 @@ def run_study(
     within: float | None = None,
     once: bool = False,
     tick: str | None = None,
+    storage: str | None = None,
+    executor: str | None = None,
 ) -> StudyResult:
     """Run a study, or continue one that was cut off, to its verdict.
 
@@ -87,6 +91,8 @@ def run_study(
         within: minutes that this call may take; the search ends early enough for the verdict.
         once: raise NothingToDoError where the very same question was answered here before.
         tick: the occasion, which is part of the question then: a date, for example.
+        storage: a database in which other processes (``autoreg worker``) take part.
+        executor: where fits are made: ``dask@tcp://host:8786``, or a backend of joblib.
 
     Raises AutoregError (bad input, nothing valid, no time); KeyboardInterrupt leaves a study that
     the same call continues.
@@ -98,7 +104,7 @@ def run_study(
     (12, True)
     """
     window = Window.of(within)
-    ready = prepare(study, data, workers=workers)
+    ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
     place = home_folder(home)
     folder = study_folder(home, ready.spec.study)
@@ -115,6 +121,8 @@ def run_study(
         record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
+        if storage:
+            add(ledger, take_part(ready, storage, listener))
         trials = _searched(ready, ledger, listener, window, lease)
         findings, model = _conducted(ready, trials, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
