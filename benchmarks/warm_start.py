@@ -166,15 +166,14 @@ def main() -> None:
         [
             "# Warm starts",
             "",
-            f"Trials until {SHARE:.0%} of the best score of both searches, of {asked.trials} at most, in the "
-            f"space `{asked.space}`; each set is left out of what it learns from.",
+            f"Trials until {SHARE:.0%} of the best score of both searches, of {asked.trials} at "
+            f"most, in the space `{asked.space}`; each set is left out of what it learns from.",
             "",
-            table(("set", "task", "cold", "warm", "ratio"), lines),
+            f"Geometric mean of the ratios over {len(lines)} sets: **{mean:.2f}**; trials of all "
+            f"sets together: {total[0]} cold, {total[1]} warm.",
+            table("Set by set", ("set", "task", "cold", "warm", "ratio"), lines),
             "",
-            f"Geometric mean of the ratios over {len(lines)} sets: **{mean:.2f}**; trials of all sets "
-            f"together: {total[0]} cold, {total[1]} warm.",
-            "",
-            versions(),
+            versions("autoreg", "optuna"),
         ]
     )
     print(text)

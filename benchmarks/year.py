@@ -101,7 +101,7 @@ def rows_of(ticks: list[Tick]) -> list[tuple[str, ...]]:
     return found
 
 
-def summary(name: str, ticks: list[Tick], reused: list[int], minutes: float) -> str:
+def summary(name: str, ticks: list[Tick], reused: list[int], minutes: float) -> tuple[str, ...]:
     """One row for a year."""
     tuned = [one for one in ticks if one.decision == "tuned"]
     counts = (
@@ -112,7 +112,7 @@ def summary(name: str, ticks: list[Tick], reused: list[int], minutes: float) -> 
         sum(bool(one.alarms) for one in tuned),
         sum(bool(k) for k in reused),
     )
-    return "| " + " | ".join([name, *map(str, counts), f"{minutes:.0f}"]) + " |"
+    return (name, *map(str, counts), f"{minutes:.0f}")
 
 
 def main() -> None:
@@ -128,26 +128,31 @@ def main() -> None:
     calm = year(bikes(asked.data, alike=True), asked.weeks, None)
     # The hardest year for the gate: nothing changes, and it is asked every other week.
     asked_often = year(bikes(asked.data, alike=True), asked.weeks, 1)
-    head = "| year | ticks | skipped | tuned | promoted after the first | alarms | openings reused | minutes |"
+    head = ("year", "ticks", "skipped", "tuned", "promoted after the first", "alarms")
+    head += ("openings reused", "minutes")
     text = "\n".join(
         [
             "# A year of weekly ticks",
             "",
             f"`bike_hour`, a window of {WINDOW // WEEK} weeks, one week added with each tick.",
             "",
-            head,
-            "|" + "---|" * 8,
-            summary("as it was", *drifting),
-            summary("nothing changes", *calm),
-            summary("nothing changes, tuned every other week all the same", *asked_often),
+            "Promotions in the last two rows of the first table are false ones.",
+            table(
+                "Years",
+                head,
+                [
+                    summary("as it was", *drifting),
+                    summary("nothing changes", *calm),
+                    summary("nothing changes, tuned every other week all the same", *asked_often),
+                ],
+            ),
+            table(
+                "The year as it was: ticks that tuned",
+                ("tick", "what moved", "chosen", "held-out r2", "outcome"),
+                rows_of(drifting[0]),
+            ),
             "",
-            "Promotions in the last two rows are false ones.",
-            "",
-            "## The year as it was: ticks that tuned",
-            "",
-            table(("tick", "what moved", "chosen", "held-out r2", "outcome"), rows_of(drifting[0])),
-            "",
-            versions(),
+            versions("autoreg", "optuna"),
         ]
     )
     print(text)
