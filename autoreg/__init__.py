@@ -7,11 +7,11 @@ answer at once.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "StudyResult", "__version__", "ablate", "run_study", "verify"]
+__all__ = ["Model", "StudyResult", "__version__", "ablate", "load", "run_study", "verify"]
 
 if TYPE_CHECKING:
     from autoreg.ablation import ablate
-    from autoreg.model import Model
+    from autoreg.model import Model, load
     from autoreg.study import StudyResult, run_study
     from autoreg.verification import verify
 
@@ -19,6 +19,7 @@ _HOMES = {
     "Model": "autoreg.model",
     "StudyResult": "autoreg.study",
     "ablate": "autoreg.ablation",
+    "load": "autoreg.model",
     "run_study": "autoreg.study",
     "verify": "autoreg.verification",
 }

@@ -14,19 +14,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
-from autoreg.data.table import encode
 from autoreg.errors import DataError
 from autoreg.metrics.base import CLIP, Target
 from autoreg.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVEL = 0.90
 BINS = 10
@@ -130,10 +126,11 @@ class Calibration:
         return cls(**{**data, "radius": radius, "bins": tuple(Bin(**b) for b in data["bins"])})
 
 
-def ranges(model: Model, frame: pd.DataFrame) -> dict[str, list[Any]]:
+def ranges(model: Model, predicted: Floats) -> dict[str, list[Any]]:
     """What holds for about 90 % of new rows: ``low`` and ``high``, or a ``set`` of classes.
 
-    A set names its classes, most probable first, with `` | `` between them.
+    ``predicted`` is what ``model.raw`` gives. A set names its classes, most probable first, with
+    `` | `` between them.
     Raises DataError where the model was stored without a calibration.
     """
     document = model.about.get("calibration")
@@ -142,7 +139,6 @@ def ranges(model: Model, frame: pd.DataFrame) -> dict[str, list[Any]]:
             "the model holds no calibration: its study was streamed, or an outer refit failed"
         )
     known = Calibration.from_data(document)
-    predicted = model.parameters.predictions(encode(frame, model.columns), model.task)
     if not model.classes:
         low, high = known.intervals(predicted).T
         return {"low": low.tolist(), "high": high.tolist()}

@@ -1,7 +1,7 @@
 """A fitted model as data: schema, preprocessing statistics, parameters; arrays and JSON only.
 
-Predictions need numpy alone. A saved model is a folder with ``model.json`` and ``arrays.npz``
-(loaded with ``allow_pickle=False``), so nothing is ever unpickled.
+Predictions need numpy alone. A saved model is a folder with ``model.json`` and ``arrays.npz``,
+so nothing is ever unpickled; ``autoreg.storage`` says how it is guarded.
 
 Why here, above the engines: engines produce ``Parameters``; the model room gives them a shape
 and a forward pass that no engine shares, so the engines' own predictions can be tested
@@ -10,7 +10,6 @@ against it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreg.data.dataset import Column, Floats, Label, Task
-from autoreg.data.table import encode
+from autoreg.data.table import Table, encode
 from autoreg.errors import DataError
 from autoreg.preprocess import Preprocessor
+from autoreg.storage import DOCUMENT, damaged, read, write
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-FORMAT = 1
 LAYER_NORM_EPS, SMALLEST_BIN = 1e-5, 1e-6
 HIGHEST = 300.0  # the greatest log of a mean count: beyond it sums of squares would overflow
 
@@ -220,8 +219,14 @@ class Model:
 
         Raises DataError, naming the column, where the table lacks one that was trained on.
         """
-        X = encode(frame, self.columns)
-        predictions = self.parameters.predictions(X, self.task)
+        return self.decided(self.raw(frame))
+
+    def raw(self, frame: pd.DataFrame | Table) -> Floats:
+        """Means (n, 1) or class probabilities (n, C) for the rows of a table."""
+        return self.parameters.predictions(encode(frame, self.columns), self.task)
+
+    def decided(self, predictions: Floats) -> NDArray[Any]:
+        """The means (n,) as they are, or the most probable class of each row."""
         if not self.classes:
             return predictions[:, 0]
         return np.asarray(np.array(self.classes)[predictions.argmax(axis=1)])
@@ -230,7 +235,7 @@ class Model:
         """Class probabilities (n, C) in the order of ``classes``."""
         if not self.classes:
             raise DataError(f"a {self.task} model predicts means, not class probabilities")
-        return self.parameters.predictions(encode(frame, self.columns), self.task)
+        return self.raw(frame)
 
     def example(self) -> pd.DataFrame:
         """One made-up row that the model accepts: training means and first levels, no real row."""
@@ -244,12 +249,10 @@ class Model:
         }
         return pd.DataFrame([cells])
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write ``model.json`` and ``arrays.npz`` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
         statistics, arrays = self.parameters.preprocessor.to_data()
         document = {
-            "format": FORMAT,
             "task": self.task,
             "target": self.target,
             "classes": list(self.classes),
@@ -261,28 +264,22 @@ class Model:
         }
         everything = {f"parameters.{k}": v for k, v in self.parameters.arrays.items()}
         everything |= {f"preprocessor.{k}": v for k, v in arrays.items()}
-        np.savez(folder / "arrays.npz", allow_pickle=False, **everything)
-        (folder / "model.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+        write(Path(folder), document, everything)
 
     @classmethod
     def load(cls, folder: Path | str) -> Model:
         """Read a saved model; nothing is unpickled.
 
-        Raises DataError where the folder holds no model of a format that this version reads.
+        Raises ModelError naming the file that is missing, damaged, or of a newer format.
         """
-        folder = Path(folder)
+        document, arrays = read(Path(folder))
         try:
-            document = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
             return cls._from_data(document, arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise DataError(f"{folder} holds no readable autoreg model: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise damaged(Path(folder) / DOCUMENT, f"{type(error).__name__}: {error}") from error
 
     @classmethod
     def _from_data(cls, document: dict[str, Any], arrays: dict[str, Floats]) -> Model:
-        if document["format"] != FORMAT:
-            raise ValueError(f"format {document['format']}; this version reads {FORMAT}")
         columns = tuple(
             Column(one["name"], one["kind"], tuple(one["levels"]), one.get("group", ""))
             for one in document["columns"]
@@ -301,6 +298,26 @@ class Model:
             parameters,
             document["about"],
         )
+
+
+def load(folder: Path | str) -> Model:
+    """A saved model, ready to predict: from ``result.save(folder)``, or from a study's folder.
+
+    Nothing is unpickled. Raises ModelError naming the file that is missing or damaged.
+
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from autoreg.preprocess import Preprocessor
+    >>> columns, folder = (Column("a", "numeric"),), tempfile.mkdtemp()
+    >>> scaler = Preprocessor.fit(np.array([[0.0], [2.0]]), columns)
+    >>> line = {"coefficients": np.array([[1.0]]), "intercept": np.array([5.0])}
+    >>> Model(columns, "regression", "y", (), Parameters("linear", line, scaler)).save(folder)
+    >>> load(folder).predict(pd.DataFrame({"a": [1.0, 2.0]}))
+    array([5., 6.])
+    """
+    folder = Path(folder)
+    inside = folder / "model"
+    return Model.load(inside if (inside / DOCUMENT).is_file() else folder)
 
 
 def _with_prefix(arrays: dict[str, Floats], prefix: str) -> dict[str, Floats]:

@@ -56,6 +56,19 @@ class Bench:
         """The names of the searches: one for each outer fold, and the final one."""
         return tuple(self.plan.inner)
 
+    @property
+    def fits_a_round(self) -> int:
+        """How many fits one trial of every search takes."""
+        return sum(len(folds) for folds in self.plan.inner.values())
+
+    @property
+    def fits_behind(self) -> int:
+        """About how many fits come behind the search: choices over time on their outer folds,
+        what is set beside them, and the final model with its path."""
+        choices = 3 + math.ceil(math.log2(1 + self.spec.trials))
+        draws = self.spec.permutations * self.fits_a_round * self.spec.trials
+        return len(self.plan.outer) * choices + self.space.path_points + draws
+
     def warm_up(self, listener: Progress) -> None:
         """Let the engine compile or load what fits need, so that later times are those of fits."""
         listener.begin("compiling or loading solvers", 1)

@@ -7,9 +7,10 @@ no search ever sees another's losses: the only things that reach a generator are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from autoreg.candidate import Candidate
 from autoreg.engines.base import Outcome, identity, is_given_up
@@ -133,6 +134,15 @@ def run_searches(
         if not round_done(max(trial.number for trial in made)):
             break
     return trials
+
+
+def up_to(
+    trials: Mapping[str, Sequence[Trial]], stops: Sequence[Mapping[str, Any]]
+) -> dict[str, list[Trial]]:
+    """The trials up to the round at which a study was stopped, if it was: the same number of each
+    search, whatever a later round had begun."""
+    last = stops[0]["round"] if stops else math.inf
+    return {name: [one for one in own if one.number <= last] for name, own in trials.items()}
 
 
 def _told(running: Search, answers: list[Trial]) -> list[Ask]:

@@ -277,11 +277,11 @@ class StudySpec(Frozen):
     @field_validator(
         "held_out",
         mode="before",
-        json_schema_input_type=Annotated[float, Field(gt=0, lt=0.9)] | Literal["none"] | None,
+        json_schema_input_type=Annotated[float, Field(ge=0, lt=0.9)] | Literal["none"] | None,
     )
     @classmethod
     def _none(cls, value: Any) -> Any:
-        return None if value == "none" else value
+        return None if value in ("none", 0) else value
 
     @field_validator("prune")
     @classmethod

@@ -155,7 +155,7 @@ def test_commands_that_tell(folder, command, found):
         (["techniques", "dropuot"], "did you mean dropout"),
         (["show", "cultivar"], "did you mean cultivars"),
         (["schema", "trial"], "not of 'trial'"),
-        (["predict", "nowhere", "wine.csv"], "no readable autoreg model"),
+        (["predict", "nowhere", "wine.csv"], "there is no readable autoreg model"),
         (["frobnicate"], "No such command"),
     ],
 )

@@ -220,7 +220,11 @@ def test_sums_over_all_rows_are_caught(wine_bench, monkeypatch):
 
     bench = replace(wine_bench, spec=wine_bench.spec.model_copy(update={"trials": 2}))
     honest = Cells.preprocessor
-    monkeypatch.setattr(Cells, "preprocessor", lambda self, cells: honest(self, self.cells))
+
+    def over_all_cells(self, cells):
+        return honest(self, np.arange(len(self.cells)))
+
+    monkeypatch.setattr(Cells, "preprocessor", over_all_cells)
     rows = bench.plan.outer[1].test
     garbled = replace(bench, table=garble(bench.table, rows, "huge"))
     assert searched(bench)[0]["outer-1"] != searched(garbled)[0]["outer-1"]

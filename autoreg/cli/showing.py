@@ -63,27 +63,35 @@ def export_optuna(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model folder (…/studies/NAME/model).")],
+    model: Annotated[Path, typer.Argument(help="A model folder, or a study that was run here.")],
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     proba: Annotated[bool, typer.Option(help="Class probabilities too.")] = False,
     ranges: Annotated[
         bool, typer.Option("--ranges", help="What holds for 90 % of new rows: intervals or sets.")
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv or .parquet file; CSV on stdout by default.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows in memory at once.", min=1)] = 50_000,
+    home: HomeOption = None,
 ) -> None:
-    """Predict every row of a table; CSV on stdout."""
-    import pandas as pd
+    """Predict every row of a table, however long it is; CSV on stdout."""
+    from autoreg.bars import bars
+    from autoreg.batch import predict_file
+    from autoreg.home import study_folder
+    from autoreg.model import load
 
-    from autoreg.data.files import read_table
-    from autoreg.model import Model
-
-    loaded = Model.load(model)
-    frame = read_table(data, loaded.columns)
-    predicted = pd.DataFrame({"prediction": loaded.predict(frame)})
-    if proba:
-        names = [f"probability_{label}" for label in loaded.classes]
-        predicted[names] = loaded.predict_proba(frame)
-    if ranges:
-        from autoreg import calibration
-
-        predicted = predicted.assign(**calibration.ranges(loaded, frame))
-    predicted.to_csv(sys.stdout, index=False)
+    own = study_folder(home, model.name)
+    known = load(own if not model.exists() and own.is_dir() else model)
+    with bars(err) as listener:
+        count = predict_file(
+            known,
+            data,
+            out or sys.stdout,
+            proba=proba,
+            with_ranges=ranges,
+            rows=rows,
+            progress=listener if out else False,
+        )
+    if out:
+        err.print(f"{count:,} rows predicted: {out}", soft_wrap=True)

@@ -12,8 +12,9 @@ import difflib
 import gzip
 import zlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -36,21 +37,12 @@ def read(path: str | Path, text: Collection[str] = ()) -> Table:
     path = Path(path)
     _check_exists(path)
     suffix = next((end for end in DELIMITERS if path.name.lower().endswith(end)), None)
-    try:
+    with _complaints(path):
         if suffix:
             return _read_csv(path, DELIMITERS[suffix], text)
         if path.suffix.lower() == ".parquet":
             return Table.build(pd.read_parquet(path), str(path))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        line = _first_undecodable(path)
-        raise DataError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from error
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
-    raise DataError(
-        f"{path}: unknown kind of file; known are {', '.join([*DELIMITERS, '.parquet'])}"
-    )
+    raise _unknown_kind(path)
 
 
 def read_table(path: str | Path, columns: Sequence[Column] = ()) -> pd.DataFrame:
@@ -58,9 +50,12 @@ def read_table(path: str | Path, columns: Sequence[Column] = ()) -> pd.DataFrame
 
     Raises DataError naming the file, the line and the remedy.
     """
-    # Columns of booleans were read as booleans when the model learned their levels.
-    text = [one.name for one in columns if one.is_categorical and "True" not in one.levels]
-    return read(path, text).frame
+    return read(path, _as_written(columns)).frame
+
+
+def _as_written(columns: Sequence[Column]) -> list[str]:
+    """The columns whose cells stay text; those of booleans were read as booleans, too."""
+    return [one.name for one in columns if one.is_categorical and "True" not in one.levels]
 
 
 def _check_exists(path: Path) -> None:
@@ -76,9 +71,91 @@ def _check_exists(path: Path) -> None:
     raise DataError(f"{path}: there is no such file{hint}")
 
 
+def read_pieces(
+    path: str | Path, columns: Sequence[Column], rows: int
+) -> tuple[int, Iterator[Table]]:
+    """A file of rows to predict, at most so many ``rows`` in memory at once; and how many it has.
+
+    Raises DataError like :func:`read_table`; of Parquet files only ``columns`` are read.
+    """
+    path = Path(path)
+    _check_exists(path)
+    if path.suffix.lower() == ".parquet":
+        return _parquet_pieces(path, columns, rows)
+    suffix = next((end for end in DELIMITERS if path.name.lower().endswith(end)), None)
+    if suffix is None:
+        raise _unknown_kind(path)
+    with _complaints(path):
+        header, lines = _scan(path, DELIMITERS[suffix])
+    text = _as_written(columns)
+    return len(lines), _csv_pieces(path, DELIMITERS[suffix], header, lines, text, rows)
+
+
+def _csv_pieces(
+    path: Path, delimiter: str, header: list[str], lines: Rows, text: Collection[str], rows: int
+) -> Iterator[Table]:
+    seen = 0
+    with _complaints(path), _parser(path, delimiter, header, text, chunksize=rows) as parts:
+        for frame in parts:
+            frame.columns = pd.Index(header)
+            yield Table.build(frame, str(path), lines[seen : seen + len(frame)], seen)
+            seen += len(frame)
+    if seen != len(lines):
+        raise _open_quote(path)
+
+
+def _parquet_pieces(
+    path: Path, columns: Sequence[Column], rows: int
+) -> tuple[int, Iterator[Table]]:
+    import pyarrow.parquet as pq
+
+    with _complaints(path):
+        file = pq.ParquetFile(path, pre_buffer=False)
+    here = set(file.schema_arrow.names)
+    wanted = [one.name for one in columns if one.name in here]
+
+    def pieces() -> Iterator[Table]:
+        seen = 0
+        with _complaints(path):
+            for batch in file.iter_batches(rows, columns=wanted):
+                yield Table.build(batch.to_pandas(), str(path), before=seen)
+                seen += batch.num_rows
+
+    return file.metadata.num_rows, pieces()
+
+
+@contextmanager
+def _complaints(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a file is read, as a DataError that names it."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    except UnicodeDecodeError as error:
+        line = _first_undecodable(path)
+        raise DataError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from error
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
 def _read_csv(path: Path, delimiter: str, text: Collection[str]) -> Table:
     header, lines = _scan(path, delimiter)
-    frame = pd.read_csv(
+    frame = _parser(path, delimiter, header, text)
+    if len(frame) != len(lines):
+        raise _open_quote(path)
+    frame.columns = pd.Index(header)
+    return Table.build(frame, str(path), lines)
+
+
+def _parser(
+    path: Path,
+    delimiter: str,
+    header: list[str],
+    text: Collection[str],
+    chunksize: int | None = None,
+) -> Any:
+    """The rows of a CSV file: a frame, or with ``chunksize`` frames; columns are numbered."""
+    return pd.read_csv(
         path,
         sep=delimiter,
         header=0,
@@ -87,11 +164,18 @@ def _read_csv(path: Path, delimiter: str, text: Collection[str]) -> Table:
         dtype={position: str for position, name in enumerate(header) if name in text},
         encoding=ENCODING,
         low_memory=False,
+        chunksize=chunksize,
     )
-    if len(frame) != len(lines):
-        raise DataError(f'{path}: a quote is opened and never closed; every " needs a second one')
-    frame.columns = pd.Index(header)
-    return Table.build(frame, str(path), lines)
+
+
+def _open_quote(path: Path) -> DataError:
+    return DataError(f'{path}: a quote is opened and never closed; every " needs a second one')
+
+
+def _unknown_kind(path: Path) -> DataError:
+    return DataError(
+        f"{path}: unknown kind of file; known are {', '.join([*DELIMITERS, '.parquet'])}"
+    )
 
 
 def _scan(path: Path, delimiter: str) -> tuple[list[str], Rows]:

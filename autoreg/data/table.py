@@ -38,6 +38,8 @@ DATE_FORMATS = (
 class Table:
     """A frame with distinct text names, where it came from, and the file line of each row.
 
+    ``before`` counts the rows of the source that came before it, where it is a part of one.
+
     >>> table = Table.build(pd.DataFrame({"age": [31, 45]}), "people.csv", np.array([2, 3]))
     >>> table.cell("age", 1)
     "people.csv: column 'age', row 2 (line 3)"
@@ -46,9 +48,12 @@ class Table:
     frame: pd.DataFrame
     place: str
     lines: Rows | None = None
+    before: int = 0
 
     @classmethod
-    def build(cls, frame: pd.DataFrame, place: str, lines: Rows | None = None) -> Table:
+    def build(
+        cls, frame: pd.DataFrame, place: str, lines: Rows | None = None, before: int = 0
+    ) -> Table:
         """Check that there are rows and distinct column names; names become text."""
         names = [str(name) for name in frame.columns]
         repeated = pd.Index(names).duplicated()
@@ -59,7 +64,7 @@ class Table:
             raise DataError(f"{place}: the table has no rows")
         tidy = frame.reset_index(drop=True).infer_objects()
         tidy.columns = pd.Index(names)
-        return cls(tidy, place, lines)
+        return cls(tidy, place, lines, before)
 
     @property
     def names(self) -> list[str]:
@@ -69,7 +74,7 @@ class Table:
     def row(self, position: int) -> str:
         """A row in words: rows count from 1, below the header."""
         line = "" if self.lines is None else f" (line {self.lines[position]})"
-        return f"row {position + 1}{line}"
+        return f"row {self.before + position + 1}{line}"
 
     def cell(self, name: str, position: int) -> str:
         """A cell in words: where from, column, row."""
@@ -105,7 +110,7 @@ def marks(table: Table) -> NDArray[np.uint64]:
     return np.asarray(hashed, dtype=np.uint64)
 
 
-def encode(frame: pd.DataFrame, columns: Sequence[Column]) -> Floats:
+def encode(frame: pd.DataFrame | Table, columns: Sequence[Column]) -> Floats:
     """The float matrix (n, p) of a table at predict time; columns are found by name.
 
     Missing cells are NaN, levels never seen before -1.0; further columns are ignored. Raises
@@ -116,14 +121,14 @@ def encode(frame: pd.DataFrame, columns: Sequence[Column]) -> Floats:
     array([[30.,  1.],
            [nan, -1.]])
     """
-    present = {str(name) for name in frame.columns}
+    table = frame if isinstance(frame, Table) else Table.build(frame, "the table")
+    present = set(table.names)
     if absent := [column.name for column in columns if column.name not in present]:
         raise DataError(
-            f"the table lacks {len(absent)} column(s) that the model was trained on: "
+            f"{table.place} lacks {len(absent)} column(s) that the model was trained on: "
             f"{', '.join(absent[:8])}{', ...' if len(absent) > 8 else ''}; add them"
         )
-    table = Table.build(frame, "the table")
-    X = np.empty((len(frame), len(columns)))
+    X = np.empty((len(table.frame), len(columns)))
     for position, column in enumerate(columns):
         X[:, position] = cells(table, column)
     return X

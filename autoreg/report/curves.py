@@ -72,10 +72,13 @@ def _limits(paths: Iterable[Sequence[Trial]], findings: Findings) -> tuple[float
     for best, *_ in paths:
         means, error = best.means, best.errors
         worst = float((means + error).max())
-        tops.append(min(worst, 1.1 * best.baseline) if best.baseline > 0 else worst)
-        # A training loss near zero would take most of a logarithmic axis.
+        top = min(worst, 1.1 * best.baseline) if best.baseline > 0 else worst
+        tops.append(top)
+        # A training loss near zero would take most of a logarithmic axis, and so would the band of
+        # a loss that is itself far above what is shown.
         deepest = max(float(_train(best).min()), 0.4 * float(means.min()))
-        bottoms += [float((means - error).min()), deepest]
+        seen = means <= max(top, float(means.min()))
+        bottoms += [float((means - error)[seen].min()), deepest]
     low, high = min(bottoms), max(tops)
     return max(low - 0.05 * (high - low), 0.8 * low), high + 0.05 * (high - low)
 

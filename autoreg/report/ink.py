@@ -128,6 +128,8 @@ def _told(group: re.Match[str]) -> str:
     tips = group[1].split(BETWEEN)
     shapes, defined, marks = group[2].rpartition("</defs>")
     first, *rest = re.split(r"(?=<use |<path )", marks)
+    if len(tips) == 1 and not rest:  # a lone mark beyond the ends of an axis that was cut off
+        return f"<g>{group[2]}"
     assert len(rest) == len(tips), "a mark was not drawn"
     titled = [_titled_mark(mark, tip) for mark, tip in zip(rest, tips, strict=True)]
     return f'<g class="told">{shapes}{defined}{first}{"".join(titled)}'

@@ -99,7 +99,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "level": percent(findings.verdict.nested.level),
         "numbers": _numbers(findings),
         "other_metrics": _other_metrics(findings),
-        "number_charts": [figures.score_chart(findings), figures.loss_chart(findings)],
+        "number_charts": figures.number_charts(findings),
         "strength_charts": curves.strength_charts(findings),
         "coefficients": coefficient_rows(findings),
         "path_charts": path_charts(findings),

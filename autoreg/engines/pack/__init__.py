@@ -155,7 +155,12 @@ def _fit_all(
             work(task)
         return
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, tasks))
+        try:
+            list(pool.map(work, tasks))
+        except BaseException:  # an interrupt: threads cannot be, so they are asked to leave
+            for queue, *_ in tasks:
+                queue.abandoned.set()
+            raise
 
 
 def _patience(member: Member) -> bool:

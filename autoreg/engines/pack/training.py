@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from threading import Lock
+from threading import Event, Lock
 
 from torch import Tensor
 
@@ -22,9 +22,10 @@ Done = Callable[[Member, Outcome], None]
 class Queue:
     """Models of one kind that wait for a place in a stack; several threads may take from it."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], abandoned: Event | None = None) -> None:
         self._waiting = list(members)[::-1]
         self._lock = Lock()
+        self.abandoned = abandoned or Event()  # set where nobody waits for outcomes any more
 
     def take(self, places: int) -> list[Member]:
         """At most so many of the models, the first ones first."""
@@ -35,10 +36,11 @@ class Queue:
 def train(queue: Queue, places: int, shelf: Shelf, done: Done) -> None:
     """Train models from a queue, in a stack of so many places, until none is left.
 
-    A stack that breaks, for want of memory or by the fault of a model, is halved and both halves
-    begin anew, until a model that breaks alone has failed.
+    An abandoned queue is left at the end of an epoch. A stack that breaks, for want of memory or by
+    the fault of a model, is halved and both halves begin anew, until a model that breaks alone has
+    failed.
     """
-    while newcomers := queue.take(places):
+    while not queue.abandoned.is_set() and (newcomers := queue.take(places)):
         stacked = dict.fromkeys(newcomers)
         try:
             _train(stacked, queue, shelf, done)
@@ -47,14 +49,14 @@ def train(queue: Queue, places: int, shelf: Shelf, done: Done) -> None:
             if len(stacked) == 1:
                 done(next(iter(stacked)), Failure(f"{type(error).__name__}: {error}"))
             else:
-                train(Queue(list(stacked)), places, shelf, done)
+                train(Queue(list(stacked), queue.abandoned), places, shelf, done)
 
 
 def _train(stacked: dict[Member, None], queue: Queue, shelf: Shelf, done: Done) -> None:
     """Train the models that are ``stacked``, and those that take their places as they leave."""
     stack = Stack(Crowd.of(list(stacked), shelf.device), shelf)
     places = len(stacked)
-    while stacked:
+    while stacked and not queue.abandoned.is_set():
         start = time.perf_counter()
         count(len(stack.crowd), places, _epoch(stack))
         share = (time.perf_counter() - start) / len(stack.crowd)
