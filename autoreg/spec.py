@@ -137,12 +137,14 @@ class Training(Frozen):
     epochs: Whole | None = Field(
         None,
         ge=1,
-        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
-        "rows are fewer than 1,280 and passes short",
+        description="longest training, in passes over the rows; left out, 60, for few rows to 160",
     )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
+    members: Whole = Field(
+        1, ge=1, description="networks that each refit averages, trained from other random numbers"
     )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
@@ -160,9 +162,8 @@ class Training(Frozen):
         (160, 60, 7)
         """
         least = STEPS * self.batch_size // max(1, rows)
-        return self.model_copy(
-            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
-        )
+        epochs = self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))
+        return self.model_copy(update={"epochs": epochs})
 
 
 class LinearSpec(Frozen):
