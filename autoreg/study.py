@@ -64,7 +64,7 @@ from autoreg.verdict import Judgement
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StudyResult", "prepare", "run_study"]
+__all__ = ["StudyResult", "conducted", "prepare", "run_study"]
 
 LEDGER_FORMAT = 1
 
@@ -172,7 +172,7 @@ def run_study(
         record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
-        findings, model = _conducted(ready, ledger, listener, Openings(place), reopen)
+        findings, model = conducted(ready, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
         worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
         proof = read_certificate(folder, ready.header)
@@ -180,7 +180,7 @@ def run_study(
         return _written(ready, seen, model, folder, tracker)
 
 
-def _conducted(
+def conducted(
     ready: Prepared,
     ledger: Ledger,
     listener: Progress,

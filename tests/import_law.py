@@ -62,10 +62,12 @@ ROOMS = [
     "result",
     "state",
     "comparison",
+    "programs",
     "export",
     "starter",
     "inspection",
     "study",
+    "estimators",
     "verification",
     "ablation",
     "__init__",
@@ -88,6 +90,8 @@ TORCH_ROOMS = [
 ]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
+    "onnx": {"programs/onnx_graph"},
+    "narwhals": {"data/border"},
     "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
     "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking"},

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from autoreg.data import bundled, files
+from autoreg.data.border import as_frame
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
 from autoreg.data.groups import grouped
 from autoreg.data.table import (
@@ -40,10 +41,10 @@ ROLES = ("group", "time", "weight", "fold")
 def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     """Read the rows that a study is about and give columns their roles.
 
-    ``data`` is a pandas DataFrame that holds ``spec.target``, or a pair (X, y) of frames or
-    arrays; left out, ``spec.source`` names a bundled set or a file. Roles (group, time,
-    weight) are taken out of the features. The task is inferred where ``spec.task`` is None.
-    Raises DataError naming the place and the remedy.
+    ``data`` is a table (pandas, polars, Arrow, ...) that holds ``spec.target``, or a pair (X, y)
+    of tables, arrays or sparse matrices; left out, ``spec.source`` names a bundled set or a file.
+    Roles (group, time, weight) are taken out of the features. The task is inferred where
+    ``spec.task`` is None. Raises DataError naming the place and the remedy.
 
     >>> data = load(DataSpec(source="iris"))
     >>> data.X.shape, data.task, data.classes
@@ -88,13 +89,14 @@ def _source(spec: DataSpec, data: Any, name: str) -> tuple[Table, str]:
             f"the study names data: source {spec.source} and a table was handed over; leave out "
             f"one of them"
         )
-    if isinstance(data, pd.DataFrame):
-        return _with_target(Table.build(data, name), spec.target)
+    if (frame := as_frame(data)) is not None:
+        return _with_target(Table.build(frame, name), spec.target)
     if isinstance(data, tuple | list) and len(data) == 2:
         return _from_pair(data[0], data[1], spec.target, name)
     if data is not None:
         raise DataError(
-            f"{name}: expected a pandas DataFrame or a pair (X, y), not {type(data).__name__}"
+            f"{name}: expected a table (pandas, polars, Arrow, ...) or a pair (X, y), not "
+            f"{type(data).__name__}"
         )
     if spec.source is None:
         raise DataError("there is no data: name data: source in the study, or hand over a table")
@@ -124,9 +126,9 @@ def _from_pair(X: Any, y: Any, target: str | None, name: str) -> tuple[Table, st
 
 
 def _frame(X: Any, name: str) -> pd.DataFrame:
-    if isinstance(X, pd.DataFrame):
-        return X
-    array = np.asarray(X)
+    if (frame := as_frame(X)) is not None:
+        return frame
+    array = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
     if array.ndim != 2:
         raise DataError(
             f"{name}: X must be a table of rows and columns, not {array.ndim}-dimensional"

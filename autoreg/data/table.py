@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from autoreg.data.border import as_frame
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
 from autoreg.errors import DataError
 
@@ -121,7 +122,7 @@ def encode(frame: pd.DataFrame | Table, columns: Sequence[Column]) -> Floats:
     array([[30.,  1.],
            [nan, -1.]])
     """
-    table = frame if isinstance(frame, Table) else Table.build(frame, "the table")
+    table = frame if isinstance(frame, Table) else Table.build(_pandas(frame), "the table")
     present = set(table.names)
     if absent := [column.name for column in columns if column.name not in present]:
         raise DataError(
@@ -132,6 +133,14 @@ def encode(frame: pd.DataFrame | Table, columns: Sequence[Column]) -> Floats:
     for position, column in enumerate(columns):
         X[:, position] = cells(table, column)
     return X
+
+
+def _pandas(frame: Any) -> pd.DataFrame:
+    if (known := as_frame(frame)) is None:
+        raise DataError(
+            f"the table: expected a table (pandas, polars, Arrow, ...), not {type(frame).__name__}"
+        )
+    return known
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
