@@ -95,6 +95,19 @@ class DataSpec(Frozen):
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
+    text: tuple[str, ...] = Field((), description="columns of text: words become few directions")
+    dates: tuple[str, ...] = Field(
+        (), description="dates that are features: season, weekday, hour, year"
+    )
+    mean_target: tuple[str, ...] = Field(
+        (), description="categories of many levels that become mean targets, across folds"
+    )
+    gaps: Literal["fill", "mark"] = Field(
+        "fill", description="missing numbers become the mean; mark says so in a column of its own"
+    )
+    outliers: Literal["keep", "pull_in"] = Field(
+        "keep", description="numbers far beyond the quartiles stay, or become the fence there"
+    )
     stream: bool = Field(
         False, description="sum a Parquet file of numbers up in one pass, never holding its rows"
     )

@@ -23,6 +23,7 @@ ROOMS = [
     "garbage",
     "statistics",
     "resampling",
+    "learned",
     "preprocess",
     "order",
     "splitters",

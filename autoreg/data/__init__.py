@@ -58,7 +58,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     names = [one for one in table.names if one not in taken]
     if not names:
         raise DataError(f"{table.place}: no feature column is left beside target and roles")
-    columns, X = features(table, names, spec.categorical)
+    columns, X = features(table, names, spec)
     _check_pixels(spec.image, columns, table.place)
     return Dataset(
         name=Path(table.place).name.split(".")[0] if data is None else name,
@@ -101,7 +101,8 @@ def _source(spec: DataSpec, data: Any, name: str) -> tuple[Table, str]:
     if spec.source is None:
         raise DataError("there is no data: name data: source in the study, or hand over a table")
     if is_file_name(spec.source):
-        names = {*spec.categorical, *filter(None, [spec.group])}
+        as_written = (*spec.categorical, *spec.mean_target, *spec.text)
+        names = {*as_written, *filter(None, [spec.group])}
         return _with_target(files.read(spec.source, text=names), spec.target)
     table, usual_target = bundled.read(spec.source)
     return table, spec.target or usual_target
@@ -165,7 +166,9 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             f"{spec.order.window} never trains on them; leave it out, or use gap"
         )
     asked = [("target", target), *roles.items(), *(("drop", one) for one in spec.drop)]
-    for role, column in [*asked, *(("categorical", one) for one in spec.categorical)]:
+    kinds = {kind: getattr(spec, kind) for kind in ("categorical", "mean_target", "text", "dates")}
+    treated = [(kind, one) for kind, names in kinds.items() for one in names]
+    for role, column in [*asked, *treated]:
         table.require(column, f"data: {role}")
     first: dict[str, str] = {}
     for role, column in asked:
@@ -174,11 +177,15 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             raise DataError(
                 f"{table.place}: column {column!r} is both {first[column]} and {role}; choose one"
             )
-    if both := [one for one in spec.categorical if one in first]:
-        raise DataError(
-            f"{table.place}: column {both[0]!r} is {first[both[0]]} and so no feature; take it "
-            f"out of data: categorical"
-        )
+    for kind, column in treated:
+        known = first.setdefault(column, kind)
+        if known in kinds and {known, kind} <= {"categorical", "mean_target"}:
+            continue
+        if known != kind:
+            raise DataError(
+                f"{table.place}: column {column!r} is {known} and so cannot be {kind}; take it "
+                f"out of data: {kind}"
+            )
 
 
 def _check_pixels(image: ImageSpec | None, columns: Sequence[Column], place: str) -> None:

@@ -2,14 +2,15 @@
 
 One rule decides what a column is, whatever it came from: text that reads as numbers in every
 row is numeric, as it would be in a CSV file; text, booleans and pandas categories are
-categorical; dates are refused, because as a feature they would be a row number in disguise.
+categorical; dates are refused unless their role is declared, because as a number they would be a
+row number in disguise.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,20 +20,22 @@ from pandas.api import types
 
 from autoreg.data.border import as_frame
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.data.parts import (
+    DATE_FORMATS,
+    MISSING,
+    date_columns,
+    gap_column,
+    is_moment,
+    parsed_dates,
+    part_of,
+)
+from autoreg.data.schema import schema_lines
 from autoreg.errors import DataError
+from autoreg.spec import DataSpec
 
 LARGEST = 1e100
 MOSTLY_NUMBERS = 0.9
 DATE = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})(?:[ T].*)?"
-DATE_FORMATS = (
-    "ISO8601",
-    "%Y/%m/%d",
-    *(
-        day + clock
-        for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
-        for clock in ("", " %H:%M", " %H:%M:%S")
-    ),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,17 +125,29 @@ def encode(frame: pd.DataFrame | Table, columns: Sequence[Column]) -> Floats:
     array([[30.,  1.],
            [nan, -1.]])
     """
+    return encode_open(frame, columns)[0]
+
+
+def encode_open(
+    frame: pd.DataFrame | Table, columns: Sequence[Column]
+) -> tuple[Floats, tuple[Column, ...]]:
+    """The same, and the columns with the documents of this table as levels of text."""
     table = frame if isinstance(frame, Table) else Table.build(_pandas(frame), "the table")
     present = set(table.names)
-    if absent := [column.name for column in columns if column.name not in present]:
+    wanted = dict.fromkeys(column.read_from for column in columns)
+    if absent := [name for name in wanted if name not in present]:
         raise DataError(
             f"{table.place} lacks {len(absent)} column(s) that the model was trained on: "
             f"{', '.join(absent[:8])}{', ...' if len(absent) > 8 else ''}; add them"
         )
-    X = np.empty((len(table.frame), len(columns)))
-    for position, column in enumerate(columns):
+    own = tuple(
+        replace(column, levels=levels_of(table, column.name)) if column.kind == "text" else column
+        for column in columns
+    )
+    X = np.empty((len(table.frame), len(own)))
+    for position, column in enumerate(own):
         X[:, position] = cells(table, column)
-    return X
+    return X, own
 
 
 def _pandas(frame: Any) -> pd.DataFrame:
@@ -155,6 +170,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "columns": len(dataset.columns),
         "numeric": len(dataset.columns) - categorical,
         "categorical": categorical,
+        "schema": list(schema_lines(dataset.columns)),
         "feature_groups": len({column.group for column in dataset.columns if column.group}),
         "missing_cells": int(np.isnan(dataset.X).sum()),
         "task": dataset.task,
@@ -165,23 +181,42 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def features(
-    table: Table, names: Sequence[str], categorical: Collection[str]
+    table: Table, names: Sequence[str], spec: DataSpec
 ) -> tuple[tuple[Column, ...], Floats]:
     """The feature columns and their matrix (n, p); columns without a single value are refused."""
-    columns = []
-    X = np.empty((len(table.frame), len(names)))
-    for position, name in enumerate(names):
-        kind = kind_of(table, name, declared=name in categorical)
-        column = Column(name, kind, levels_of(table, name) if kind == "categorical" else ())
+    columns = [column for name in names for column in _columns_of(table, name, spec)]
+    X = np.empty((len(table.frame), len(columns)))
+    for position, column in enumerate(columns):
         X[:, position] = cells(table, column)
-        columns.append(column)
-    if empty := [names[int(k)] for k in np.flatnonzero(np.isnan(X).all(axis=0))]:
+    if spec.gaps == "mark":
+        gaps = np.isnan(X).any(axis=0)
+        marked = [
+            gap_column(column.name)
+            for column, gap in zip(columns, gaps, strict=True)
+            if gap and column.kind == "numeric" and not column.part
+        ]
+        X = np.column_stack([X, *(cells(table, column) for column in marked)])
+        columns += marked
+    if empty := [columns[int(k)].name for k in np.flatnonzero(np.isnan(X).all(axis=0))]:
         raise DataError(
             f"{table.place}: no row has a value in column {empty[0]!r}"
             f"{f' (nor in {empty[1:]})' if empty[1:] else ''}; leave it out with "
             f"data: drop: [{', '.join(empty)}]"
         )
     return tuple(columns), X
+
+
+def _columns_of(table: Table, name: str, spec: DataSpec) -> list[Column]:
+    """The columns that a column of the table becomes."""
+    if name in spec.dates:
+        return date_columns(name, dates(table, name))
+    if name in spec.text:
+        return [Column(name, "text", levels_of(table, name))]
+    declared = name in spec.categorical or name in spec.mean_target
+    if kind_of(table, name, declared=declared) == "numeric":
+        return [Column(name, "numeric", treated="fences" if spec.outliers == "pull_in" else "")]
+    treated: Literal["", "target"] = "target" if name in spec.mean_target else ""
+    return [Column(name, "categorical", levels_of(table, name), treated=treated)]
 
 
 def kind_of(table: Table, name: str, declared: bool) -> Literal["numeric", "categorical"]:
@@ -208,6 +243,10 @@ def kind_of(table: Table, name: str, declared: bool) -> Literal["numeric", "cate
 
 def cells(table: Table, column: Column) -> Floats:
     """One column as floats (n,): measurements, or positions in the column's levels."""
+    if column.part == MISSING:
+        return np.asarray(table.frame[column.source].isna(), dtype=np.float64)
+    if column.part:
+        return part_of(dates(table, column.source), column.part)
     if not column.is_categorical:
         return numbers(table, column.name)
     codes, uniques = _factorized(table, column.name)
@@ -262,6 +301,27 @@ def moments(table: Table, name: str) -> Rows:
     if types.is_numeric_dtype(series.dtype) or not not_numbers(series).any():
         return _ranks(numbers(table, name))
     return _date_ranks(table, name)
+
+
+def dates(table: Table, name: str) -> pd.Series[Any]:
+    """A column of dates as moments, missing ones NaT.
+
+    Raises DataError naming the row of a cell that is no date.
+    """
+    series = table.frame[name]
+    if isinstance(series.dtype, pd.PeriodDtype):
+        return series.dt.start_time
+    if is_moment(series):
+        return series.dt.tz_localize(None) if series.dt.tz is not None else series
+    found = parsed_dates(series, table.place, name)
+    if found is None:
+        read = pd.to_datetime(series.map(str), format="ISO8601", utc=True, errors="coerce")
+        first = int((read.isna() & series.notna()).to_numpy().argmax())
+        raise DataError(
+            f"{table.cell(name, first)}: {series.iloc[first]!r} is no date; write dates as "
+            f"YYYY-MM-DD"
+        )
+    return found
 
 
 def refuse_missing(table: Table, name: str, what: str) -> None:
@@ -322,8 +382,9 @@ def refuse_dates(table: Table, name: str) -> None:
         dated = bool(len(seen)) and bool(seen.str.fullmatch(DATE).all())
     if dated:
         raise DataError(
-            f"{table.place}: column {name!r} holds dates, which are no feature; declare it as "
-            f"data: time: {name}, or leave it out with data: drop: [{name}]"
+            f"{table.place}: column {name!r} holds dates; declare it as data: time: {name} "
+            f"(the past trains, the future judges), as data: dates: [{name}] (season, weekday, hour "
+            f"and year are features), or leave it out with data: drop: [{name}]"
         )
 
 
