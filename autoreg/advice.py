@@ -24,6 +24,7 @@ OVERTUNED = 0.2  # of what was gained
 LOOSE = 0.5  # width of the nested interval, as a share of the signal
 OVERFIT = 0.25  # the gap to the training loss, as a share of the gain over the featureless model
 ENOUGH_TO_SEAL = 200  # rows
+REPEATED = "folds: {outer_repeats: 3}"
 
 Rule = Callable[[Findings], Iterator[Advice]]
 
@@ -48,12 +49,26 @@ def advice(findings: Findings) -> tuple[Advice, ...]:
 
 
 def _signal(findings: Findings) -> Iterator[Advice]:
-    if not findings.verdict.has_signal:
+    if findings.verdict.has_signal:
+        return
+    if findings.verdict.shown_beats_baseline:
+        yield Advice(
+            "The folds differ too much to show a gain over a model without features, though the "
+            f"score lies above it: more rows{_if_repeated(findings, ' or repeated outer folds')} "
+            "would tell.",
+            _if_repeated(findings, REPEATED),
+        )
+    else:
         yield Advice(
             "Nothing here clearly beats a model without features. Before any further search, look "
             "at the target, at how the table was joined, and for columns that should tell more.",
             "autoreg check FILE --target NAME",
         )
+
+
+def _if_repeated(findings: Findings, text: str) -> str:
+    """The text, if outer folds can be cut more than once: time runs only once."""
+    return "" if findings.spec.data.time else text
 
 
 def _incumbent(findings: Findings) -> Iterator[Advice]:
@@ -117,8 +132,8 @@ def _unstable(findings: Findings) -> Iterator[Advice]:
     if 2 * findings.verdict.agreement <= folds and findings.spec.select.rule != "parsimonious":
         yield Advice(
             "The outer folds do not agree on the techniques, so several do about equally well: "
-            "take the simplest of them, or cut the outer folds more often.",
-            "select: {rule: parsimonious}  # or folds: {outer_repeats: 3}",
+            f"take the simplest{_if_repeated(findings, ', or cut the outer folds more often')}.",
+            "select: {rule: parsimonious}" + _if_repeated(findings, f"  # or {REPEATED}"),
         )
 
 
@@ -152,8 +167,8 @@ def _loose(findings: Findings) -> Iterator[Advice]:
     if findings.verdict.has_signal and nested.high - nested.low > LOOSE * gain:
         yield Advice(
             "The interval of the nested loss is wide beside what was gained: four times as many "
-            "rows halve it, and repeated outer folds make it steadier.",
-            "folds: {outer_repeats: 3}",
+            f"rows halve it{_if_repeated(findings, ', repeated outer folds make it steadier')}.",
+            _if_repeated(findings, REPEATED),
         )
 
 

@@ -23,10 +23,11 @@ import numpy as np
 
 from autoreg.candidate import Candidate, candidate
 from autoreg.data.dataset import Floats
+from autoreg.disk import write_whole
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.progress import Progress
 from autoreg.resampling import corrected_p
-from autoreg.search import Bench, job_for
+from autoreg.scoring import Bench, job_for
 from autoreg.spec import seed_for
 from autoreg.statistics import Interval, nadeau_bengio
 
@@ -275,11 +276,7 @@ def _interactions(
 
 def write_attribution(one: Attribution, folder: Path) -> Path:
     """Write an attribution into the folder of a study, whole or not at all."""
-    path = folder / FILE_NAME
-    partial = path.with_suffix(".new")
-    partial.write_text(json.dumps(one.to_data(), indent=2), encoding="utf-8")
-    partial.replace(path)
-    return path
+    return write_whole(folder / FILE_NAME, json.dumps(one.to_data(), indent=2))
 
 
 def read_attribution(

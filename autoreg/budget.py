@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autoreg.deciding import SelectSpec
 from autoreg.errors import NoValidTrialError
-from autoreg.search import Bench
+from autoreg.scoring import Bench
 from autoreg.select import Contender, select
-from autoreg.spec import SelectSpec
 from autoreg.trial import Trial
 from autoreg.verdict import Judgement
 
@@ -112,4 +112,4 @@ def overtuning(points: Sequence[Budget]) -> tuple[float, float | None]:
 
 
 def _best(trials: Sequence[Trial]) -> float:
-    return min(trial.loss for trial in trials if not trial.failure)
+    return min(trial.loss for trial in trials if trial.is_valid)

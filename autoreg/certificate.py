@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from autoreg.disk import made, write_whole
+
 FORMAT = 1
 FILE_NAME = "certificate.json"
 SHOWN = 3  # leaks in one sentence
@@ -185,12 +187,7 @@ TRAINED = {"outer": "searches that train on them", "inner": "fits that train on 
 
 def write_certificate(one: Certificate, folder: Path) -> Path:
     """Write a certificate into the folder of a study, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE_NAME
-    partial = path.with_suffix(".new")
-    partial.write_text(json.dumps(one.to_data(), indent=2), encoding="utf-8")
-    partial.replace(path)
-    return path
+    return write_whole(made(folder) / FILE_NAME, json.dumps(one.to_data(), indent=2))
 
 
 def read_certificate(folder: Path, header: Mapping[str, Any]) -> Certificate | None:

@@ -1,28 +1,102 @@
-"""The time budget of a study, kept across runs."""
+"""The time budget of a study: of its search, kept across runs, and of one run as a whole.
+
+``minutes`` is what the search may take, all runs together. ``within`` is what one run may take
+from its start to its end, so that a scheduler need not kill it: a reserve is kept back for what
+comes behind the search (refits, judging, report), estimated from what fits have taken so far.
+
+Both end all searches at a complete common round, which is written to the ledger, so that a resumed
+run ends there, too.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
+from autoreg.errors import BudgetError
 from autoreg.ledger import Ledger
+
+REPORTING = 8.0  # seconds: models, report, the rest of MLflow's queue
+LEAST = 0.1  # share of a run that is kept back in any case
+CAUTION = 1.5  # refits see more rows than the fits that were timed
+
+
+class OutOfTimeError(Exception):
+    """The run must go on to its verdict with the rounds that are complete."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a run began, on the monotonic clock, and how many seconds it may take; None: any."""
+
+    started: float
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, minutes: float | None) -> Window:
+        """A window that begins now."""
+        return cls(time.monotonic(), None if minutes is None else 60 * minutes)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left."""
+        if self.seconds is None:
+            return float("inf")
+        return self.started + self.seconds - time.monotonic()
 
 
 class Clock:
-    """The time budget: its end is written to the ledger, so that a resumed run ends there too."""
+    """The time budget of one run; ``later`` is how many fits come behind the search, about."""
 
-    def __init__(self, minutes: float | None, ledger: Ledger) -> None:
+    def __init__(
+        self, minutes: float | None, ledger: Ledger, window: Window | None = None, later: int = 0
+    ) -> None:
         self.minutes, self.ledger = minutes, ledger
+        self.window, self.later = window or Window.of(None), later
         rounds = ledger.of("round")
         self.spent = rounds[-1]["seconds"] if rounds else 0.0
         self.started = time.monotonic()
+        self._round_began = self.started
+        self._fits = 0
 
-    def allows_another(self, number: int) -> bool:
-        """Whether time is left after a complete common round."""
-        if self.minutes is None:
+    def allows_another(self, number: int, fits: int = 0) -> bool:
+        """Whether time is left after a complete common round, which took so many fits."""
+        if self.minutes is None and self.window.seconds is None:
             return True
-        seconds = self.spent + time.monotonic() - self.started
+        now = time.monotonic()
+        seconds, took = self.spent + now - self.started, now - self._round_began
+        self._round_began, self._fits = now, self._fits + fits
         self.ledger.append("round", {"round": number, "seconds": seconds})
-        if seconds < self.minutes * 60:
+        in_budget = self.minutes is None or seconds < self.minutes * 60
+        if in_budget and self.window.left - took > self.reserve:
             return True
-        self.ledger.append("stop", {"round": number})
+        self.stop(number)
         return False
+
+    def stop(self, number: int) -> None:
+        """Write down that the search ended with this round."""
+        self.ledger.append("stop", {"round": number})
+
+    def look(self, rounds: int) -> None:
+        """Look at the clock within a round.
+
+        Raises OutOfTimeError where the round cannot be waited for, BudgetError where it is the
+        first one, so that there is nothing to go on with.
+        """
+        if self.window.left > self.reserve:
+            return
+        if rounds:
+            raise OutOfTimeError
+        if self.window.left < 0:
+            raise BudgetError(
+                f"{(self.window.seconds or 0) / 60:g} minutes were over before the first round of "
+                f"trials was complete; allow more with --within, or ask for smaller fits"
+            )
+
+    @property
+    def reserve(self) -> float:
+        """The seconds to keep back for what comes behind the search."""
+        if self.window.seconds is None:
+            return 0.0
+        pace = (time.monotonic() - self.started) / self._fits if self._fits else 0.0
+        return max(LEAST * self.window.seconds, REPORTING) + CAUTION * pace * self.later

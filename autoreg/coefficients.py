@@ -18,7 +18,7 @@ from autoreg.candidate import Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Failure, Fit, Job, Outcome
 from autoreg.judge import final_job
-from autoreg.search import Bench, leaves_out
+from autoreg.scoring import Bench, leaves_out
 from autoreg.select import Contender
 from autoreg.trial import Trial
 from autoreg.verdict import FoldVerdict

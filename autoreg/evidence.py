@@ -24,7 +24,8 @@ from autoreg.folds import FINAL, Fold
 from autoreg.judge import refit_job
 from autoreg.metrics.base import row_losses
 from autoreg.resampling import bates, bbc, permutation_p
-from autoreg.search import Bench, featureless, job_for, run_searches
+from autoreg.scoring import Bench, featureless, job_for
+from autoreg.search import run_searches
 from autoreg.select import Selection, select
 from autoreg.spec import seed_for
 from autoreg.statistics import Interval, smoother
@@ -145,9 +146,10 @@ def out_of_fold(bench: Bench, selections: Mapping[str, Selection]) -> OutOfFold 
 
 
 def _no_bbc(bench: Bench, trials: Sequence[Trial]) -> str | None:
-    size = sum(trial.losses.shape[0] for trial in trials if not trial.failure) * bench.table.n
+    size = sum(trial.losses.shape[0] for trial in trials if trial.is_valid) * bench.table.n
     reasons = {
         "there was no final search": not trials,
+        "trials were pruned, so that their rows are not known": bench.spec.prune.is_on,
         "networks are fitted in the search, and their row losses are not kept": (
             "network" in bench.space.families
         ),
@@ -176,7 +178,7 @@ def row_loss_matrix(bench: Bench, trials: Sequence[Trial]) -> tuple[Floats, Floa
     Where rows are cut several times, a row's loss is the mean over the cuts.
     """
     table, folds = bench.table, bench.plan.inner[FINAL]
-    valid = [trial for trial in trials if not trial.failure]
+    valid = [trial for trial in trials if trial.is_valid]
     jobs = [job_for(bench, trial.candidate, fold) for trial in valid for fold in folds]
     fits = iter(bench.engine.run(jobs, table, cells=bench.plan.cells, workers=bench.workers))
     raw, smooth = [], []

@@ -71,7 +71,7 @@ def _continue(study: Study, told: Sequence[Told], labels: Sequence[str]) -> None
 
 def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
     from optuna.distributions import CategoricalDistribution
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.trial import FrozenTrial
 
     trial, best = told.trial, told.trial.best_candidate
     dials = {name: (dial, value) for name, dial, value in _dials(best)}
@@ -83,8 +83,8 @@ def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
     return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
-        state=TrialState.FAIL if trial.failure else TrialState.COMPLETE,
-        value=None if trial.failure else trial.loss,
+        state=_state(trial),
+        value=trial.loss if trial.is_valid else None,
         datetime_start=ended - timedelta(seconds=trial.seconds),
         datetime_complete=ended,
         params={"technique": best.label} | {name: value for name, (_, value) in dials.items()},
@@ -125,6 +125,14 @@ def _distribution(dial: Dial) -> BaseDistribution:
     return FloatDistribution(low, high, log=dial.log)
 
 
+def _state(trial: Trial) -> Any:
+    from optuna.trial import TrialState
+
+    if trial.pruned:
+        return TrialState.PRUNED
+    return TrialState.FAIL if trial.failure else TrialState.COMPLETE
+
+
 def _attributes(trial: Trial) -> dict[str, Any]:
     """What the trial's row says beside its loss."""
     row = trial.row
@@ -133,6 +141,8 @@ def _attributes(trial: Trial) -> dict[str, Any]:
 
 
 def _steps(trial: Trial) -> dict[int, float]:
+    if trial.pruned:
+        return {trial.pruned.at: trial.pruned.loss}
     if trial.failure:
         return {}
     if curve := trial.curve.get("stop") or trial.curve.get("train"):

@@ -30,11 +30,11 @@ from autoreg.judge import judge_held_out
 from autoreg.metrics import metric
 from autoreg.model import Model
 from autoreg.resampling import bootstrap, wilson
+from autoreg.scoring import Bench, featureless
 from autoreg.sealed import Openings, Sealed
-from autoreg.search import Bench, featureless
 from autoreg.select import Contender, Selection
 from autoreg.spec import seed_for
-from autoreg.statistics import Interval
+from autoreg.statistics import Interval, widened
 from autoreg.techniques.base import Technique
 from autoreg.verdict import HeldOut
 
@@ -143,21 +143,29 @@ def held_out_verdict(
         return HeldOut(rows.n, opening.kind)
     predicted = model.parameters.predictions(opening.rows.X, model.task)
     judged = judge_held_out(bench, predicted, opening.rows, opening)
-    judged = replace(judged, measured=measured_on(bench, model, predicted, opening.rows))
+    measured = measured_on(bench, model, predicted, opening.rows, opening.reused)
+    judged = replace(judged, measured=measured)
     openings.judge(digest, judged.to_data())
     return judged
 
 
-def measured_on(bench: Bench, model: Model, predicted: Floats, rows: Dataset) -> dict[str, Any]:
-    """The interval of the shown metric on the opened rows, and how many their sets cover."""
+def measured_on(
+    bench: Bench, model: Model, predicted: Floats, rows: Dataset, reused: int
+) -> dict[str, Any]:
+    """The interval of the shown metric on the opened rows, and how many their sets cover.
+
+    Both are widened where ``reused`` earlier selections have seen some of the rows.
+    """
     if rows.streamed is not None:
         return {}
-    shown = bench.metrics[0]
-    found: dict[str, Any] = {"score": score_interval(bench, shown, predicted, rows).to_data()}
+    shown = metric(bench.metrics[0])
+    score = score_interval(bench, shown.name, predicted, rows)
+    found: dict[str, Any] = {"score": widened(score, reused, shown.bounds).to_data()}
     if document := model.about.get("calibration"):
         known = Calibration.from_data(document)
         inside = known.covered(rows.y, predicted)
-        found["coverage"] = wilson(float(inside.sum()), rows.n).to_data()
+        coverage = wilson(float(inside.sum()), rows.n)
+        found["coverage"] = widened(coverage, reused, (0.0, 1.0)).to_data()
         found["level"] = known.level
         found["size"] = known.size(predicted)
     return found

@@ -57,7 +57,7 @@ def importance(space: Space, trials: Sequence[Trial], seed: int) -> tuple[Import
     """
     found = []
     for family in space.families:
-        own = [t for t in trials if t.candidate.family == family and not t.failure]
+        own = [t for t in trials if t.candidate.family == family and t.is_valid]
         if len(own) >= FEWEST:
             shares = _shares(space, own, seed_for(seed, "importance", family))
             found.append(Importance(family, shares, len(own)))

@@ -20,8 +20,7 @@ from autoreg.folds import FINAL, Fold
 from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
 from autoreg.resampling import corrected_p
-from autoreg.sealed import Opening
-from autoreg.search import (
+from autoreg.scoring import (
     Bench,
     featureless,
     featureless_loss,
@@ -29,6 +28,7 @@ from autoreg.search import (
     metric_parts,
     used_columns,
 )
+from autoreg.sealed import Opening
 from autoreg.select import Contender, Selection
 from autoreg.statistics import Interval, mean_interval, nadeau_bengio, ratio_interval, widened
 from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Parts, Standing, Verdict

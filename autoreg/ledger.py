@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoreg.errors import StudyError
+from autoreg.disk import append_line, cut_torn_line, guarded, made, sweep
+from autoreg.errors import BusyError, StudyError
 from autoreg.trial import Trial
 
 
@@ -41,7 +41,7 @@ class Ledger:
         Raises StudyError where the ledger on disk was begun with another header: it belongs to
         another configuration or other data.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made(path.parent)
         ledger = cls(path, list(_read(path)))
         if not ledger.records:
             ledger.append("study", {**header, "id": secrets.token_hex(8)})
@@ -62,11 +62,7 @@ class Ledger:
     def append(self, kind: str, data: Mapping[str, Any]) -> None:
         """Write one record; when this returns it is on the disk."""
         record = {"kind": kind, **data}
-        line = json.dumps(record, separators=(",", ":")) + "\n"
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, json.dumps(record, separators=(",", ":")))
         self.records.append(record)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -85,11 +81,9 @@ class Ledger:
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
-    whole, _, torn = path.read_bytes().rpartition(b"\n")
-    if torn:
-        with path.open("r+b") as file:
-            file.truncate(len(whole) + 1 if whole else 0)
-    for number, line in enumerate(whole.splitlines(), 1):
+    with guarded(path):
+        cut_torn_line(path)
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             yield json.loads(line)
         except ValueError as error:
@@ -103,14 +97,18 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a study's folder for one process; the lock ends with the process.
 
-    Raises StudyError where another process holds it.
+    Raises BusyError where another process holds it, DiskError where the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    made(folder)
+    with guarded(folder):
+        file = (folder / "lock").open("w")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StudyError(
+            raise BusyError(
                 f"{folder} is in use by another run of this study; wait for it to end"
             ) from None
+        sweep(folder)
+        sweep(folder / "model")
         yield

@@ -67,6 +67,8 @@ def _explain(item: Any, lines: dict[Where, int], path: Path | None, model: type[
         return f"{place}{name} is missing"
     if item["type"] in SHAPES:
         return f"{place}{name}: write {SHAPES[item['type']]}, not {item['input']!r}"
+    if item["type"] == "value_error":
+        return f"{place}{name}: {item['ctx']['error']}"
     return f"{place}{name}: {item['msg'][0].lower()}{item['msg'][1:]}, not {item['input']!r}"
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreg.data.dataset import Column, Floats, Label, Task
+from autoreg.data.encoding import encode_open
 from autoreg.data.schema import schema_lines
-from autoreg.data.table import Table, encode_open
+from autoreg.data.table import Table
 from autoreg.errors import DataError
 from autoreg.preprocess import Preprocessor
 from autoreg.storage import DOCUMENT, damaged, read, write

@@ -33,7 +33,8 @@ from autoreg.folds import Fold
 from autoreg.garbage import Garbage, kinds_for
 from autoreg.judge import refit_job
 from autoreg.progress import Progress
-from autoreg.search import Bench, job_for, run_searches
+from autoreg.scoring import Bench, job_for
+from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.trial import Trial
 
@@ -77,7 +78,7 @@ def shortened(bench: Bench, trials: int | None, *, full: bool = False) -> tuple[
         return bench, bench.spec.trials
     wanted = trials or len(bench.space.design()) + MORE_THAN_DESIGN
     training = bench.spec.training
-    short = training.model_copy(update={"epochs": min(EPOCHS, training.epochs)})
+    short = training.model_copy(update={"epochs": min(EPOCHS, training.longest)})
     spec = bench.spec.model_copy(update={"training": short})
     return replace(bench, spec=spec), min(wanted, bench.spec.trials)
 
@@ -184,7 +185,7 @@ def search_transcript(trials: Sequence[Trial]) -> Transcript:
 
 def refit_transcript(bench: Bench, trials: Sequence[Trial], fold: Fold) -> Transcript:
     """A search's selection, and what its refit learned and predicts for its training rows."""
-    if all(trial.failure for trial in trials):
+    if not any(trial.is_valid for trial in trials):
         return {"selection": _of_data("nothing is valid")}
     selection = select(trials, bench.spec.select, bench.space.incumbent)
     job = refit_job(bench, selection.chosen, fold)

@@ -15,7 +15,8 @@ from numpy.random import Generator
 from autoreg.data.dataset import Dataset
 from autoreg.folds import FINAL
 from autoreg.judge import judgement, outer_work, refit_job, verdict
-from autoreg.search import Bench, run_searches
+from autoreg.scoring import Bench
+from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.spec import seed_for
 from autoreg.verdict import Verdict

@@ -27,6 +27,7 @@ class StudyResult:
     ``model`` is None where the study asked for none. ``folder`` holds ledger, report and model;
     ``mlflow_run`` is the id of the parent run, None
     without tracking; ``tracking_problem`` says what could not be written to MLflow, if anything.
+    ``key`` tells the question and its occasion from every other.
     """
 
     findings: Findings
@@ -34,6 +35,7 @@ class StudyResult:
     folder: Path
     mlflow_run: str | None = None
     tracking_problem: str | None = None
+    key: str = ""
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -107,6 +109,7 @@ class StudyResult:
             "schema": SCHEMA,
             "study": self.findings.spec.study,
             "status": "complete",
+            "key": self.key,
             "selection": {**chosen.to_data(), "words": chosen.describe()},
             "inner_best": verdict.inner_best,
             "nested": {

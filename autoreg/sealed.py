@@ -21,7 +21,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from autoreg.data.dataset import Dataset, Rows
+from autoreg.disk import append_line, guarded, made, write_whole
 from autoreg.spec import seed_for
 from autoreg.splitters import holdout
 
@@ -150,13 +150,14 @@ class Openings:
         return {one["selection"] for one in self.openings() if not mine.isdisjoint(one["rows"])}
 
     def record(self, study: str, selection: str, hashes: list[str], reused: int) -> None:
-        """Write an opening down BEFORE the rows are handed out."""
+        """Write an opening down BEFORE the rows are handed out; to be called ``alone``."""
         line = {"study": study, "selection": selection, "reused": reused, "rows": hashes}
         self._append(line)
 
     def judge(self, selection: str, verdict: Mapping[str, Any]) -> None:
         """Write down how a selection did on the rows that were opened for it."""
-        self._append({"selection": selection, "verdict": dict(verdict)})
+        with self.alone():
+            self._append({"selection": selection, "verdict": dict(verdict)})
 
     def verdict(self, selection: str) -> dict[str, Any] | None:
         """How a selection did, if it was judged."""
@@ -166,17 +167,15 @@ class Openings:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody else looks at the ledger or writes to it meanwhile."""
-        with self.path.with_suffix(".lock").open("w") as file:
+        with guarded(self.path):
+            file = self.path.with_suffix(".lock").open("w")
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _append(self, record: Mapping[str, Any]) -> None:
         line = {"when": datetime.now(UTC).isoformat(timespec="seconds"), **record}
-        _drop_torn_line(self.path)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.path, json.dumps(line))
 
 
 def row_hashes(data: Dataset, key: str) -> list[str]:
@@ -226,15 +225,11 @@ def source_hashes(data: Dataset, key: str) -> list[str]:
 
 
 def _key(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The home folder's key; made once, and never by two processes at once."""
+    made(path.parent)
     if not path.exists():
-        partial = path.with_suffix(".new")
-        partial.write_text(secrets.token_hex(24))
-        partial.chmod(0o600)
-        partial.rename(path)
+        with guarded(path), path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists():
+                write_whole(path, secrets.token_hex(24), private=True)
     return path.read_text()
-
-
-def _drop_torn_line(path: Path) -> None:
-    if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
-        path.write_bytes(content[: content.rfind(b"\n") + 1])

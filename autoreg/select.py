@@ -15,8 +15,8 @@ import numpy as np
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Floats
+from autoreg.deciding import SelectSpec
 from autoreg.errors import NoValidTrialError
-from autoreg.spec import SelectSpec
 from autoreg.statistics import Interval, nadeau_bengio, standard_error
 from autoreg.trial import Trial
 
@@ -123,7 +123,7 @@ def select(trials: Sequence[Trial], rule: SelectSpec, incumbent: tuple[str, str]
 
     Raises NoValidTrialError where every trial failed.
     """
-    options = [option for trial in trials if not trial.failure for option in _options(trial)]
+    options = [option for trial in trials if trial.is_valid for option in _options(trial)]
     if not options:
         reasons = dict.fromkeys(trial.failure for trial in trials if trial.failure)
         raise NoValidTrialError(

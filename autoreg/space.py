@@ -128,6 +128,18 @@ class Space:
     def _network_offers(self) -> list[Offer]:
         return [one for one in self.families.get("network", ()) if one.kind.key != "none"]
 
+    def optional(self, family: str) -> list[str]:
+        """The techniques that a network need not have; none of a linear family."""
+        offers = self._network_offers if family == "network" else []
+        return [one.kind.key for one in offers if not one.kind.on_by_default]
+
+    def blank(self, family: str) -> dict[str, float | str]:
+        """A point of a family's box at which no technique of a network is on."""
+        point: dict[str, float | str] = {axis.name: 0.5 for axis in self.axes(family)}
+        if family == "network":
+            point |= {offer.kind.key: OFF_BELOW / 2 for offer in self._network_offers}
+        return point
+
     def decode(self, family: str, point: Mapping[str, float | str]) -> Candidate:
         """The candidate at a point of a family's box."""
         if family == "linear":
@@ -145,11 +157,10 @@ class Space:
 
     def encode(self, one: Candidate) -> dict[str, float | str]:
         """The point of a candidate in its family's box; what does not matter is pinned."""
-        point: dict[str, float | str] = {axis.name: 0.5 for axis in self.axes(one.family)}
+        point = self.blank(one.family)
         if one.family == "linear":
             point["technique"] = one.label
         else:
-            point |= {offer.kind.key: OFF_BELOW / 2 for offer in self._network_offers}
             shape = dict(one.architecture)
             point |= {f"network.{d.name}": d.unit(shape[d.name]) for d in self.architecture}
         for chosen in one.techniques:

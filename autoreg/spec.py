@@ -13,8 +13,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from autoreg.data_spec import DataSpec as DataSpec
+from autoreg.data_spec import Dials, Number, Whole
+from autoreg.data_spec import ImageSpec as ImageSpec
+from autoreg.data_spec import OrderSpec as OrderSpec
+from autoreg.deciding import PruneSpec, SelectSpec, SheetSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
 from autoreg.strictyaml import parse
@@ -22,6 +27,8 @@ from autoreg.strictyaml import parse
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
 COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
+EPOCHS, MOST_EPOCHS = 60, 160
+STEPS = 1_200  # that a training should be able to take, where it is not too many epochs
 AHEAD = 4  # of 24 trials a search of networks makes by default
 
 
@@ -33,92 +40,6 @@ def seed_for(*names: str | int) -> int:
     """
     text = json.dumps(names, separators=(",", ":"))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
-
-
-# Strict, for `trials: true` would be read as 1 otherwise.
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Dials = dict[str, list[Whole | Number | str]]
-Members = Annotated[tuple[str, ...], Field(min_length=1)]
-Separator = Annotated[str, Field(min_length=1)]
-
-
-class ImageSpec(Frozen):
-    """The feature columns are the pixels of an image, row by row, the channels of a pixel together.
-
-    Symmetries are changes of an image that leave its meaning as it was: only the user knows.
-    """
-
-    height: Whole = Field(ge=2, description="pixels from top to bottom")
-    width: Whole = Field(ge=2, description="pixels from left to right")
-    channels: Whole = Field(1, ge=1, description="numbers in each pixel")
-    symmetries: tuple[Literal["shift", "rotate", "zoom", "flip", "erase"], ...] = Field(
-        (), description="changes that leave the target as it was; flip is left to right"
-    )
-
-    @property
-    def pixels(self) -> int:
-        """How many columns an image takes."""
-        return self.height * self.width * self.channels
-
-
-class OrderSpec(Frozen):
-    """How rows in the order of time are cut; distances count distinct moments of the table."""
-
-    window: Literal["expanding", "rolling", "both_sides"] = Field(
-        "expanding",
-        description="train on all the past, on its latest half, or on the rows on both sides",
-    )
-    gap: Whole = Field(0, ge=0, description="moments between a forecast and what it is about")
-    purge: Whole = Field(0, ge=0, description="moments until the target of a row is known")
-    embargo: Whole = Field(
-        0, ge=0, description="both_sides: further moments left out after the rows that judge"
-    )
-
-
-class DataSpec(Frozen):
-    """Where the rows come from, what is predicted, and which columns have a role."""
-
-    source: str | None = Field(
-        None, description="a bundled data set (breast_cancer, ...), or a CSV or Parquet file"
-    )
-    target: str | None = Field(None, description="the column to predict (files and tables)")
-    task: Literal["regression", "count", "binary", "multiclass"] | None = Field(
-        None, description="inferred from the target if left out; count never is"
-    )
-    group: str | None = Field(None, description="rows of one group are never split apart")
-    time: str | None = Field(None, description="train on the past, judge on the future")
-    order: OrderSpec = Field(default_factory=OrderSpec)
-    fold: str | None = Field(
-        None, description="outer folds by a column; the group column: each group is left out once"
-    )
-    weight: str | None = Field(None, description="row weights, used in fits and in scores")
-    drop: tuple[str, ...] = Field((), description="columns to leave out")
-    categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
-    text: tuple[str, ...] = Field((), description="columns of text: words become few directions")
-    dates: tuple[str, ...] = Field(
-        (), description="dates that are features: season, weekday, hour, year"
-    )
-    mean_target: tuple[str, ...] = Field(
-        (), description="categories of many levels that become mean targets, across folds"
-    )
-    gaps: Literal["fill", "mark"] = Field(
-        "fill", description="missing numbers become the mean; mark says so in a column of its own"
-    )
-    outliers: Literal["keep", "pull_in"] = Field(
-        "keep", description="numbers far beyond the quartiles stay, or become the fence there"
-    )
-    stream: bool = Field(
-        False, description="sum a Parquet file of numbers up in one pass, never holding its rows"
-    )
-    feature_groups: dict[str, Members] | Separator | None = Field(
-        None,
-        description="columns that belong together: group -> column names or globs such as gene1_*; "
-        "or a separator such as _, and columns that agree before the last one form a group",
-    )
-    image: ImageSpec | None = Field(
-        None, description="all feature columns are pixels: height, width, channels, symmetries"
-    )
 
 
 class FoldsSpec(Frozen):
@@ -141,36 +62,15 @@ class FoldsSpec(Frozen):
     )
 
 
-class SelectSpec(Frozen):
-    """How one candidate is chosen from a search."""
-
-    rule: Literal["min", "one_se", "parsimonious"] = Field(
-        "min", description="lowest loss; or stronger / simpler within one standard error of it"
-    )
-    metric: str | None = Field(
-        None, description="choose by this metric; left out, by the loss that the search minimizes"
-    )
-    guard: Literal["report", "strict", "off"] = Field(
-        "report",
-        description="what to do when the winner does not clearly beat the incumbent: say so, "
-        "or keep the incumbent",
-    )
-    final: Literal["search", "vote", "skip"] = Field(
-        "search",
-        description="the final model: searched once more on all development rows; what most outer "
-        "searches chose, at the median of its dials; or none",
-    )
-
-    @property
-    def makes_model(self) -> bool:
-        """Whether a final model is asked for."""
-        return self.final != "skip"
-
-
 class Training(Frozen):
     """How networks are trained; the same for all candidates of a study."""
 
-    epochs: Whole = Field(60, ge=1, description="longest training, in passes over the rows")
+    epochs: Whole | None = Field(
+        None,
+        ge=1,
+        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
+        "rows are fewer than 1,280 and passes short",
+    )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
@@ -178,6 +78,22 @@ class Training(Frozen):
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
     )
+
+    @property
+    def longest(self) -> int:
+        """The longest training in passes over the rows."""
+        return self.epochs or EPOCHS
+
+    def on(self, rows: int) -> Training:
+        """The same with a number of epochs, for a table of so many rows.
+
+        >>> Training().on(200).longest, Training().on(5_000).longest, Training(epochs=7).longest
+        (160, 60, 7)
+        """
+        least = STEPS * self.batch_size // max(1, rows)
+        return self.model_copy(
+            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
+        )
 
 
 class LinearSpec(Frozen):
@@ -246,17 +162,6 @@ class SpaceSpec(Frozen):
         return set(self.families) == {"linear"}
 
 
-class SheetSpec(Frozen):
-    """What only the user can know of the model info sheet, in words."""
-
-    features: str | None = Field(
-        None, description="why every feature is known before the target, and legitimate to use"
-    )
-    sampling: str | None = Field(
-        None, description="how the rows were drawn, and from which population"
-    )
-
-
 class StudySpec(Frozen):
     """A study: a question about one data set and how it is to be answered."""
 
@@ -280,6 +185,7 @@ class StudySpec(Frozen):
     folds: FoldsSpec = Field(default_factory=FoldsSpec)
     select: SelectSpec = Field(default_factory=SelectSpec)
     training: Training = Field(default_factory=Training)
+    prune: PruneSpec = Field(default_factory=PruneSpec)
     linear: LinearSpec = Field(default_factory=LinearSpec)
     interval: Literal["nadeau_bengio", "bates"] = Field(
         "nadeau_bengio",
@@ -301,11 +207,22 @@ class StudySpec(Frozen):
     @field_validator(
         "held_out",
         mode="before",
-        json_schema_input_type=Annotated[float, Field(gt=0, lt=0.9)] | Literal["none"] | None,
+        json_schema_input_type=Annotated[float, Field(ge=0, lt=0.9)] | Literal["none"] | None,
     )
     @classmethod
     def _none(cls, value: Any) -> Any:
-        return None if value == "none" else value
+        return None if value in ("none", 0) else value
+
+    @field_validator("prune")
+    @classmethod
+    def _by_what_is_chosen_by(cls, value: PruneSpec, known: ValidationInfo) -> PruneSpec:
+        select = known.data.get("select")
+        if value.is_on and select is not None and select.metric is not None:
+            raise ValueError(
+                f"prune compares losses, and select.metric chooses by {select.metric}: what is "
+                f"pruned might have been chosen; leave one of them out"
+            )
+        return value
 
     @property
     def asks_ahead(self) -> int:

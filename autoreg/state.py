@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoreg.errors import StudyError
+from autoreg.disk import write_whole
+from autoreg.errors import NothingToDoError, StudyError
 from autoreg.home import home_folder, study_folder
 from autoreg.spec import StudySpec, study_from
 
@@ -57,14 +58,22 @@ def finished(home: str | Path | None, study: str) -> dict[str, Any]:
     return document
 
 
+def refuse_again(folder: Path, key: str) -> None:
+    """Raise NothingToDoError where the question of that key was answered in this folder."""
+    document = _result(folder)
+    if document and document.get("key") == key:
+        raise NothingToDoError(
+            f"{folder.name} was answered before: same configuration, same data, same occasion; "
+            f"`autoreg show {folder.name}` shows the answer"
+        )
+
+
 def record_question(folder: Path, spec: StudySpec) -> None:
     """Keep a study's whole configuration beside its ledger, so that it is known by its name."""
     path = folder / QUESTION
     text = json.dumps(spec.model_dump(mode="json"), indent=2)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        partial = path.with_suffix(".new")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text)
 
 
 def recorded_question(home: str | Path | None, study: str) -> StudySpec | None:

@@ -127,8 +127,12 @@ def mean_interval(
     return Interval(center, center - half, center + half, level, method)
 
 
-def widened(interval: Interval, reused: int) -> Interval:
+def widened(
+    interval: Interval, reused: int, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> Interval:
     """The interval of rows that ``reused`` earlier selections have seen, widened to match.
+
+    It ends at ``bounds``, beyond which the number cannot lie.
 
     Who has seen an answer can choose the next question by it. An answer that is read to two
     digits is one of 100, so after k answers 100**k questions could have been asked, and the
@@ -147,7 +151,8 @@ def widened(interval: Interval, reused: int) -> Interval:
     error = (1 - interval.level) / 2
     factor = float(norm.isf(error / ANSWERS**reused) / norm.isf(error))
     low, high = (
-        interval.value + factor * (end - interval.value) for end in (interval.low, interval.high)
+        min(max(interval.value + factor * (end - interval.value), bounds[0]), bounds[1])
+        for end in (interval.low, interval.high)
     )
     return Interval(
         interval.value, low, high, interval.level, f"{interval.method}, reused {reused}"

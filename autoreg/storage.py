@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreg.disk import made, write_whole
 from autoreg.errors import ModelError
 
 FORMAT = 2
@@ -41,7 +42,7 @@ def write(folder: Path, document: Mapping[str, Any], arrays: Arrays) -> None:
     >>> document["task"], arrays["line"].tolist()
     ('regression', [2.0])
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder)
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **dict(arrays))
     content = packed.getvalue()
@@ -52,8 +53,8 @@ def write(folder: Path, document: Mapping[str, Any], arrays: Arrays) -> None:
     }
     text = json.dumps(whole, indent=2)
     text = text.replace(ZEROS, _hash(text.encode()), 1)
-    _put(folder / ARRAYS, content)
-    _put(folder / DOCUMENT, text.encode())
+    write_whole(folder / ARRAYS, content)
+    write_whole(folder / DOCUMENT, text)
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -118,12 +119,6 @@ def _bytes(path: Path) -> bytes:
             f"{path}: there is no readable autoreg model ({error.strerror}); name the folder "
             f"that holds {DOCUMENT} and {ARRAYS}"
         ) from error
-
-
-def _put(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".new")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def _hash(content: bytes) -> str:

@@ -10,52 +10,43 @@ moment, continues to the same result.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoreg import __version__
 from autoreg.advice import advice
-from autoreg.alarm import Alarm
 from autoreg.attribution import kept_or_made
 from autoreg.budget import choices, curve
 from autoreg.certificate import Certificate, read_certificate
-from autoreg.checks import look_at_study, look_at_table, refuse_errors
-from autoreg.clock import Clock
+from autoreg.checks import look_at_study, refuse_errors
+from autoreg.clock import Clock, OutOfTimeError, Window
 from autoreg.coefficients import coefficient_path, final_jobs
-from autoreg.data import load
-from autoreg.data.constraints import check_linear
-from autoreg.data.dataset import Dataset
-from autoreg.data.stream import stream
-from autoreg.data.table import describe
-from autoreg.engines import engine_for
+from autoreg.disk import write_whole
 from autoreg.engines.base import Outcome
-from autoreg.engines.pack import check_device
-from autoreg.errors import DataError
 from autoreg.evidence import gathered
-from autoreg.final import final_model, held_out_verdict, searches_for, voted
+from autoreg.final import final_model, held_out_verdict, voted
 from autoreg.findings import Findings
-from autoreg.folds import FINAL, Fold, Plan, plan
+from autoreg.folds import FINAL, Fold
 from autoreg.home import home_folder, set_aside, study_folder
 from autoreg.importance import importance
 from autoreg.info_sheet import info_sheet
 from autoreg.judge import judgement, outer_work, refit_job, verdict
+from autoreg.lease import Lease, leased
 from autoreg.ledger import Ledger, locked
-from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.model import Model
+from autoreg.prepared import Prepared, prepare, read, table_of
 from autoreg.progress import Progress, listening
 from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
 from autoreg.result import StudyResult
-from autoreg.sealed import Openings, Sealed, seal
-from autoreg.search import Bench, run_searches
+from autoreg.sealed import Openings
+from autoreg.search import run_searches, up_to
 from autoreg.select import Contender, Selection, select
-from autoreg.space import Space
-from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
-from autoreg.state import record_question
+from autoreg.spec import StudySpec
+from autoreg.state import record_question, refuse_again
 from autoreg.tracking import Tracker, open_tracker
 from autoreg.tracking.gate import remember_rows
 from autoreg.trial import Trial
@@ -64,68 +55,16 @@ from autoreg.verdict import Judgement
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["StudyResult", "conducted", "prepare", "run_study"]
-
-LEDGER_FORMAT = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A study that is ready to start: checked, its held-out rows sealed, nothing fitted."""
-
-    spec: StudySpec
-    bench: Bench
-    held_out: Sealed | None
-    facts: Mapping[str, Any]
-    alarms: tuple[Alarm, ...] = ()
-
-    @property
-    def splits(self) -> dict[str, Any]:
-        """Plain facts about the splits."""
-        held_out = self.held_out.n if self.held_out else 0
-        rows = {"development_rows": self.bench.table.size, "held_out_rows": held_out}
-        return {**self.bench.plan.describe(), **rows}
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """What a ledger must agree with to be continued."""
-        return {
-            "format": LEDGER_FORMAT,
-            "study": self.spec.study,
-            "configuration": self.spec.digest,
-            "data": self.bench.table.digest,
-            "splits": self.bench.plan.digest,
-        }
-
-
-def prepare(
-    study: StudySpec | Mapping[str, Any] | str | Path,
-    data: pd.DataFrame | tuple[Any, Any] | None = None,
-    *,
-    workers: int | None = None,
-) -> Prepared:
-    """Read and check everything that a study needs, before the first fit.
-
-    Raises SpecError, DataError or SpaceError, naming the place and the remedy.
-
-    >>> prepare("breast_cancer").held_out
-    Sealed(114 rows)
-    """
-    spec = read(study)
-    table = table_of(spec, data)
-    assert isinstance(spec.space, SpaceSpec)
-    alarms = look_at_table(table, spec).alarms
-    check_linear(spec.linear, spec.space, table)
-    development, held_out = seal(table, spec.held_out)
-    folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
-    folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
-    metrics = _metrics(spec, development, folds)
-    engine = engine_for(space.design(), table.task)
-    check_device(spec.training.device)
-    cores = workers or len(os.sched_getaffinity(0))
-    bench = Bench(development, folds, space, spec, engine, metrics, cores)
-    return Prepared(spec, bench, held_out, describe(table), alarms)
+__all__ = [
+    "Prepared",
+    "StudyResult",
+    "conducted",
+    "prepare",
+    "read",
+    "run_study",
+    "searched",
+    "table_of",
+]
 
 
 def run_study(
@@ -138,6 +77,9 @@ def run_study(
     progress: Progress | bool = True,
     fresh: bool = False,
     reopen: bool = False,
+    within: float | None = None,
+    once: bool = False,
+    tick: str | None = None,
 ) -> StudyResult:
     """Run a study, or continue one that was cut off, to its verdict.
 
@@ -151,9 +93,12 @@ def run_study(
         progress: a listener; True prints a line now and then on stderr, False nothing.
         fresh: set an earlier state of this study aside and start anew.
         reopen: open held-out rows that an earlier selection has seen already; marked as such.
+        within: minutes that this call may take; the search ends early enough for the verdict.
+        once: raise NothingToDoError where the very same question was answered here before.
+        tick: the occasion, which is part of the question then: a date, for example.
 
-    Raises AutoregError (bad input, nothing valid); KeyboardInterrupt leaves a study that the
-    same call continues.
+    Raises AutoregError (bad input, nothing valid, no time); KeyboardInterrupt leaves a study that
+    the same call continues.
 
     >>> import tempfile
     >>> question = {"study": "tiny", "data": {"source": "wine"}, "space": "linear", "trials": 2}
@@ -161,36 +106,44 @@ def run_study(
     >>> len(result.trials), result.verdict.nested.value > 0.9
     (12, True)
     """
+    window = Window.of(within)
     ready = prepare(study, data, workers=workers)
     refuse_errors(ready.alarms)
     place = home_folder(home)
     folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
-    with locked(folder), open_tracker(folder, place, enabled=tracking) as tracker:
+    elif once:
+        refuse_again(folder, ready.key(tick))
+    with (
+        locked(folder),
+        leased(folder) as lease,
+        open_tracker(folder, place, enabled=tracking) as tracker,
+    ):
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
         record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
-        findings, model = conducted(ready, ledger, listener, Openings(place), reopen)
+        trials = searched(ready, ledger, listener, window, lease)
+        findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
         worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
         proof = read_certificate(folder, ready.header)
-        seen = _seen_through(replace(findings, attribution=worth), proof)
-        return _written(ready, seen, model, folder, tracker)
+        seconds = time.monotonic() - window.started
+        seen = _seen_through(replace(findings, attribution=worth, seconds=seconds), proof)
+        return _written(ready, seen, model, folder, tracker, ready.key(tick))
 
 
 def conducted(
     ready: Prepared,
+    trials: Mapping[str, Sequence[Trial]],
     ledger: Ledger,
     listener: Progress,
     openings: Openings,
     reopen: bool,
 ) -> tuple[Findings, Model | None]:
-    """Search, select, judge, refit, open: the order that makes the verdict honest."""
-    started = time.monotonic()
+    """Select, judge, refit, open: the order that makes the verdict honest."""
     bench = ready.bench
-    trials = _searched(ready, ledger, listener)
     selections = selected(ready, trials)
     final = selections[FINAL]
     outer = [fold.name for fold in bench.plan.outer]
@@ -213,7 +166,7 @@ def conducted(
         tuple(trial for name in bench.searches for trial in trials[name]),
         selections,
         judged,
-        time.monotonic() - started,
+        0.0,
         versions(),
         _early_end(ready, trials, ledger),
         coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
@@ -249,66 +202,49 @@ def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float
     return known
 
 
-def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
-    """A study in any of the forms in which it may be given."""
-    if isinstance(study, StudySpec):
-        return study
-    return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
-
-
-def table_of(spec: StudySpec, data: pd.DataFrame | tuple[Any, Any] | None) -> Dataset:
-    """All rows of a study, held-out ones included."""
-    return stream(spec) if spec.data.stream else load(spec.data, data)
-
-
-def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
-    """The metrics of a study; one that a fold cannot define is an error before the search."""
-    by = () if spec.select.metric is None else (spec.select.metric,)
-    default = default_metrics(table.task, streamed=table.streamed is not None)
-    names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
-    for name in names:
-        scored = folds.folds if name in by else folds.outer
-        targets = (table.y[fold.test] for fold in scored)
-        if reason := undefined(metric(name, table.task), targets, len(table.classes)):
-            raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
-    return names
-
-
-def _searched(ready: Prepared, ledger: Ledger, listener: Progress) -> dict[str, list[Trial]]:
+def searched(
+    ready: Prepared, ledger: Ledger, listener: Progress, window: Window, lease: Lease
+) -> dict[str, list[Trial]]:
+    """The trials of all searches: those of the ledger, and those that the budget still allows."""
+    bench = ready.bench
     past = ledger.trials()
-    rounds = min((len(past.get(name, ())) for name in ready.bench.searches), default=0)
+    rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
     stops = ledger.of("stop")
-    clock = Clock(ready.spec.minutes, ledger)
-    best = min((t.loss for t in past.get(FINAL, ()) if not t.failure), default=float("inf"))
+    clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
+    best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     done, wanted = rounds, ready.spec.trials
-    if rounds < wanted:
-        ready.bench.warm_up(listener)
+    if rounds < wanted and not stops:
+        bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
     def record(trial: Trial) -> None:
         nonlocal best
+        lease.check()
         ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
-        if trial.search == FINAL and not trial.failure:
+        if trial.search == FINAL and trial.is_valid:
             best = min(best, trial.loss)
 
     def round_done(number: int) -> bool:
         nonlocal done
+        fits = (number + 1 - done) * bench.fits_a_round
         done = number + 1
         listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
-        return clock.allows_another(number)
+        return clock.allows_another(number, fits)
 
-    trials = run_searches(
-        ready.bench,
-        past,
-        record=record,
-        round_done=round_done,
-        last_round=stops[0]["round"] if stops else None,
-        on_fit=lambda fits, total: listener.advance(
-            done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1)
-        ),
-    )
+    def on_fit(fits: int, total: int) -> None:
+        clock.look(done)
+        listener.advance(done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1))
+
+    last = stops[0]["round"] if stops else None
+    try:
+        trials = run_searches(
+            bench, past, record=record, round_done=round_done, last_round=last, on_fit=on_fit
+        )
+    except OutOfTimeError:
+        clock.stop(done - 1)
+        trials = ledger.trials()
     listener.end()
-    return trials
+    return up_to(trials, ledger.of("stop"))
 
 
 def selected(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Selection]:
@@ -366,14 +302,21 @@ def _early_end(
     ready: Prepared, trials: Mapping[str, Sequence[Trial]], ledger: Ledger
 ) -> tuple[str, ...]:
     if ledger.of("stop"):
-        return (f"the time budget of {ready.spec.minutes:g} minutes ended the search",)
+        minutes = ready.spec.minutes
+        whose = "the time of the run" if minutes is None else f"the budget of {minutes:g} minutes"
+        return (f"{whose} ended the search",)
     if any(len(one) < ready.spec.trials for one in trials.values()):
         return ("the space was exhausted before the budget of trials was spent",)
     return ()
 
 
 def _written(
-    ready: Prepared, findings: Findings, model: Model | None, folder: Path, tracker: Tracker
+    ready: Prepared,
+    findings: Findings,
+    model: Model | None,
+    folder: Path,
+    tracker: Tracker,
+    key: str,
 ) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
     if model:
@@ -382,10 +325,8 @@ def _written(
     run = tracker.run()
     write_report(findings, folder, mlflow_run=run)
     tracker.finish(findings)
-    result = StudyResult(findings, model, folder, run, tracker.problem)
-    partial = folder / "result.json.new"
-    partial.write_text(json.dumps(result.to_data(), indent=2), encoding="utf-8")
-    partial.replace(folder / "result.json")
+    result = StudyResult(findings, model, folder, run, tracker.problem, key)
+    write_whole(folder / "result.json", json.dumps(result.to_data(), indent=2))
     return result
 
 

@@ -15,6 +15,28 @@ from autoreg.data.dataset import Floats
 from autoreg.statistics import smoother, standard_error
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """Why a trial was given up before it was known in full.
+
+    ``by`` is the rule, ``at`` the epochs or folds after which its mean ``loss`` (on the stop-sets,
+    or on the validation rows of those folds) was above the ``limit``; ``told`` is what the tuner
+    learns instead of a loss.
+    """
+
+    by: Literal["epochs", "folds"]
+    at: int
+    loss: float
+    limit: float
+    told: float
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        what = f"{self.at} {self.by if self.at > 1 else self.by[:-1]}"
+        return f"after {what} the mean loss was {self.loss:.4g}, above {self.limit:.4g}"
+
+
 @dataclass(frozen=True, eq=False)
 class Trial:
     """What one search learned about one setting.
@@ -30,6 +52,9 @@ class Trial:
     leave columns out and some fold uses it; they are empty, or None, otherwise. ``failure`` is
     the reason why the trial is not eligible, or None. ``costs`` (S, F) is the metric that the
     study chooses by, turned so that lower is better; empty where it chooses by the loss.
+    Where networks are pruned by epochs, ``rungs`` (R, F) are their best losses so far on the
+    stop-sets at R rungs, NaN where a fold did not come so far. A ``pruned`` trial has no losses
+    and is not eligible.
     """
 
     search: str
@@ -52,6 +77,13 @@ class Trial:
     stability: Mapping[str, float] = field(default_factory=dict)
     repeats: int = 1
     costs: Floats = field(default_factory=lambda: np.empty(0))
+    rungs: Floats = field(default_factory=lambda: np.empty(0))
+    pruned: Pruned | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it was fitted on all inner folds to the end, so that it can be chosen."""
+        return self.failure is None and self.pruned is None
 
     @cached_property
     def smoothed(self) -> Floats:
@@ -88,23 +120,29 @@ class Trial:
     @property
     def best(self) -> int:
         """The position of the best strength on the path, by what candidates are chosen by."""
-        return 0 if self.failure else int(np.argmin(self.compared @ self.weights))
+        return int(np.argmin(self.compared @ self.weights)) if self.is_valid else 0
 
     @property
     def loss(self) -> float:
-        """The mean validation loss at the best strength; NaN for a failed trial."""
-        return math.nan if self.failure else float(self.means[self.best])
+        """The mean validation loss at the best strength; NaN for one that is not valid."""
+        return float(self.means[self.best]) if self.is_valid else math.nan
 
     @property
     def train_loss(self) -> float:
         """The mean training loss at the best strength."""
-        if self.failure:
+        if not self.is_valid:
             return math.nan
         return float(self.train_losses[self.best] @ self.weights / self.weights.sum())
 
     @property
     def told(self) -> float:
-        """What the tuner learns: the lowest loss; a failed trial counts like the baseline."""
+        """What the tuner learns: the lowest loss; a failed trial counts like the baseline.
+
+        A pruned one counts by the loss that it was pruned for, but never as better than the
+        median of the finished trials that its search knew.
+        """
+        if self.pruned:
+            return self.pruned.told
         return self.baseline if self.failure else float(self.means.min())
 
     @property
@@ -146,6 +184,7 @@ class Trial:
             "freedom": self.freedom,
             "fit_seconds": self.seconds,
             "flags": ", ".join(self.flags),
+            "pruned": self.pruned.words if self.pruned else None,
             "failure": self.failure,
         }
 
@@ -170,6 +209,8 @@ class Trial:
             "stability": dict(self.stability),
             "repeats": self.repeats,
             "costs": self.costs.tolist(),
+            "rungs": [[None if np.isnan(x) else x for x in row] for row in self.rungs.tolist()],
+            "pruned": vars(self.pruned) if self.pruned else None,
             "seconds": round(self.seconds, 4),
             "failure": self.failure,
         }
@@ -179,9 +220,11 @@ class Trial:
         """The inverse of :meth:`to_data`."""
         arrays = {
             name: np.array(data.get(name, ()), dtype=np.float64)
-            for name in ("losses", "weights", "train_losses", "sparsity", "costs")
+            for name in ("losses", "weights", "train_losses", "sparsity", "costs", "rungs")
         }
+        pruned = data.get("pruned")
         return cls(
+            pruned=Pruned(**pruned) if pruned else None,
             search=data["search"],
             number=data["number"],
             candidate=Candidate.from_data(data["candidate"]),

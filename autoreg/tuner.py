@@ -4,6 +4,12 @@ The sampler and its study are built anew at each ask, from the history and a see
 names. So a killed search continues to the same result, and nothing is hidden in an object.
 The history lives in autoreg's own ledger; Optuna's storage is memory only.
 
+Why few techniques are open in an ask: a box in which each of forty techniques is on with
+probability 0.6 holds hardly anything but cocktails of twenty, whose parts fight each other; and no
+sampler learns forty coordinates from forty trials. So an ask for a network opens those techniques
+that one of the best trials has, and two others, rather those that did well. The sampler decides
+within the open coordinates; everything else is off. Measured by ``benchmarks/sampler.py``.
+
 Every sampler argument that Optuna does not deprecate is written out: its defaults move
 between versions.
 """
@@ -16,6 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
@@ -25,6 +32,8 @@ from autoreg.space import Axis, Space
 from autoreg.spec import seed_for
 
 ATTEMPTS = 25
+PARENTS = 4  # the best trial of so many may be the one whose techniques are open
+NEWCOMERS = 2  # further techniques that an ask opens
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
@@ -71,14 +80,40 @@ class Tuner:
 
     def _propose(self, history: History, family: str, sampler: str, seed: int) -> Candidate:
         study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
-        box = {axis.name: _distribution(axis) for axis in self.space.axes(family)}
-        for one, loss in history:
-            if one.family == family:
-                point = self.space.encode(one)
-                study.add_trial(
-                    optuna.create_trial(params=point, distributions=box, value=float(loss))
-                )
-        return self.space.decode(family, study.ask(box).params)
+        own = [(one, loss) for one, loss in history if one.family == family]
+        axes = self.opened(own, family, seed)
+        box = {axis.name: _distribution(axis) for axis in axes}
+        for one, loss in own:
+            point = self.space.encode(one)
+            params = {name: point[name] for name in box}
+            study.add_trial(
+                optuna.create_trial(params=params, distributions=box, value=float(loss))
+            )
+        return self.space.decode(family, self.space.blank(family) | study.ask(box).params)
+
+    def opened(self, own: History, family: str, seed: int) -> list[Axis]:
+        """The coordinates that an ask may set, from the trials of the family so far.
+
+        All of a linear family; of networks the architecture, the techniques that are on by
+        default, those of one of the best trials, and a few others.
+        """
+        optional = self.space.optional(family)
+        rng = np.random.default_rng(seed)
+        order = sorted(range(len(own)), key=lambda k: own[k][1])
+        parents = [own[k][0] for k in order[: max(1, len(own) // PARENTS)]]
+        chosen = parents[rng.integers(len(parents))].techniques if parents else ()
+        inherited = {one.key for one in chosen}
+        others = [key for key in optional if key not in inherited]
+        places = {key: len(own) for key in others}
+        for place, k in reversed(list(enumerate(order))):
+            places |= {one.key: place for one in own[k][0].techniques if one.key in places}
+        worth = np.array([1.0 / (1 + places[key]) for key in others])
+        if len(others) > NEWCOMERS:
+            drawn = rng.choice(len(others), NEWCOMERS, replace=False, p=worth / worth.sum())
+            others = [others[k] for k in drawn]
+        closed = set(optional) - inherited - set(others)
+        axes = self.space.axes(family)
+        return [axis for axis in axes if axis.name.partition(".")[0] not in closed]
 
     def turns(self, asked: Sequence[Candidate]) -> list[str]:
         """The families in the order in which they are asked; the next only if one is exhausted.

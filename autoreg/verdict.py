@@ -108,9 +108,9 @@ class HeldOut:
 
     ``opening`` is 'first' or 'reused k' (k earlier selections have seen some of these rows);
     or 'sealed' where the rows were not opened, 'kept' where there is no final model to judge on
-    them; then the numbers are None. ``interval`` is that of the loss, over rows, widened where
-    they were reused. ``measured`` holds, in plain data, the interval of the ``score``, the
-    ``coverage`` of conformal sets or intervals, their ``level`` and mean ``size``.
+    them; then the numbers are None. ``interval`` is that of the loss, over rows. ``measured``
+    holds, in plain data, the interval of the ``score``, the ``coverage`` of conformal sets or
+    intervals, their ``level`` and mean ``size``. All intervals are widened for reused rows.
     """
 
     rows: int
@@ -123,7 +123,7 @@ class HeldOut:
 
     @property
     def score_interval(self) -> Interval | None:
-        """The interval of the score, over rows or groups; not widened."""
+        """The interval of the score, over rows or groups; widened where they were reused."""
         return Interval.from_data(self.measured["score"]) if "score" in self.measured else None
 
     @property
@@ -180,6 +180,17 @@ class Verdict:
     def has_signal(self) -> bool:
         """Whether the procedure beats the featureless model beyond its interval."""
         return self.signal.low > 0
+
+    @property
+    def shown_beats_baseline(self) -> bool:
+        """Whether the interval of the shown metric leaves the featureless score out.
+
+        It may where the paired difference in the loss does not: where a few folds are much
+        harder than the others, losses differ by the fold more than by the model.
+        """
+        if self.greater_is_better:
+            return self.nested.low > self.baseline.value
+        return self.nested.high < self.baseline.value
 
     def to_data(self) -> dict[str, Any]:
         """The verdict as plain data."""

@@ -17,8 +17,8 @@ from autoreg.home import study_folder
 from autoreg.ledger import Ledger
 from autoreg.noninterference import Run, held_out_check, proven, shortened
 from autoreg.progress import Progress, listening
+from autoreg.scoring import Bench
 from autoreg.sealed import sealed_rows
-from autoreg.search import Bench
 from autoreg.spec import StudySpec
 from autoreg.state import recorded_question
 from autoreg.study import Prepared, prepare, read, run_study, table_of, versions
@@ -100,7 +100,7 @@ def _certified(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
         trials=clean.longest,
-        epochs=bench.spec.training.epochs if "network" in bench.space.families else 0,
+        epochs=bench.spec.training.longest if "network" in bench.space.families else 0,
         checks=(*of_held_out, *checks),
         replayed=same,
         differing=other,
@@ -128,7 +128,7 @@ def _replayed(past: Past, clean: Run, bench: Bench, study: Bench) -> tuple[int, 
 
     Networks of fewer epochs cannot: then nothing is compared.
     """
-    epochs = bench.spec.training.epochs == study.spec.training.epochs
+    epochs = bench.spec.training.longest == study.spec.training.longest
     if not epochs and "network" in bench.space.families:
         return 0, 0
     both = [past[key] == found for key, found in clean.recorded.items() if key in past]

@@ -33,7 +33,8 @@ from autoreg.checks import look_at_table
 from autoreg.judge import refit_job
 from autoreg.metrics.base import row_losses
 from autoreg.rehearsal import rehearsed
-from autoreg.search import Bench, run_searches
+from autoreg.scoring import Bench
+from autoreg.search import run_searches
 from autoreg.spec import StudySpec
 from autoreg.study import prepare
 

@@ -15,6 +15,7 @@ under the GPL and the other pins an old numpy, with which it does not need to be
 
     python -m venv peers
     peers/bin/pip install numpy scipy scikit-learn joblib setuptools tqdm python-glmnet
+    peers/bin/pip install ipython matplotlib
     peers/bin/pip install --no-deps adelie
 """
 
@@ -48,7 +49,7 @@ PACKAGES = ("autoreg", "numpy", "scipy", "numba", "scikit-learn", "optuna", "mlf
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small shapes: a smoke test")
-    parser.add_argument("--only", choices=sorted(SECTIONS), help="one section")
+    parser.add_argument("--only", choices=sorted(SECTIONS), nargs="+", help="some sections")
     parser.add_argument("--peers", type=Path, help="a Python that has glmnet and adelie")
     parser.add_argument("--write", type=Path, help="write the tables to this file, too")
     options = parser.parse_args()
@@ -59,7 +60,7 @@ def main() -> None:
     print(said[0], flush=True)
     linear_nested.warm_up()
     for name, section in SECTIONS.items():
-        if options.only in (None, name):
+        if name in (options.only or SECTIONS):
             title, rows = section(quick=options.quick, peers=options.peers)
             head = HEAD if isinstance(rows[0], Row) else tuple(rows.pop(0))
             said.append(table(title, head, [getattr(row, "cells", row) for row in rows]))

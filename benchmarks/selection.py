@@ -41,15 +41,17 @@ from sklearn.preprocessing import FunctionTransformer
 
 from autoreg.data import load
 from autoreg.data.dataset import Column, Dataset
+from autoreg.deciding import SelectSpec
 from autoreg.engines import engine_for
 from autoreg.engines.base import Fit, Job, TrainingSet
 from autoreg.folds import FINAL, plan
 from autoreg.metrics import default_metrics, row_losses
 from autoreg.preprocess import Preprocessor
-from autoreg.search import Bench, job_for, run_searches
+from autoreg.scoring import Bench, job_for
+from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.space import Space
-from autoreg.spec import DataSpec, SelectSpec, seed_for, study_from
+from autoreg.spec import DataSpec, seed_for, study_from
 from autoreg.splitters import split
 
 FOLDS = 5

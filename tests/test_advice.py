@@ -130,10 +130,16 @@ def rising(*nested):
     return replace(sample(), budget=tuple(points))
 
 
+def no_signal(nested):
+    found = sample(signal=False)
+    return replace(found, verdict=replace(found.verdict, nested=nested))
+
+
 CHECK = Check("outer", "huge", "outer-0", 30, 9, 72, seen=3)
 PROOF = Certificate("s", "a", "b", "c", "2026-01-01", {}, 8, 4, (CHECK,))
 CASES = {
-    "no signal": (build(signal=False), "autoreg check"),
+    "no signal": (no_signal(Interval(0.6, 0.4, 0.8)), "autoreg check"),
+    "folds differ": (no_signal(Interval(0.9, 0.8, 1.0)), "The folds differ too much"),
     "incumbent better": (with_verdict(incumbent=better("ridge", -0.2, -0.1)), "guard: strict"),
     "edge": (at_the_edge(), "elastic_net: {mix: [0.2, "),
     "still falling": (rising(0.5, 0.3, 0.1), "--trials 48"),
@@ -148,6 +154,7 @@ CASES = {
 }
 OPPOSITES = {
     "no signal": sample(),
+    "folds differ": no_signal(Interval(0.6, 0.4, 0.8)),
     "incumbent better": with_verdict(incumbent=better("ridge", -0.2, 0.1)),
     "edge": sample(),
     "still falling": rising(0.5, 0.1, 0.1),
@@ -180,3 +187,12 @@ def test_a_range_that_cannot_reach_further_is_no_advice():
     findings = at_the_edge()
     whole = replace(findings, space=sample().space)
     assert "elastic net: mix" not in words(whole)
+
+
+def test_outer_folds_in_time_are_not_to_be_repeated():
+    for case in ("folds differ", "wide", "unstable"):
+        findings = CASES[case][0]
+        data = findings.spec.data.model_copy(update={"time": "day"})
+        timed = replace(findings, spec=findings.spec.model_copy(update={"data": data}))
+        assert "outer_repeats" in words(findings)
+        assert "repeat" not in words(timed)

@@ -29,7 +29,7 @@ from autoreg.engines.base import Engine, Failure, Fit
 from autoreg.errors import StudyError
 from autoreg.progress import Silent
 from autoreg.report import ingredient_lines, write_report
-from autoreg.search import job_for
+from autoreg.scoring import job_for
 from autoreg.statistics import Interval, nadeau_bengio
 from autoreg.study import prepare, run_study
 from autoreg.techniques import technique

@@ -366,7 +366,7 @@ def test_a_trial_survives_the_ledger_and_older_ledgers_are_read(study):
 
 
 def test_constraints_that_can_leave_columns_out_tell_of_stability_too():
-    from autoreg.search import leaves_out
+    from autoreg.scoring import leaves_out
 
     document, frame = question("regression")
     ridge = LINEAR[1]

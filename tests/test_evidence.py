@@ -205,3 +205,17 @@ def test_new_rows_come_with_sets_of_classes(tmp_path):
     bare = replace(done.model, about={})
     with pytest.raises(DataError, match="holds no calibration"):
         ranges(bare, bare.raw(frame))
+
+
+def test_all_intervals_of_reused_rows_are_widened(tmp_path):
+    options = {"home": tmp_path, "tracking": False, "progress": False}
+    rows = table(n=80)
+    first = autoreg.run_study(study(), rows, **options).verdict.held_out
+    # The same rows are held out, and another rule chooses another strength.
+    other = study(study="again", select={"rule": "one_se"})
+    again = autoreg.run_study(other, rows, reopen=True, **options).verdict.held_out
+    assert first.score_interval.method == "bootstrap"
+    assert again.opening == "reused 1"
+    for one in (again.interval, again.score_interval, again.coverage):
+        assert one.method.endswith("reused 1")
+    assert 0 <= again.coverage.low <= again.coverage.high <= 1

@@ -9,11 +9,12 @@ import pytest
 import autoreg
 from autoreg.budget import Budget, budgets, choices, overtuning
 from autoreg.candidate import candidate
+from autoreg.deciding import SelectSpec
 from autoreg.errors import SpecError, StudyError
 from autoreg.final import median_candidate, voted
 from autoreg.folds import FINAL
 from autoreg.select import Contender, Selection, select
-from autoreg.spec import SelectSpec, study_from
+from autoreg.spec import study_from
 from autoreg.techniques import technique
 
 SPACE = {

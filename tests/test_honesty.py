@@ -16,8 +16,9 @@ from autoreg.data import load
 from autoreg.engines.base import TrainingSet
 from autoreg.engines.loop import LoopEngine
 from autoreg.judge import refit_job
+from autoreg.scoring import job_for
 from autoreg.sealed import seal
-from autoreg.search import job_for, run_searches
+from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.spec import DataSpec, seed_for
 from autoreg.splitters import holdout

@@ -92,6 +92,12 @@ class TestEveryMetric:
         repeated = (np.repeat(part, times, axis=0) for part in (y, p, np.ones(len(y)), base))
         assert one.score(y, p, w, base) == pytest.approx(one.score(*repeated), rel=1e-12)
 
+    def test_no_score_lies_beyond_its_bounds(self, one, task):
+        y, predictions, weights, baseline = sample(task)
+        low, high = one.bounds
+        for guess in (predictions, predictions[::-1], baseline):
+            assert low <= one.score(y, guess, weights, baseline) <= high
+
     def test_the_scale_of_the_weights_does_not_matter(self, one, task):
         y, p, w, base = sample(task)
         assert one.score(y, p, 7 * w, base) == pytest.approx(one.score(y, p, w, base), rel=1e-12)

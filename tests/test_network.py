@@ -124,9 +124,9 @@ def textbook(one, data):
     optimizer = torch.optim.Adam(net.parameters(), lr=SHAPE["learning_rate"])
     size = one.settings.batch_size
     order = row_order(
-        [order_key(one.fit_seed)], [0], [len(rows)], 2 * one.settings.epochs * len(rows)
+        [order_key(one.fit_seed)], [0], [len(rows)], 2 * one.settings.longest * len(rows)
     )[0]
-    for _ in range(one.settings.epochs):
+    for _ in range(one.settings.longest):
         for _ in range(max(1, round(len(rows) / size))):
             batch, order = torch.from_numpy(rows)[order[:size]], order[size:]
             outputs = net(inputs[batch])

@@ -217,6 +217,33 @@ def test_the_budget_is_told_in_words_and_drawn(tmp_path):
     assert curves.budget_chart(sample(budget=points[:1])) is None
 
 
+def test_losses_that_explode_do_not_squeeze_the_curves():
+    findings = sample(task="regression")
+    paths = curves._paths(findings)
+    plain = curves._limits(paths, findings)
+    best = paths[0][0]
+    # One small fold loses a million times as much at a weak strength: its band, whose error does
+    # not ask for the size of folds, reaches far below zero.
+    losses, weights = best.losses.copy(), best.weights.copy()
+    losses[best.means.argmax(), -1] *= 1e6
+    weights[-1] /= 10
+    wild = [[replace(best, losses=losses, weights=weights), *paths[0][1:]], *paths[1:]]
+    low, high = curves._limits(wild, findings)
+    assert low >= plain[0] - 0.2 * (plain[1] - plain[0])
+    assert high <= plain[1] + 0.2 * (plain[1] - plain[0])
+
+
+def test_a_metric_that_is_the_loss_is_shown_once(tmp_path):
+    findings = sample()
+    one = replace(findings, verdict=replace(findings.verdict, metric="log_loss"))
+    for document, charts in ((findings, 2), (one, 1)):
+        html, _ = page_of(document, tmp_path)
+        heads = re.search(r"<tr><th[^>]*>Estimate.*?</tr>", html)[0]
+        assert heads.count("<th ") == 2 + charts
+        assert ("small dots: the folds" in html) == (charts == 2)
+        assert "the signal in the data" in html
+
+
 def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
     findings = sample(signal=False)
     for text in (
@@ -226,6 +253,7 @@ def test_no_evidence_of_signal_is_said_everywhere(tmp_path):
     ):
         assert "no evidence of signal" in text
         assert "signal found" not in text
+        assert "AUC alone leaves out what such a model scores" in text
 
 
 def test_unbounded_intervals_and_missing_numbers_are_drawn_and_written(tmp_path):

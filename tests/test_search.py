@@ -83,3 +83,20 @@ def test_spaces_with_networks_ask_ahead_unless_the_study_says_otherwise():
         spec = study_from({"study": "s", "data": {"source": "wine"}, "space": space})
         assert spec.asks_ahead == ahead
         assert spec.model_copy(update={"ahead": 2}).asks_ahead == 2
+
+
+def test_the_design_is_asked_in_longer_rounds_and_changes_nothing(space):
+    plain, _ = searched(space, 4)
+    running = search("final", Tuner(space, "tpe", TRIALS, 0, "final"), [], 4, design_rounds=4)
+    asks, trials, together = next(running), [], []
+    while asks:
+        together.append(len(asks))
+        made = [answered(ask, losses(ask.number)) for ask in asks]
+        trials += made
+        try:
+            asks = running.send(made)
+        except StopIteration:
+            asks = []
+    assert candidates(trials) == candidates(plain)
+    assert together[0] == 16 <= len(space.design())
+    assert max(together[1:]) == 4

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from autoreg.candidate import candidate
+from autoreg.deciding import SelectSpec
 from autoreg.engines.loop import LoopEngine
 from autoreg.errors import DataError, NoValidTrialError
-from autoreg.search import Ask, evaluate
+from autoreg.scoring import Ask
+from autoreg.search import evaluate
 from autoreg.select import select
-from autoreg.spec import SelectSpec
 from autoreg.study import prepare
 from autoreg.techniques import technique
 from autoreg.trial import Trial

@@ -209,8 +209,9 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("garbled")
 
 
-def test_none_means_no_held_out_rows(tmp_path):
-    assert read_study(write(tmp_path, STUDY + "held_out: none\n")).held_out is None
+@pytest.mark.parametrize("share", ["none", "0"])
+def test_none_means_no_held_out_rows(tmp_path, share):
+    assert read_study(write(tmp_path, STUDY + f"held_out: {share}\n")).held_out is None
     assert read_study(write(tmp_path, STUDY)).held_out == 0.2
 
 
@@ -261,10 +262,12 @@ OPTIONS = {
     "loss": "huber",
     "image": {"height": 8, "width": 8},
 }
-NUMBERS = {"minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
+NUMBERS = {"epochs": 3, "minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 
 
 def changed(key, value):
+    if value == "off":
+        return {"epochs": "median", "folds": "forgiving"}[key]
     if key in OPTIONS:
         return OPTIONS[key]
     if value is None:

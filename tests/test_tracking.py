@@ -33,14 +33,19 @@ from tracked import (
 )
 
 import autoreg
+from autoreg.attribution import Attribution, Effect
+from autoreg.folds import FINAL
 from autoreg.model import Model
+from autoreg.statistics import Interval
 from autoreg.tracking import server_command, views
-from autoreg.tracking.layout import MOST_POINTS, closing, thinned, trial_entry, verdict_entry
+from autoreg.tracking.curves import ALL_POINTS, MOST_POINTS, thinned
+from autoreg.tracking.layout import closing, refit_entry, trial_entry, verdict_entry
 from autoreg.tracking.serving import wrap
 from autoreg.tracking.spool import Spool, Told
 from autoreg.tracking.store import Store, discreet
 from autoreg.tracking.sync import differences
 from autoreg.tracking.writer import Writer
+from autoreg.trial import Pruned
 
 COMMON = {"val_loss", "train_loss", "gap", "fit_seconds", "strength_norm", "n_techniques"}
 
@@ -117,7 +122,8 @@ def test_curves_are_metrics_with_steps(tracked, runs):
     assert sorted(point.step for point in folds) == [0, 1, 2]
     assert {"n_columns", "freedom"} <= set(ridge.data.metrics)
     network = next(o for o in by_role(runs, "trial") if o.data.params["family"] == "network")
-    assert client.get_metric_history(network.info.run_id, "curve_train")
+    for name in ("curve_train", "curve_norm"):
+        assert client.get_metric_history(network.info.run_id, name)
     assert not {"n_columns", "freedom"} & set(network.data.metrics)
 
 
@@ -420,6 +426,51 @@ def test_numbers_that_are_none_are_left_out_and_named(spool):
     assert max(map(abs, everything)) < 1e300
 
 
+def test_a_pruned_trial_is_killed_tagged_and_written_once(spool):
+    given_up = Pruned("folds", 2, 1.5, 1.0, 1.5)
+    trial = one_trial(pruned=given_up)
+    client, run = written(trial, spool)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["autoreg.pruned"] == given_up.words
+    assert run.data.metrics["pruned_after_folds"] == 2.0
+    assert "val_loss" not in run.data.metrics
+    again = Writer(Store.of(spool.study_folder.parents[1], {}))
+    again.begin(spool.opening)
+    assert f"{again.key}:{trial.search}:{trial.number}" in again.done
+    client.delete_tag(run.info.run_id, "autoreg.pruned")  # killed, and no pruned one: half written
+    again.begin(spool.opening)
+    assert f"{again.key}:{trial.search}:{trial.number}" not in again.done
+
+
+def test_the_winner_s_learning_curves_are_kept_at_length():
+    findings = sample()
+    chosen = findings.final.chosen
+    curve = {name: [0.5 / (k + 1) for k in range(150)] for name in ("train", "stop", "norm")}
+    trials = [
+        replace(t, curve=curve) if (t.search, t.number) == (FINAL, chosen.trial) else t
+        for t in findings.trials
+    ]
+    entry = refit_entry(replace(findings, trials=tuple(trials)))
+    assert set(entry.curves) == {"curve_train", "curve_stop", "curve_gap", "curve_norm"}
+    assert all(len(one) == ALL_POINTS for one in entry.curves.values())
+    assert {value for _, value in entry.curves["curve_gap"]} == {0.0}
+
+
+def test_the_parent_tells_what_each_ingredient_is_worth():
+    findings = sample()
+    gain = Interval(0.25, 0.1, 0.4)
+    effects = (
+        Effect("left_out", ("dropout",), gain),
+        Effect("left_out", ("dropout", "ema"), gain),
+        Effect("added", ("sam",), failure="diverged"),
+    )
+    worth = Attribution(findings.final.chosen.candidate, (0.5,), effects, 1, {})
+    entry = verdict_entry(replace(findings, attribution=worth))
+    told = {name: value for name, value in entry.metrics.items() if name.startswith("worth")}
+    assert told == {"worth.dropout": 0.25, "worth.all": 0.25}
+    assert "attribution.json" in closing(replace(findings, attribution=worth), "k")["texts"]
+
+
 def history(client, run, name):
     return client.get_metric_history(run.info.run_id, name)
 
@@ -441,7 +492,7 @@ def test_no_batch_is_larger_than_a_server_takes(spool, monkeypatch):
         return log(self, run, *parts, **options)
 
     monkeypatch.setattr(MlflowClient, "log_batch", measured)
-    monkeypatch.setattr("autoreg.tracking.layout.MOST_POINTS", 5000)
+    monkeypatch.setattr("autoreg.tracking.curves.MOST_POINTS", 5000)
     client, run = written(one_trial(curve={"long": np.linspace(0, 1, 1500).tolist()}), spool)
     assert max(sizes) <= MAX_ENTITIES_PER_BATCH
     steps = [point.step for point in history(client, run, "curve_long")]

@@ -1,7 +1,6 @@
 """The command line: thin, each command one call into the package, one file a theme.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a defect of autoreg,
-2 bad usage, configuration or data, 3 a gate said no or alarms, 130 interrupted (run it again).
+Data goes to stdout, everything else to stderr. Exit codes are those of ``contract.py``.
 Heavy rooms are imported inside the commands, so that ``autoreg --help`` answers at once.
 """
 
@@ -17,7 +16,16 @@ from autoreg import __version__
 
 # Their order is that of the help.
 # isort: off
-from autoreg.cli import running, starting, proving, ablating, showing, tracking, learning
+from autoreg.cli import (
+    running,
+    starting,
+    proving,
+    ablating,
+    showing,
+    tracking,
+    scheduling,
+    learning,
+)
 from autoreg.cli.shell import app, err
 
 # isort: on
@@ -30,6 +38,7 @@ __all__ = [
     "main",
     "proving",
     "running",
+    "scheduling",
     "showing",
     "starting",
     "tracking",
@@ -37,12 +46,12 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command line; errors meant for people end with exit code 2."""
+    """Run the command line; errors meant for people end with the exit code of their kind."""
     try:
         app(prog_name="autoreg")
     except AutoregError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        sys.exit(error.exit_code)
 
 
 def _version(wanted: bool) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from autoreg.bars import bars
-from autoreg.cli.shell import HomeOption, app, err, places
+from autoreg.cli.contract import contract
+from autoreg.cli.shell import REFUSED, HomeOption, app, err, places
+
+if TYPE_CHECKING:
+    from autoreg.result import StudyResult
 
 
 @app.command()
@@ -32,11 +36,58 @@ def run(
     no_tracking: Annotated[
         bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")
     ] = False,
+    within: Annotated[
+        float | None, typer.Option(help="Minutes that the whole run may take, verdict included.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit code 99 if this very question was answered.")
+    ] = False,
+    tick: Annotated[
+        str | None, typer.Option(help="The occasion, a date for example; implies --once.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 3 if there are alarms or no signal.")
+    ] = False,
 ) -> None:
     """Run a study to its verdict, or continue one that was cut off."""
+    with contract({"study": study}, as_json=as_json, again=f"autoreg run {study}"):
+        result = _run(
+            study,
+            {"trials": trials, "minutes": minutes, "seed": seed},
+            home=home,
+            tracking=not no_tracking,
+            workers=workers,
+            fresh=fresh,
+            reopen=reopen,
+            within=within,
+            once=once or tick is not None,
+            tick=tick,
+        )
+    document = result.to_data()
+    refused = strict and not sound(document)
+    document |= {"exit_code": REFUSED if refused else 0}
+    if result.tracking_problem:
+        err.print(f"[yellow]MLflow:[/] {escape(result.tracking_problem)}")
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        typer.echo("\n".join([*result.summary, *places(document)]))
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def sound(document: dict[str, Any]) -> bool:
+    """Whether a result has signal, and no alarm that is more than a remark.
+
+    >>> sound({"signal": True, "alarms": [{"severity": "info"}]})
+    True
+    """
+    return document["signal"] and all(one["severity"] == "info" for one in document["alarms"])
+
+
+def _run(study: str, changes: dict[str, Any], **options: Any) -> StudyResult:
     from autoreg.spec import read_study
 
-    changes = {"trials": trials, "minutes": minutes, "seed": seed}
     spec = read_study(study).model_copy(
         update={name: value for name, value in changes.items() if value is not None}
     )
@@ -44,23 +95,4 @@ def run(
     from autoreg.study import run_study
 
     with bars(err) as listener:
-        try:
-            result = run_study(
-                spec,
-                home=home,
-                tracking=not no_tracking,
-                workers=workers,
-                progress=listener,
-                fresh=fresh,
-                reopen=reopen,
-            )
-        except KeyboardInterrupt:
-            again = f"autoreg run {study}"
-            err.print(f"\nstopped; every finished trial is kept, `{again}` continues")
-            raise typer.Exit(130) from None
-    if result.tracking_problem:
-        err.print(f"[yellow]MLflow:[/] {escape(result.tracking_problem)}")
-    if as_json:
-        typer.echo(json.dumps(result.to_data()))
-        return
-    typer.echo("\n".join([*result.summary, *places(result.to_data())]))
+        return run_study(spec, progress=listener, **options)

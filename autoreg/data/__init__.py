@@ -17,17 +17,10 @@ import pandas as pd
 from autoreg.data import bundled, files
 from autoreg.data.border import as_frame
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.data.dates import moments
+from autoreg.data.encoding import describe, encode, features
 from autoreg.data.groups import grouped
-from autoreg.data.table import (
-    Table,
-    describe,
-    encode,
-    features,
-    marks,
-    moments,
-    numbers,
-    refuse_missing,
-)
+from autoreg.data.table import Table, marks, numbers, refuse_missing
 from autoreg.data.target import read_target
 from autoreg.errors import DataError
 from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name

@@ -35,13 +35,25 @@ class TrainingSet:
     excluded: tuple[str, ...]
 
 
+class Race(Protocol):
+    """What one of the fits of a trial tells the others of its losses at the rungs."""
+
+    def report(self, rung: int, loss: float) -> None:
+        """Take note of the loss of this fit at one of the rungs."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the fit is not needed any more."""
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """One fit to do.
 
     A linear candidate whose strength is open is fitted on its whole ``strengths`` path.
     ``steps`` is None in the search; a refit gives the number of optimizer steps, and then
-    no stop-set is cut. ``seed`` is the study's seed.
+    no stop-set is cut. ``seed`` is the study's seed. ``rungs`` are numbers of epochs after which
+    a network's loss on its stop-set is wanted; an engine may end a fit whose ``race`` is lost.
     """
 
     candidate: Candidate
@@ -53,6 +65,8 @@ class Job:
     linear: LinearSpec = field(default_factory=LinearSpec)
     steps: int | None = None
     keep_model: bool = False
+    rungs: tuple[int, ...] = ()
+    race: Race | None = None
 
     @property
     def walked(self) -> tuple[float, ...]:
@@ -111,8 +125,9 @@ class Fit:
     C = 1 with the mean for regression and counts, otherwise C class probabilities. ``losses``
     and ``train_loss`` (S,) are the weighted mean of the task's loss on the predicted and on the
     training rows. ``steps`` is the best number of optimizer steps (networks, 0 otherwise).
-    ``curve`` holds learning curves by name, one number an epoch. ``flags`` are remarks such as
-    ``separable``. ``model`` is kept on request, for S = 1.
+    ``curve`` holds learning curves by name, one number an epoch. ``rungs`` are the best losses on
+    the stop-set up to each of the job's rungs. ``flags`` are remarks such as ``separable``.
+    ``model`` is kept on request, for S = 1.
 
     Linear models also tell which raw columns each strength uses (``selected``, (S, p)), the
     effective degrees of freedom (``freedom``, (S,), the intercept not counted) and, on request,
@@ -125,6 +140,7 @@ class Fit:
     train_loss: Floats
     steps: int = 0
     curve: dict[str, list[float]] = field(default_factory=dict)
+    rungs: tuple[float, ...] = ()
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
     model: Parameters | None = None
@@ -136,10 +152,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that gave no usable fit, with the reason in words."""
+    """A job that gave no usable fit, with the reason in words.
+
+    ``rungs`` are the losses at the rungs that it came to; ``given_up``: its race was lost.
+    """
 
     reason: str
     seconds: float = 0.0
+    rungs: tuple[float, ...] = ()
+    given_up: bool = False
 
 
 Outcome = Fit | Failure
@@ -190,7 +211,13 @@ def identity(job: Job) -> tuple[object, ...]:
         job.linear,
         job.steps,
         job.keep_model,
+        job.rungs,
     )
+
+
+def is_given_up(outcome: Outcome) -> bool:
+    """Whether a fit was ended because its race was lost."""
+    return isinstance(outcome, Failure) and outcome.given_up
 
 
 def technique_refusal(
@@ -213,7 +240,8 @@ def checked(fit: Fit) -> Outcome:
     """The fit, or a Failure where a loss is not a finite number."""
     if np.isfinite(fit.losses).all() and np.isfinite(fit.train_loss).all():
         return fit
-    return Failure("the fit diverged: predictions are not finite", fit.seconds)
+    reason = "the fit diverged: predictions are not finite"
+    return Failure(reason, fit.seconds, fit.rungs)
 
 
 def mean_losses(table: Dataset, rows: Rows, predictions: Predictions) -> Floats:

@@ -121,9 +121,11 @@ class Ground:
     ) -> Outcome:
         """What a trained network amounts to; a Failure where it diverged."""
         outputs = network.predicting(self.sample.inputs)
+        rungs = at_rungs(job.rungs, curve.get("stop", []))
         nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
         if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
-            return Failure("the network diverged; narrow learning_rate to smaller values")
+            reason = "the network diverged; narrow learning_rate to smaller values"
+            return Failure(reason, rungs=rungs)
         network = replace(network, passes=passes_of(job, network.sizes))
         losses = self._losses(network, outputs)
         weights = [eye.weight for eye in self._eyes]
@@ -134,6 +136,7 @@ class Ground:
             train_loss=np.array([np.average(losses, weights=weights)]),
             steps=steps,
             curve={name: thinned(values) for name, values in curve.items() if values},
+            rungs=rungs + rungs_after(job.rungs, curve.get("stop", [])),
             model=parameters(network, self.scaling) if job.keep_model else None,
         )
         return checked(fit)
@@ -206,6 +209,36 @@ class Pace:
         """The pace for a number of rows and the size of a batch."""
         batch = min(size, rows)
         return cls(rows, batch, max(1, round(rows / batch)))
+
+
+def weight_norm(weights: Sequence[Tensor]) -> float:
+    """The length of all weight matrices (a, b) of one network: how strongly it is held back.
+
+    What penalties, decay, noise and early stopping do to a network in common is to keep this small.
+
+    >>> weight_norm([torch.tensor([[3.0]]), torch.tensor([[0.0, 4.0]])])
+    5.0
+    """
+    squares = [np.square(one.detach().cpu().numpy(), dtype=np.float64).sum() for one in weights]
+    return math.sqrt(sum(squares))
+
+
+def at_rungs(rungs: Sequence[int], losses: Sequence[float]) -> tuple[float, ...]:
+    """The best of the losses, one an epoch, up to each rung that was reached.
+
+    >>> at_rungs((1, 3, 9), [0.5, 0.4, 0.6])
+    (0.5, 0.4)
+    """
+    return tuple(min(losses[:rung]) for rung in rungs if rung <= len(losses))
+
+
+def rungs_after(rungs: Sequence[int], losses: Sequence[float]) -> tuple[float, ...]:
+    """What stands for the rungs that a fit came to its end before: its best loss.
+
+    >>> rungs_after((1, 3, 9), [0.5, 0.4, 0.6]), rungs_after((1, 3), [])
+    ((0.4,), ())
+    """
+    return tuple(min(losses) for rung in rungs if losses and rung > len(losses))
 
 
 def thinned(values: list[float]) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ class LoopEngine(Engine):
         unique: dict[tuple[Any, ...], list[int]] = {}
         for position, job in enumerate(jobs):
             unique.setdefault(identity(job), []).append(position)
-        different = [jobs[positions[0]] for positions in unique.values()]
+        # Fits run to their end: what others think of a race does not reach another process.
+        different = [replace(jobs[positions[0]], race=None) for positions in unique.values()]
         found: dict[int, Outcome] = {}
         outcomes = _outcomes(different, table, min(workers, len(different)))
         for positions, outcome in zip(unique.values(), outcomes, strict=True):

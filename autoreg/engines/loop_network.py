@@ -19,7 +19,7 @@ from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.engines.draws import Acting, order_key, row_order
-from autoreg.engines.fitting import Ground, Pace, is_known, network_dials
+from autoreg.engines.fitting import Ground, Pace, is_known, network_dials, weight_norm
 from autoreg.engines.network import Adam, Network, one_thread
 from autoreg.engines.training import SEAMS, Trainer, single
 from autoreg.errors import DataError
@@ -51,7 +51,7 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
     averages = tuple(network.copy() for _ in acting["average"])
-    longest = single(job.settings.epochs * _pace(job, ground).steps)
+    longest = single(job.settings.longest * _pace(job, ground).steps)
     return Trainer(
         network,
         optimizer,
@@ -98,7 +98,7 @@ def _train(job: Job, ground: Ground, trainer: Trainer) -> tuple[int, dict[str, l
     eyes = {"train": ground.eye(ground.seen)}
     if len(ground.watched):
         eyes["stop"] = ground.eye(ground.watched)
-    curve: dict[str, list[float]] = {name: [] for name in eyes}
+    curve: dict[str, list[float]] = {name: [] for name in (*eyes, "norm")}
     steps = 0
     for steps in _epochs(job, ground, trainer):
         losses = {name: eye.loss(network) for name, eye in eyes.items()}
@@ -106,6 +106,7 @@ def _train(job: Job, ground: Ground, trainer: Trainer) -> tuple[int, dict[str, l
             break
         for name, loss in losses.items():
             curve[name].append(loss)
+        curve["norm"].append(weight_norm([one[0] for one in network.weights]))
         if "stop" in losses:
             best.see(losses["stop"], steps, network)
             if _is_over(trainer.acting["stop"], best.since):

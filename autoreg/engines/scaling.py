@@ -116,7 +116,7 @@ class Scaling:
         return Picture(one.height, one.width, one.channels, allowed, mean, scale)
 
     def inputs(self, X: Floats, *, fitted: bool = False) -> Tensor:
-        """Preprocessed inputs (1, n, q) of raw rows (n, p), or of the ``fitted`` rows themselves."""
+        """Preprocessed inputs (1, n, q) of raw rows (n, p), or of the ``fitted`` ones."""
         scaler = self.preprocessor
         values = scaler.inputs(X) if fitted else scaler.transform(X)
         return torch.from_numpy(values).to(FLOAT, copy=True)[None]

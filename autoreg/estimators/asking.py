@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreg.candidate import Candidate
+from autoreg.clock import Window
 from autoreg.data import load
 from autoreg.engines import engine_for
 from autoreg.engines.base import Failure, Job, TrainingSet
 from autoreg.errors import NoValidTrialError
+from autoreg.lease import leased
 from autoreg.ledger import Ledger
 from autoreg.model import Model
 from autoreg.progress import Silent
@@ -26,7 +28,7 @@ from autoreg.result import StudyResult
 from autoreg.sealed import Openings
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec
-from autoreg.study import conducted, prepare, read
+from autoreg.study import conducted, prepare, read, searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,10 @@ def answered(study: Mapping[str, Any], data: pd.DataFrame, workers: int | None) 
     with tempfile.TemporaryDirectory(prefix="autoreg-") as place:
         folder = Path(place)
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
-        findings, model = conducted(ready, ledger, Silent(), Openings(folder), reopen=False)
+        with leased(folder) as lease:
+            trials = searched(ready, ledger, Silent(), Window.of(None), lease)
+        openings = Openings(folder)
+        findings, model = conducted(ready, trials, ledger, Silent(), openings, reopen=False)
     return StudyResult(findings, model, folder)
 
 

@@ -51,7 +51,7 @@ class Means:
     @property
     def width(self) -> int:
         """One input, or one for each of more than two classes."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     def values(self, cells: Floats, levels: Sequence[str]) -> Floats:
         """The mean targets (n, width) of cells."""

@@ -46,7 +46,7 @@ class Words:
     @property
     def width(self) -> int:
         """The number of directions."""
-        return self.directions.shape[1]
+        return int(self.directions.shape[1])
 
     def values(self, cells: Floats, levels: Sequence[str]) -> Floats:
         """Where documents lie along the directions, (n, k); a missing one at the origin."""

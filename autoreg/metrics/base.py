@@ -109,6 +109,12 @@ class Metric(ABC):
         """Take the name from the file."""
         cls.name = cls.__module__.rpartition(".")[2]
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value that it can take."""
+        low, high = sorted((self.finish(0.0), self.finish(self.ceiling)))
+        return low, high
+
     @abstractmethod
     def parts(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Parts:
         """Numerator and denominator of these rows; sums over folds are divided."""

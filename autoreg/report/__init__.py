@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autoreg.disk import made, write_whole
 from autoreg.findings import Findings
 from autoreg.report.beside import sheet_markdown
 from autoreg.report.documents import report_json, report_markdown
@@ -38,11 +39,9 @@ def write_report(findings: Findings, folder: Path, *, mlflow_run: str | None = N
     # matplotlib takes a while to import, and the other three functions do not need it.
     from autoreg.report.page import render
 
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE_NAME
-    path.write_text(render(findings, mlflow_run), encoding="utf-8")
-    (folder / TEXT_NAME).write_text(report_markdown(findings), encoding="utf-8")
-    (folder / DATA_NAME).write_text(report_json(findings, mlflow_run), encoding="utf-8")
+    page = write_whole(made(folder) / FILE_NAME, render(findings, mlflow_run))
+    write_whole(folder / TEXT_NAME, report_markdown(findings))
+    write_whole(folder / DATA_NAME, report_json(findings, mlflow_run))
     if findings.sheet:
-        (folder / SHEET_NAME).write_text(sheet_markdown(findings), encoding="utf-8")
-    return path
+        write_whole(folder / SHEET_NAME, sheet_markdown(findings))
+    return page

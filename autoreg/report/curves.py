@@ -72,10 +72,13 @@ def _limits(paths: Iterable[Sequence[Trial]], findings: Findings) -> tuple[float
     for best, *_ in paths:
         means, error = best.means, best.errors
         worst = float((means + error).max())
-        tops.append(min(worst, 1.1 * best.baseline) if best.baseline > 0 else worst)
-        # A training loss near zero would take most of a logarithmic axis.
+        top = min(worst, 1.1 * best.baseline) if best.baseline > 0 else worst
+        tops.append(top)
+        # A training loss near zero would take most of a logarithmic axis, and so would the band of
+        # a loss that is itself far above what is shown.
         deepest = max(float(_train(best).min()), 0.4 * float(means.min()))
-        bottoms += [float((means - error).min()), deepest]
+        seen = means <= max(top, float(means.min()))
+        bottoms += [float((means - error)[seen].min()), deepest]
     low, high = min(bottoms), max(tops)
     return max(low - 0.05 * (high - low), 0.8 * low), high + 0.05 * (high - low)
 
@@ -172,15 +175,16 @@ def learning_chart(findings: Findings) -> Picture | None:
     if trial is None:
         return None
     is_winner = findings.final.chosen.candidate.family == trial.candidate.family
-    thinned = findings.spec.training.epochs > MOST_POINTS
+    thinned = findings.spec.training.longest > MOST_POINTS
     names = {"train": "training loss", "stop": "stop-set loss"}
+    losses = {name: values for name, values in trial.curve.items() if name in names}
 
     def paint(axes: Axes) -> None:
-        for name, values in trial.curve.items():
+        for name, values in losses.items():
             epochs = range(1, len(values) + 1)
             ink, line = (MUTED, "--") if name == "train" else (FAMILY_INKS["network"], "-")
-            axes.plot(epochs, values, line, color=ink, linewidth=2, label=names.get(name, name))
-            _tell_epochs(axes, values, names.get(name, name))
+            axes.plot(epochs, values, line, color=ink, linewidth=2, label=names[name])
+            _tell_epochs(axes, values, names[name])
         axes.set_xlabel("part of the training (thinned epochs)" if thinned else "epoch")
         axes.set_ylabel(f"{loss_name(findings.data['task'])}, mean over folds")
         quiet(axes)
@@ -193,8 +197,7 @@ def learning_chart(findings: Findings) -> Picture | None:
         WIDE,
         315,
         paint,
-        alt=f"Learning curves of {who}: {', '.join(names.get(one, one) for one in trial.curve)} "
-        f"against epochs.",
+        alt=f"Learning curves of {who}: {', '.join(names[one] for one in losses)} against epochs.",
         caption=f"{who[0].upper()}{who[1:]} ({set_name(trial.candidate.label)}): a stop-set loss "
         "that rises again while the training loss falls is overfitting. Jumps toward the "
         "end come from folds that stopped earlier: the mean is over those still training.",
@@ -235,6 +238,9 @@ def history_chart(findings: Findings) -> Picture | None:
         failed = [t.number + 1 for t in everyone if t.failure]
         if failed:
             axes.plot(failed, [top] * len(failed), "x", color=WARN, label="failed", clip_on=False)
+        pruned = [t.number + 1 for t in everyone if t.pruned]
+        if pruned:
+            axes.plot(pruned, [top] * len(pruned), "1", color=MUTED, label="pruned", clip_on=False)
         _nested_line(axes, findings)
         loss_axis(axes, 0.92 * min(t.loss for t in trials), top)
         axes.set_xlim(0, max(t.number for t in everyone) + 2)
@@ -296,7 +302,7 @@ def budget_chart(findings: Findings) -> Picture | None:
 def _best_so_far(axes: Axes, findings: Findings) -> None:
     """The lowest loss up to each trial: bold for the final search, thin for the outer ones."""
     for search in dict.fromkeys(trial.search for trial in findings.trials):
-        own = [t for t in findings.trials if t.search == search and not t.failure]
+        own = [t for t in findings.trials if t.search == search and t.is_valid]
         is_final = search == findings.lead
         axes.step(
             [t.number + 1 for t in own],
@@ -339,7 +345,7 @@ def _trial_tip(trial: Trial) -> str:
 
 def _final_trials(findings: Findings) -> list[Trial]:
     """The valid trials of the search that the final selection comes from."""
-    return [t for t in findings.trials if t.search == findings.lead and not t.failure]
+    return [t for t in findings.trials if t.search == findings.lead and t.is_valid]
 
 
 def _nested_line(axes: Axes, findings: Findings) -> None:

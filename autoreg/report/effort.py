@@ -18,18 +18,35 @@ Cells = Mapping[str, Any]
 
 
 def family_rows(findings: Findings) -> list[Cells]:
-    """Trials, failures and time of each family."""
+    """Trials, failures, pruned ones and time of each family."""
     return [
         {
             "family": family_name(family),
             "trials": f"{len(own):,}",
             "design": f"{sum(trial.origin == 'design' for trial in own):,}",
             "failed": f"{sum(trial.failure is not None for trial in own):,}",
+            "pruned": f"{sum(trial.pruned is not None for trial in own):,}",
             "seconds": duration(sum(trial.seconds for trial in own)),
         }
         for family in findings.space.families
         for own in [[t for t in findings.trials if t.candidate.family == family]]
     ]
+
+
+def pruned_words(findings: Findings) -> str:
+    """What was pruned, by which rules; empty where a study prunes nothing."""
+    rules = findings.spec.prune
+    if not rules.is_on:
+        return ""
+    by = Counter(trial.pruned.by for trial in findings.trials if trial.pruned)
+    parts = [
+        f"{count(by['epochs'], 'trial')} after some epochs ({rules.epochs})",
+        f"{count(by['folds'], 'trial')} after some folds ({rules.folds})",
+    ]
+    asked = [rules.epochs != "off", rules.folds != "off"]
+    said = [part for part, on in zip(parts, asked, strict=True) if on]
+    fallen = "Networks that fell behind earlier trials of their search were given up"
+    return f"{fallen}: {' and '.join(said)}."
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def held_out(findings: Findings) -> str:
     metric, places = findings.verdict.metric, places_for(findings.verdict.nested)
     opened = "opened once" if judged.opening == "first" else judged.opening
     loss = ""
-    if judged.interval:
+    if judged.interval and metric_name(metric) != loss_name(findings.data["task"]):
         loss = f", {loss_name(findings.data['task'])} {quoted(judged.interval)}"
     return (
         f"{metric_name(metric)} {fixed(judged.score, places)}"
@@ -153,13 +153,19 @@ def none(findings: Findings) -> str:
 
 def signal(findings: Findings) -> str:
     """Whether the procedure beats the featureless model."""
-    gain = findings.verdict.signal
-    loss = loss_name(findings.data["task"])
-    if findings.verdict.has_signal:
+    verdict, loss = findings.verdict, loss_name(findings.data["task"])
+    gain = verdict.signal
+    if verdict.has_signal:
         return f"better than a model without features by {quoted(gain)} in {loss}"
+    but = ""
+    if verdict.shown_beats_baseline:
+        but = (
+            f"; the interval of {metric_name(verdict.metric)} alone leaves out what such a model "
+            f"scores, {quoted(verdict.baseline)}"
+        )
     return (
         f"no evidence of signal: the gain in {loss} over a model without features, "
-        f"{quoted(gain)}, is not clearly above zero"
+        f"{quoted(gain)}, is not clearly above zero{but}"
     )
 
 
@@ -198,9 +204,10 @@ def rule(findings: Findings) -> str:
 def searched(findings: Findings) -> str:
     """How much was tried."""
     failed = sum(trial.failure is not None for trial in findings.trials)
+    pruned = sum(trial.pruned is not None for trial in findings.trials)
     searches = len({trial.search for trial in findings.trials})
     what = f"{count(len(findings.trials), 'trial')} in {count(searches, 'search')}"
-    return f"{what}, {failed} failed"
+    return f"{what}, {failed} failed" + (f", {pruned} pruned" if pruned else "")
 
 
 def overtuned(findings: Findings) -> str:

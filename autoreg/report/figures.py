@@ -63,6 +63,13 @@ class Row:
     hollow: bool = False
 
 
+def number_charts(findings: Findings) -> list[Picture]:
+    """The estimates in the metric and in the loss; one chart where they are the same."""
+    if metric_name(findings.verdict.metric) == loss_name(findings.data["task"]):
+        return [loss_chart(findings)]
+    return [score_chart(findings), loss_chart(findings)]
+
+
 def score_chart(findings: Findings) -> Picture:
     """The estimates in the metric of the study."""
     verdict = findings.verdict

@@ -70,7 +70,7 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         found.append(
             (
                 "Network training",
-                f"at most {count(training.epochs, 'epoch')}, batches of {training.batch_size}, "
+                f"at most {count(training.longest, 'epoch')}, batches of {training.batch_size}, "
                 f"stop-set {percent(training.stop_share)} of the training rows",
             )
         )

@@ -17,7 +17,7 @@ from autoreg.report import curves, figures
 from autoreg.report import facts as say
 from autoreg.report.beside import alarm_rows, sheet_rows
 from autoreg.report.coefficients import coefficient_rows
-from autoreg.report.effort import family_rows, importance_rows, set_rows
+from autoreg.report.effort import family_rows, importance_rows, pruned_words, set_rows
 from autoreg.report.ingredients import ingredient_chart, ingredient_rows
 from autoreg.report.inventory import (
     classes_rows,
@@ -99,7 +99,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "level": percent(findings.verdict.nested.level),
         "numbers": _numbers(findings),
         "other_metrics": _other_metrics(findings),
-        "number_charts": [figures.score_chart(findings), figures.loss_chart(findings)],
+        "number_charts": figures.number_charts(findings),
         "strength_charts": curves.strength_charts(findings),
         "coefficients": coefficient_rows(findings),
         "path_charts": path_charts(findings),
@@ -114,6 +114,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "lead": search_name(findings.lead),
         "proof": proof_rows(findings),
         "effort": family_rows(findings),
+        "pruned": pruned_words(findings),
         "sets": set_rows(findings),
         "importance": importance_rows(findings),
         "advice": findings.advice,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.data.table import encode
+from autoreg.data.encoding import encode
+from autoreg.disk import write_arrays
 from autoreg.errors import DataError, StudyError
 from autoreg.metrics.base import row_losses
 from autoreg.model import Model
@@ -73,7 +74,7 @@ def remember_rows(folder: Path, table: Dataset, key: str) -> None:
     if table.streamed is None:
         found = np.frombuffer(bytes.fromhex("".join(row_hashes(table, key))), dtype=np.uint8)
         hashes = found.reshape(table.n, -1)
-        np.savez(folder / ROWS, allow_pickle=False, hashes=hashes, key=np.array(_name_of(key)))
+        write_arrays(folder / ROWS, {"hashes": hashes, "key": np.array(_name_of(key))})
 
 
 def remembered(folder: Path, key: str) -> frozenset[str]:

@@ -8,10 +8,12 @@ common columns, whatever its family, so that tables, charts and parallel coordin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from autoreg.attribution import FILE_NAME as ATTRIBUTION
+from autoreg.attribution import Effect
 from autoreg.budget import overtuning
 from autoreg.candidate import Candidate
 from autoreg.certificate import FILE_NAME
@@ -21,16 +23,14 @@ from autoreg.report import SHEET_NAME, TEXT_NAME, markdown, report_markdown, she
 from autoreg.report.words import clean
 from autoreg.select import Selection
 from autoreg.spec import StudySpec
+from autoreg.tracking.curves import Curve, trial_curves, winner_curves
 from autoreg.tracking.store import discreet
 from autoreg.trial import Trial
 from autoreg.verdict import Verdict
 
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
-MOST_POINTS = 12  # of a curve: enough for its shape; each point costs a row of a table
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,13 @@ def trial_name(trial: Trial) -> str:
     return f"{trial.search}/{trial.number:03d} {trial.candidate.label}"
 
 
+def status(trial: Trial) -> str:
+    """How a trial's run ends in MLflow."""
+    if trial.pruned:
+        return "KILLED"
+    return "FAILED" if trial.failure else "FINISHED"
+
+
 def trial_entry(trial: Trial) -> Entry:
     """A trial's run: the common columns, its dials, the losses of its folds, its curves."""
     best = trial.best_candidate
@@ -88,6 +95,10 @@ def trial_entry(trial: Trial) -> Entry:
     if trial.failure:
         tags["autoreg.failure"] = clean(trial.failure, LONGEST_TAG)
         return Entry(params, {"fit_seconds": trial.seconds}, tags)
+    if trial.pruned:
+        tags["autoreg.pruned"] = trial.pruned.words
+        metrics = {f"pruned_after_{trial.pruned.by}": float(trial.pruned.at)}
+        return Entry(params, metrics | {"fit_seconds": trial.seconds}, tags)
     metrics = {
         "val_loss": trial.loss,
         "train_loss": trial.train_loss,
@@ -101,7 +112,7 @@ def trial_entry(trial: Trial) -> Entry:
         metrics["n_columns"] = trial.n_columns
     if trial.freedom is not None:
         metrics["freedom"] = trial.freedom
-    return Entry(params, metrics, tags, _curves(trial))
+    return Entry(params, metrics, tags, trial_curves(trial))
 
 
 def search_entry(selection: Selection, verdict: Verdict) -> Entry:
@@ -123,8 +134,9 @@ def refit_entry(findings: Findings) -> Entry:
     """
     chosen, judged = findings.final.chosen.candidate, findings.verdict.held_out
     tags = {"autoreg.role": "refit", "autoreg.technique": chosen.label}
+    curves = winner_curves(findings)
     if judged is None:
-        return Entry(_chosen(chosen), {}, tags)
+        return Entry(_chosen(chosen), {}, tags, curves)
     tags["autoreg.opening"] = judged.opening
     numbers = {
         "held_out_score": judged.score,
@@ -132,7 +144,7 @@ def refit_entry(findings: Findings) -> Entry:
         "held_out_baseline_loss": judged.baseline_loss,
     }
     metrics = {name: value for name, value in numbers.items() if value is not None}
-    return Entry(_chosen(chosen), metrics, tags)
+    return Entry(_chosen(chosen), metrics, tags, curves)
 
 
 def study_params(spec: StudySpec, data: Mapping[str, Any], splits: Mapping[str, Any]) -> Entry:
@@ -178,6 +190,7 @@ def verdict_entry(findings: Findings) -> Entry:
     if findings.budget:
         metrics["gap"] = findings.budget[-1].gap
         metrics["overtuning"] = overtuning(findings.budget)[0]
+    metrics |= _worth(findings)
     tags = {
         "autoreg.metric": verdict.metric,
         "autoreg.family": chosen.family,
@@ -190,6 +203,22 @@ def verdict_entry(findings: Findings) -> Entry:
         tags["autoreg.verified"] = findings.certificate.outcome
         tags["autoreg.verified_on"] = findings.certificate.when
     return Entry({}, metrics | _beside(findings), tags)
+
+
+def _worth(findings: Findings) -> dict[str, float]:
+    """What each ingredient of the winner gains, in loss, and what others would."""
+    found = findings.attribution
+    names = {"left_out": "worth", "added": "worth_added", "pair": "worth_pair"}
+    return {
+        f"{names[one.kind]}.{_who(one)}": one.gain.value
+        for one in (found.effects if found else ())
+        if one.gain is not None
+    }
+
+
+def _who(effect: Effect) -> str:
+    several = effect.kind == "left_out" and len(effect.techniques) > 1
+    return "all" if several else ".".join(effect.techniques)
 
 
 def _beside(findings: Findings) -> dict[str, float]:
@@ -278,6 +307,8 @@ def _texts(findings: Findings) -> dict[str, str]:
         texts[SHEET_NAME] = sheet_markdown(findings)
     if findings.certificate:
         texts[FILE_NAME] = json.dumps(findings.certificate.to_data(), indent=2)
+    if findings.attribution:
+        texts[ATTRIBUTION] = json.dumps(findings.attribution.to_data(), indent=2)
     if findings.coefficients is not None:
         read = pd.DataFrame(findings.coefficients.rows)
         texts["coefficients.csv"] = tame(read).to_csv(index=False)
@@ -318,44 +349,3 @@ def _techniques(candidate: Candidate) -> int:
 
 def _chosen(candidate: Candidate) -> dict[str, Any]:
     return {"family": candidate.family, "technique": candidate.label, **dials(candidate)}
-
-
-def _curves(trial: Trial) -> dict[str, Curve]:
-    """Losses by fold, learning curves by epoch, and what changes along a path.
-
-    The step of a path is its place in the range of strengths, in percent, weakest first.
-    """
-    losses = map(float, trial.losses[trial.best])
-    curves = {"fold_val_loss": list(enumerate(losses))}
-    for name, values in trial.curve.items():
-        curves[f"curve_{name}"] = thinned(enumerate(values))
-    if dial := trial.candidate.path:
-        shares = trial.weights / trial.weights.sum()
-        places = [round(100 * dial.strength(strength)) for strength in trial.strengths]
-        path = {
-            "val_loss": trial.means,
-            "train_loss": trial.train_losses @ shares,
-            "n_columns": trial.sparsity,
-        }
-        for name, numbers in path.items():
-            pairs = zip(places, map(float, numbers), strict=False)
-            curves[f"path_{name}"] = thinned(pairs, keep=places[trial.best])
-    return {name: curve for name, curve in curves.items() if curve}
-
-
-def thinned(curve: Iterable[tuple[int, float]], keep: int | None = None) -> Curve:
-    """At most ``MOST_POINTS`` points of a curve: both ends, the one to keep, others evenly.
-
-    >>> len(thinned((step, 0.0) for step in range(1000))), thinned([(3, 0.5), (1, 0.7)])
-    (12, [(1, 0.7), (3, 0.5)])
-    """
-    points = dict(sorted(curve))
-    steps = list(points)
-    last = len(steps) - 1
-    if last >= MOST_POINTS:
-        places = [round(k * last / (MOST_POINTS - 1)) for k in range(MOST_POINTS)]
-        if keep in points:
-            kept = steps.index(keep)
-            places[min(range(MOST_POINTS), key=lambda k: abs(places[k] - kept))] = kept
-        steps = [steps[place] for place in places]
-    return [(step, points[step]) for step in steps]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from autoreg.errors import DiskError
 from autoreg.tracking.spool import Spool, State
 from autoreg.tracking.store import Store, discreet
 
@@ -171,7 +172,7 @@ class Projection:
 
     def _tell(self) -> None:
         self.state.moved = time.time()
-        with suppress(OSError):  # a full disk: the next word says more
+        with suppress(DiskError):  # a full disk: the next word says more
             self.spool.tell(self.state)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoreg.data import load
 from autoreg.data.dataset import Dataset
+from autoreg.disk import append_line
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
 from autoreg.model import Model
@@ -219,6 +220,5 @@ def _record(
     ]
     line: dict[str, Any] = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **mine}
     line |= {"study": study, "comparison": found.to_data(), "hashes": hashes}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(path, json.dumps(line))
     return len(earlier)

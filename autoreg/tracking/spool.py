@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from autoreg.disk import made, write_whole
 from autoreg.errors import StudyError
 from autoreg.trial import Trial
 
@@ -87,7 +87,7 @@ class Spool:
         before = self._read(name) or now
         document = json.loads(json.dumps(document))  # as it will be read
         same = _numbers(before) == _numbers(document)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made(self.folder)
         self._replace(name, {**document, "at": before["at"] if same else now["at"]})
 
     def trials(self) -> Tail:
@@ -102,7 +102,7 @@ class Spool:
 
     def tell(self, state: State) -> None:
         """Write down how far the writer got."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made(self.folder)
         self._replace("state", asdict(state))
 
     @contextmanager
@@ -111,7 +111,7 @@ class Spool:
 
         Raises StudyError where the other one does not.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made(self.folder)
         deadline = time.monotonic() + patience
         with (self.folder / "lock").open("w") as file:
             while not _taken(file.fileno()):
@@ -131,9 +131,8 @@ class Spool:
         return document
 
     def _replace(self, name: str, document: dict[str, Any]) -> None:
-        partial = self.folder / f"{name}.{os.getpid()}.new"
-        partial.write_text(json.dumps(document), encoding="utf-8")
-        partial.replace(self.folder / f"{name}.json")
+        durable = name != "state"  # which is only a sign of life
+        write_whole(self.folder / f"{name}.json", json.dumps(document), durable=durable)
 
 
 class Tail:

@@ -161,6 +161,8 @@ def _of_the_end(parent: Run, closing: Mapping[str, Any], client: MlflowClient) -
 def _agrees(run: Run, trial: Trial) -> bool:
     if trial.failure:
         return bool(run.info.status == "FAILED")
+    if trial.pruned:
+        return bool(run.info.status == "KILLED" and "fit_seconds" in run.data.metrics)
     return bool(run.info.status == "FINISHED" and run.data.metrics.get("val_loss") == trial.loss)
 
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import autoreg
+from autoreg.disk import guarded
 from autoreg.findings import Findings
 from autoreg.spec import StudySpec
 from autoreg.tracking import layout
@@ -147,7 +148,9 @@ class WriterProcess:
         command = [sys.executable, "-P", "-m", "autoreg.tracking.process"]
         paths = [str(Path(autoreg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         place = [str(self.spool.study_folder), str(self.home), str(GRACE)]
-        with (self.spool.folder / "log.txt").open("wb") as log:
+        with guarded(self.spool.folder):
+            log = (self.spool.folder / "log.txt").open("wb")
+        with log:
             self._process = subprocess.Popen(
                 [*command, *place],
                 stdin=subprocess.PIPE,

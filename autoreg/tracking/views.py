@@ -61,6 +61,7 @@ def note(text: str, study: str, technique: str, lead: str, experiment: str) -> s
         "the chosen techniques": f"{trials} and params.`technique` = '{technique}'",
         "one technique among others": f"{trials} and params.`technique` LIKE '%{technique}%'",
         "failed trials": f"{trials} and attributes.status = 'FAILED'",
+        "pruned trials": f"{trials} and attributes.status = 'KILLED'",
     }
     lines = [f"- {words}: `` {text} ``" for words, text in filters.items()]
     links = " · ".join(

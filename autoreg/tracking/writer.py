@@ -34,6 +34,7 @@ from sqlalchemy.engine import Engine
 from autoreg.model import Model
 from autoreg.report import DATA_NAME, FILE_NAME
 from autoreg.tracking import layout, views
+from autoreg.tracking.curves import Curve
 from autoreg.tracking.figures import charts
 from autoreg.tracking.layout import Entry
 from autoreg.tracking.serving import made_up, wrap
@@ -95,7 +96,7 @@ class Writer:
         search = self._search(trial.search, started)
         run = self._open(key, layout.trial_name(trial), entry.tags, search, started)
         self._log(run, Entry(entry.params, entry.metrics, {}, entry.curves), told.at)
-        self._close(key, "FAILED" if trial.failure else "FINISHED", told.at)
+        self._close(key, layout.status(trial), told.at)
 
     def verdict(self, closing: Mapping[str, Any]) -> None:
         """Write what each search chose, and how that did; close the searches; the refit."""
@@ -200,7 +201,7 @@ class Writer:
             name = run.data.tags["autoreg.key"]
             self.runs[name] = run.info.run_id
             final = DONE.get(run.data.tags.get("autoreg.role", ""), ("FINISHED",))
-            if run.info.status in final:
+            if run.info.status in final or _is_pruned(run):
                 self.done.add(name)
         self._opened = set()
         self._doubtful = False
@@ -343,7 +344,7 @@ def _said(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: discreet(value)[: layout.LONGEST_TAG] for name, value in tags.items()}
 
 
-def _nonfinite(numbers: Mapping[str, layout.Curve]) -> list[str]:
+def _nonfinite(numbers: Mapping[str, Curve]) -> list[str]:
     return [
         name
         for name, curve in numbers.items()
@@ -353,6 +354,15 @@ def _nonfinite(numbers: Mapping[str, layout.Curve]) -> list[str]:
 
 def _models_of(run: Run) -> set[str]:
     return {one.model_id for one in run.outputs.model_outputs} if run.outputs else set()
+
+
+def _is_pruned(run: Run) -> bool:
+    """Whether a run that was killed is that of a pruned trial, and whole; others are half written.
+
+    A trial's numbers come in one call.
+    """
+    was_pruned = "autoreg.pruned" in run.data.tags and "fit_seconds" in run.data.metrics
+    return bool(was_pruned and run.info.status == "KILLED")
 
 
 def _quieten() -> None:

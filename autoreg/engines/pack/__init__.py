@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from autoreg.engines.base import (
     Failure,
     Job,
     Outcome,
+    Race,
     TrainingSet,
     identity,
     technique_refusal,
@@ -95,8 +97,31 @@ class PackEngine(Engine):
                 if on_done:
                     on_done(len(found))
 
-        _fit_all([jobs[positions[0]] for positions in groups], table, workers, done)
+        _fit_all([_one([jobs[p] for p in positions]) for positions in groups], table, workers, done)
         return [found[position] for position in range(len(jobs))]
+
+
+def _one(jobs: Sequence[Job]) -> Job:
+    """One job for several that ask for the same fit; it runs until none of them needs it."""
+    races = [job.race for job in jobs if job.race is not None]
+    return replace(jobs[0], race=Races(races) if len(races) == len(jobs) else None)
+
+
+@dataclass(frozen=True)
+class Races:
+    """The races that one fit takes part in."""
+
+    races: Sequence[Race]
+
+    def report(self, rung: int, loss: float) -> None:
+        """Take note of the loss of the fit at one of the rungs."""
+        for one in self.races:
+            one.report(rung, loss)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the fit is not needed any more."""
+        return all(one.is_lost for one in self.races)
 
 
 def _fit_all(
@@ -119,7 +144,7 @@ def _fit_all(
     tasks = []
     for members in sorted(kinds.values(), key=_work, reverse=True):  # the longest first
         most = len(members) if len(kinds) < workers else max(1, len(members) // FEW)
-        queue, stacks = Queue(members), min(workers, most)
+        queue, stacks = Queue(sorted(members, key=_patience)), min(workers, most)
         places = min(PLACES, max(1, NUMBERS // members[0].weight), -(-len(members) // stacks))
         tasks += [(queue, places, shelves[members[0].shelf])] * stacks
     if workers <= 1:
@@ -127,7 +152,17 @@ def _fit_all(
             work(task)
         return
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, tasks))
+        try:
+            list(pool.map(work, tasks))
+        except BaseException:  # an interrupt: threads cannot be, so they are asked to leave
+            for queue, *_ in tasks:
+                queue.abandoned.set()
+            raise
+
+
+def _patience(member: Member) -> bool:
+    """Models that cannot stop early come first, for they are the last to end."""
+    return len(member.ground.watched) > 0
 
 
 def _work(members: Sequence[Member]) -> int:

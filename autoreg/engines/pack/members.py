@@ -14,7 +14,7 @@ from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job
 from autoreg.engines.fitting import Ground, Pace, network_dials
 from autoreg.engines.front import Front
-from autoreg.engines.pack.layout import Layout, Still, padded
+from autoreg.engines.pack.layout import Layout, Still, stacked
 from autoreg.engines.pack.plain import is_plain
 from autoreg.errors import DataError
 
@@ -37,7 +37,7 @@ class Member:
     def of(cls, position: int, job: Job, ground: Ground) -> Member:
         """The model that a job asks for."""
         shape, sample = ground.shape(job), ground.sample
-        wide = replace(shape, width=padded(shape.width))
+        wide = replace(shape, width=stacked(shape.width))
         front = ground.front(job)
         inputs = sample.inputs.shape[-1] + front.extra
         layout = Layout(inputs, wide, sample.targets.shape[-1], Still.of(front))
@@ -63,7 +63,7 @@ class Member:
     @property
     def longest(self) -> int:
         """The steps of the longest possible training."""
-        return self.job.settings.epochs * self.pace.steps
+        return self.job.settings.longest * self.pace.steps
 
     @property
     def limit(self) -> int:
@@ -97,8 +97,9 @@ class Progress:
     best_steps: int = 0
     since: int = 0
     is_over: bool = False
+    is_given_up: bool = False
     seconds: float = 0.0
-    curve: Curve = field(default_factory=lambda: {"train": [], "stop": []})
+    curve: Curve = field(default_factory=lambda: {"train": [], "stop": [], "norm": []})
 
 
 class Shelf:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
+from autoreg.engines.fitting import weight_norm
 from autoreg.engines.front import Front
 from autoreg.engines.network import Likelihood
 from autoreg.engines.pack.batches import Batches
@@ -148,6 +149,12 @@ class Stack:
     def remember(self, model: int) -> None:
         """Keep a model's state as its best."""
         self.crowd.rows["best"][model] = self.crowd.rows[self.crowd.kept][model]
+
+    def norms(self, models: Sequence[int]) -> list[float]:
+        """The lengths of all weights of some models; padding is 0."""
+        views = self._layout.views(self.crowd.rows[self.crowd.kept])
+        weights = views[: len(self._layout.shape.units) + 1]
+        return [weight_norm([one[m] for one in weights]) for m in models]
 
     def over(self, since: Sequence[int]) -> list[bool]:
         """Which models stop, from the epochs since the best stop-set loss of each."""

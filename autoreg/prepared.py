@@ -1,0 +1,131 @@
+"""A study that is ready to start: everything read and checked, before the first fit.
+
+question + data -> checks -> sealed | development -> folds, space, engine -> Bench
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autoreg import __version__
+from autoreg.alarm import Alarm
+from autoreg.checks import look_at_table
+from autoreg.data import load
+from autoreg.data.constraints import check_linear
+from autoreg.data.dataset import Dataset
+from autoreg.data.encoding import describe
+from autoreg.data.stream import stream
+from autoreg.engines import engine_for
+from autoreg.engines.pack import check_device
+from autoreg.errors import DataError
+from autoreg.final import searches_for
+from autoreg.folds import Plan, plan
+from autoreg.metrics import default_metrics, metric, undefined
+from autoreg.scoring import Bench
+from autoreg.sealed import Sealed, seal
+from autoreg.space import Space
+from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEDGER_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A study that is ready to start: checked, its held-out rows sealed, nothing fitted."""
+
+    spec: StudySpec
+    bench: Bench
+    held_out: Sealed | None
+    facts: Mapping[str, Any]
+    alarms: tuple[Alarm, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, Any]:
+        """Plain facts about the splits."""
+        held_out = self.held_out.n if self.held_out else 0
+        rows = {"development_rows": self.bench.table.size, "held_out_rows": held_out}
+        return {**self.bench.plan.describe(), **rows}
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What a ledger must agree with to be continued."""
+        return {
+            "format": LEDGER_FORMAT,
+            "study": self.spec.study,
+            "configuration": self.spec.digest,
+            "data": self.bench.table.digest,
+            "splits": self.bench.plan.digest,
+        }
+
+    def key(self, tick: str | None = None) -> str:
+        """What tells this question from every other: configuration, data, code, and occasion.
+
+        ``tick`` names the occasion, a date for example: the same question may be asked again.
+        """
+        parts = [self.header, __version__, tick]
+        return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
+
+
+def prepare(
+    study: StudySpec | Mapping[str, Any] | str | Path,
+    data: pd.DataFrame | tuple[Any, Any] | None = None,
+    *,
+    workers: int | None = None,
+) -> Prepared:
+    """Read and check everything that a study needs, before the first fit.
+
+    Raises SpecError, DataError or SpaceError, naming the place and the remedy.
+
+    >>> prepare("breast_cancer").held_out
+    Sealed(114 rows)
+    """
+    spec = read(study)
+    table = table_of(spec, data)
+    assert isinstance(spec.space, SpaceSpec)
+    alarms = look_at_table(table, spec).alarms
+    check_linear(spec.linear, spec.space, table)
+    development, held_out = seal(table, spec.held_out)
+    folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
+    folds = searches_for(folds, spec.select.final)
+    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
+    metrics = _metrics(spec, development, folds)
+    engine = engine_for(space.design(), table.task)
+    check_device(spec.training.device)
+    cores = workers or len(os.sched_getaffinity(0))
+    spec = spec.model_copy(update={"training": spec.training.on(development.size)})
+    bench = Bench(development, folds, space, spec, engine, metrics, cores)
+    return Prepared(spec, bench, held_out, describe(table), alarms)
+
+
+def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:
+    """A study in any of the forms in which it may be given."""
+    if isinstance(study, StudySpec):
+        return study
+    return study_from(dict(study)) if isinstance(study, Mapping) else read_study(study)
+
+
+def table_of(spec: StudySpec, data: pd.DataFrame | tuple[Any, Any] | None) -> Dataset:
+    """All rows of a study, held-out ones included."""
+    return stream(spec) if spec.data.stream else load(spec.data, data)
+
+
+def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
+    """The metrics of a study; one that a fold cannot define is an error before the search."""
+    by = () if spec.select.metric is None else (spec.select.metric,)
+    default = default_metrics(table.task, streamed=table.streamed is not None)
+    names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
+    for name in names:
+        scored = folds.folds if name in by else folds.outer
+        targets = (table.y[fold.test] for fold in scored)
+        if reason := undefined(metric(name, table.task), targets, len(table.classes)):
+            raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
+    return names

@@ -1,0 +1,309 @@
+"""What fits amount to: from an ask and the outcomes of its folds to a trial, and its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from autoreg.candidate import Candidate
+from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
+from autoreg.folds import Fold, Plan
+from autoreg.metrics import metric
+from autoreg.metrics.base import baseline_predictions, row_losses
+from autoreg.progress import Progress
+from autoreg.pruning import Bar, Heat, heats, rungs
+from autoreg.space import Space
+from autoreg.spec import StudySpec
+from autoreg.trial import Pruned, Trial
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """What a search wants tried next, on all its inner folds, unless it falls behind the bar."""
+
+    search: str
+    number: int
+    candidate: Candidate
+    origin: Literal["design", "sampler"]
+    bar: Bar | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every search of a study shares: rows, folds, space, engine. No losses."""
+
+    table: Dataset
+    plan: Plan
+    space: Space
+    spec: StudySpec
+    engine: Engine
+    metrics: tuple[str, ...]
+    workers: int = 1
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """After how many epochs networks are looked at, to prune them."""
+        return rungs(self.spec.prune, self.spec.training.longest)
+
+    @property
+    def searches(self) -> tuple[str, ...]:
+        """The names of the searches: one for each outer fold, and the final one."""
+        return tuple(self.plan.inner)
+
+    @property
+    def fits_a_round(self) -> int:
+        """How many fits one trial of every search takes."""
+        return sum(len(folds) for folds in self.plan.inner.values())
+
+    @property
+    def fits_behind(self) -> int:
+        """About how many fits come behind the search: choices over time on their outer folds,
+        what is set beside them, and the final model with its path."""
+        choices = 3 + math.ceil(math.log2(1 + self.spec.trials))
+        draws = self.spec.permutations * self.fits_a_round * self.spec.trials
+        return len(self.plan.outer) * choices + self.space.path_points + draws
+
+    def warm_up(self, listener: Progress) -> None:
+        """Let the engine compile or load what fits need, so that later times are those of fits."""
+        listener.begin("compiling or loading solvers", 1)
+        self.engine.warm_up(self.space.design(), self.table.task, self.spec.linear)
+        listener.advance(1)
+        listener.end()
+
+
+class Attempt:
+    """A setting on its way through the heats of a search, up to the trial that comes of it."""
+
+    def __init__(self, bench: Bench, ask: Ask) -> None:
+        self._bench, self._ask = bench, ask
+        self._folds = bench.plan.inner[ask.search]
+        self._weights = _weights(bench, self._folds)
+        is_raced = ask.bar is not None and math.isfinite(ask.bar.worst)
+        self._heats = heats(len(self._folds)) if is_raced else [range(len(self._folds))]
+        self._outcomes: list[Outcome] = []
+        self._pruned: Pruned | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are folds to fit still."""
+        is_over = any(isinstance(one, Failure) for one in self._outcomes)
+        return not (is_over or self._pruned) and len(self._outcomes) < len(self._folds)
+
+    def _heat_of(self, fold: int) -> range:
+        return next(one for one in self._heats if fold in one)
+
+    def next_jobs(self) -> list[Job]:
+        """The fits of the next heat."""
+        bench, bar = self._bench, self._ask.bar
+        heat = self._heat_of(len(self._outcomes))
+        jobs = [job_for(bench, self._ask.candidate, self._folds[f]) for f in heat]
+        if not bench.rungs or self._ask.candidate.family != "network":
+            return jobs
+        jobs = [replace(job, rungs=bench.rungs) for job in jobs]
+        if bar is None:
+            return jobs
+        race = Heat(bar, heat, self._weights[heat.start : heat.stop])
+        return [replace(job, race=race.lane(k)) for k, job in enumerate(jobs)]
+
+    def take(self, outcome: Outcome) -> None:
+        """Take the outcome of the next fold; at the end of a heat, look whether to go on."""
+        heat = self._heat_of(len(self._outcomes))
+        self._outcomes.append(outcome)
+        if self._ask.bar is not None and len(self._outcomes) == heat.stop:
+            self._pruned = self._fallen_behind(self._ask.bar, heat)
+
+    def _fallen_behind(self, bar: Bar, heat: range) -> Pruned | None:
+        own = slice(heat.start, heat.stop)
+        if pruned := bar.lost_epochs(self._rungs[:, own], heat, self._weights[own]):
+            return pruned
+        fits = [one for one in self._outcomes if isinstance(one, Fit)]
+        if len(fits) < len(self._outcomes) or len(fits) == len(self._folds):
+            return None
+        losses = np.array([one.losses[0] for one in fits])
+        return bar.lost_folds(losses, self._weights[: len(losses)])
+
+    @property
+    def _rungs(self) -> Floats:
+        """The losses (R, F) at the rungs, NaN where a fold did not come so far."""
+        table = np.full((len(self._bench.rungs), len(self._folds)), np.nan)
+        for f, outcome in enumerate(self._outcomes):
+            table[: len(outcome.rungs), f] = outcome.rungs
+        return table
+
+    def trial(self) -> Trial:
+        """The trial that it amounts to."""
+        rungs, pruned = self._rungs, self._pruned
+        if pruned is None:
+            trial = score(self._bench, self._ask, self._outcomes)
+            return trial if trial.failure else replace(trial, rungs=rungs)
+        if pruned.by == "epochs":  # how much further fits came is up to the engine
+            heat = self._heat_of(len(self._outcomes) - 1)
+            rungs[self._bench.rungs.index(pruned.at) + 1 :, heat.start :] = np.nan
+        blank = _blank(self._bench, self._ask, self._outcomes)
+        return replace(blank, rungs=rungs, pruned=pruned)
+
+
+def job_for(bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None = None) -> Job:
+    """The fit of a candidate on a fold's training rows, predicting the fold's other rows."""
+    return Job(
+        candidate,
+        TrainingSet(fold.train, fold.excluded),
+        fold.test,
+        bench.spec.seed,
+        bench.space.strengths(candidate),
+        bench.spec.training,
+        bench.spec.linear,
+        steps,
+    )
+
+
+def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
+    """The trial that an ask's outcomes, one an inner fold, amount to."""
+    folds, blank = bench.plan.inner[ask.search], _blank(bench, ask, outcomes)
+    fits = [outcome for outcome in outcomes if isinstance(outcome, Fit)]
+    if len(fits) < len(folds):
+        return replace(blank, failure=_reasons(outcomes))
+    pairs = list(zip(fits, folds, strict=True))
+    trial = replace(
+        blank,
+        losses=np.array([fit.losses for fit in fits]).T,
+        train_losses=np.array([fit.train_loss for fit in fits]).T,
+        steps=tuple(fit.steps for fit in fits) if any(fit.steps for fit in fits) else (),
+        curve=_mean_curves(fits),
+        flags=tuple(sorted({flag for fit in fits for flag in fit.flags})),
+        costs=_costs(bench, len(blank.losses), pairs),
+    )
+    read = _read(bench, trial, fits)
+    return replace(trial, scores=_scores(bench, trial.best, pairs), **read)
+
+
+def _blank(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
+    """A trial of which nothing is known but what was asked, and how long it took."""
+    folds = bench.plan.inner[ask.search]
+    strengths = bench.space.strengths(ask.candidate)
+    nothing = np.zeros((max(1, len(strengths)), len(folds)))
+    weights = _weights(bench, folds)
+    baselines = [featureless_loss(bench.table, fold.train, fold.test) for fold in folds]
+    return Trial(
+        ask.search,
+        ask.number,
+        ask.candidate,
+        ask.origin,
+        strengths,
+        losses=nothing,
+        weights=weights,
+        train_losses=nothing,
+        baseline=float(np.average(baselines, weights=weights)),
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        repeats=bench.plan.repeats,
+    )
+
+
+def _weights(bench: Bench, folds: Sequence[Fold]) -> Floats:
+    return np.array([bench.table.weights[fold.test].sum() for fold in folds])
+
+
+def leaves_out(bench: Bench, candidate: Candidate) -> bool:
+    """Whether a linear candidate's fits can have coefficients that are exactly zero."""
+    known = bench.spec.linear
+    constrained = known.at_most is not None or len(known.non_negative) > 0
+    return constrained or any(chosen.penalty().zeroes for chosen in candidate.techniques)
+
+
+def used_columns(bench: Bench, candidate: Candidate, fit: Fit, position: int) -> list[str] | None:
+    """The names of the columns that a fit uses at one strength of its path.
+
+    None where nothing can leave columns out, so that which ones are used says nothing.
+    """
+    if fit.selected is None or not leaves_out(bench, candidate):
+        return None
+    return [bench.table.columns[j].name for j in np.flatnonzero(fit.selected[position])]
+
+
+def _read(bench: Bench, trial: Trial, fits: Sequence[Fit]) -> dict[str, Any]:
+    """What the folds' coefficients tell; empty where they are not those of linear models."""
+    selected = [fit.selected.sum(axis=1) for fit in fits if fit.selected is not None]
+    freedom = [fit.freedom[trial.best] for fit in fits if fit.freedom is not None]
+    if len(selected) < len(fits) or len(freedom) < len(fits):
+        return {}
+    used = [used_columns(bench, trial.candidate, fit, trial.best) or () for fit in fits]
+    counts = Counter(name for names in used for name in names)
+    return {
+        "sparsity": np.mean(selected, axis=0),
+        "freedom": float(np.mean(freedom)),
+        "stability": {name: count / len(fits) for name, count in counts.items()},
+    }
+
+
+def featureless(table: Dataset, train: Rows, n: int) -> Floats:
+    """The predictions of the featureless model for n rows: training mean or class shares."""
+    y, weights = table.y[train], table.weights[train]
+    return baseline_predictions(table.task, y, weights, len(table.classes), n)
+
+
+def featureless_loss(table: Dataset, train: Rows, test: Rows) -> float:
+    """The weighted mean loss of the featureless model on a fold's test rows."""
+    predicted = featureless(table, train, len(test))
+    losses = row_losses(table.task, table.y[test], predicted)
+    return float(np.average(losses, weights=table.weights[test]))
+
+
+def metric_parts(
+    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each metric on one set of rows."""
+    baseline = featureless(table, train, len(test))
+    y, weights = table.y[test], table.weights[test]
+    return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
+
+
+def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> dict[str, float]:
+    """The metrics at one strength of the path, pooled over the folds."""
+    parts = [
+        metric_parts(bench.table, bench.metrics, fit.predictions[strength], fold.train, fold.test)
+        for fit, fold in pairs
+    ]
+    return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+
+
+def _costs(bench: Bench, strengths: int, pairs: Sequence[tuple[Fit, Fold]]) -> Floats:
+    """The metric that the study chooses by, (S, F), lower is better; empty where it is the loss."""
+    name = bench.spec.select.metric
+    if name is None:
+        return np.empty(0)
+    measure = metric(name)
+    costs = np.empty((strengths, len(pairs)))
+    for f, (fit, fold) in enumerate(pairs):
+        for s in range(strengths):
+            parts = metric_parts(bench.table, [name], fit.predictions[s], fold.train, fold.test)
+            costs[s, f] = measure.cost(measure.pooled([parts[name]]))
+    return costs
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> str:
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    reasons = dict.fromkeys(failure.reason for failure in failed)
+    return f"{len(failed)} of {len(outcomes)} folds failed: {'; '.join(reasons)}"
+
+
+def _mean_curves(fits: Sequence[Fit]) -> dict[str, list[float]]:
+    """The folds' mean learning curves, as far as at least half of the folds trained.
+
+    Beyond that the mean would be of the few slowest folds, and would seem to jump.
+    """
+    curves: dict[str, list[float]] = {}
+    for name in fits[0].curve:
+        lengths = sorted(len(fit.curve[name]) for fit in fits)
+        length = lengths[len(lengths) // 2]
+        table = np.full((len(fits), length), np.nan)
+        for row, fit in zip(table, fits, strict=True):
+            values = fit.curve[name][:length]
+            row[: len(values)] = values
+        curves[name] = np.nanmean(table, axis=0).tolist()
+    return curves
