@@ -199,7 +199,10 @@ class Model:
 
     def raw(self, frame: pd.DataFrame | Table) -> Floats:
         """Means (n, 1) or class probabilities (n, C) for the rows of a table."""
-        X, columns = encode_open(frame, self.columns)
+        return self.read(*encode_open(frame, self.columns))
+
+    def read(self, X: Floats, columns: Sequence[Column]) -> Floats:
+        """The same for encoded rows; ``columns`` hold the documents that cells of text point to."""
         known = self.parameters
         if known.preprocessor.learned:
             known = replace(known, preprocessor=known.preprocessor.reading(columns))

@@ -51,7 +51,7 @@ def table(n=120, seed=0):
             "size": draws.normal(size=n),
         }
     )
-    season = np.sin(2 * np.pi * day.dayofyear / 365.25)
+    season = np.sin(2 * np.pi * day.day_of_year / 365.25)
     effect = draws.normal(size=30)
     frame["y"] = 2.0 * happy + effect[street] + season + 0.1 * draws.normal(size=n)
     frame.loc[3, "size"] = np.nan
@@ -86,7 +86,11 @@ def test_the_schema_is_inferred_and_told(rows):
 
 def test_dates_become_parts_and_gaps_a_column():
     frame = pd.DataFrame(
-        {"at": ["2026-02-02 06:00", "2026-08-03 18:30", None], "a": [1.0, None, 2.0], "y": [1, 2, 4]}
+        {
+            "at": ["2026-02-02 06:00", "2026-08-03 18:30", None],
+            "a": [1.0, None, 2.0],
+            "y": [1, 2, 4],
+        }
     )
     found = load(DataSpec(target="y", dates=("at",), gaps="mark", task="regression"), frame)
     values = dict(zip((c.name for c in found.columns), found.X.T.tolist(), strict=True))

@@ -221,6 +221,14 @@ def test_equations_name_categories_classes_and_networks_have_none():
         equation(sample("network"))
 
 
+def test_columns_that_autoreg_makes_are_refused_in_words(tmp_path):
+    model = sample("line")
+    text = replace(model.columns[0], kind="text")
+    model = replace(model, columns=(text, *model.columns[1:]))
+    with pytest.raises(StudyError, match="'age' is made by autoreg"):
+        export(model, "script", tmp_path / "winner.py")
+
+
 def test_the_command_writes_beside_and_refuses_unknown_forms(tmp_path):
     folder = str(FOLDER / "format_2" / "line")
     out = tmp_path / "mine.md"

@@ -78,9 +78,9 @@ def _hour(at: Any) -> Any:
 
 PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda at: at.year,
-    "season_sin": lambda at: _turn(at.dayofyear / YEAR, np.sin),
-    "season_cos": lambda at: _turn(at.dayofyear / YEAR, np.cos),
-    "weekday": lambda at: at.dayofweek,
+    "season_sin": lambda at: _turn(at.day_of_year / YEAR, np.sin),
+    "season_cos": lambda at: _turn(at.day_of_year / YEAR, np.cos),
+    "weekday": lambda at: at.day_of_week,
     "hour_sin": lambda at: _turn(_hour(at), np.sin),
     "hour_cos": lambda at: _turn(_hour(at), np.cos),
 }

@@ -34,6 +34,13 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
     """
     if to not in FORMS:
         raise StudyError(f"a model is exported to {', '.join(FORMS)}, not to {to!r}")
+    made = [column.name for column in model.columns if column.is_learned or column.part]
+    if made and to != "equation":
+        raise StudyError(
+            f"column {made[0]!r} is made by autoreg (text, parts of dates, mean targets, marked "
+            f"gaps or fences), which no program writes yet; `result.save` keeps the model, and "
+            f"autoreg.load predicts with numpy alone"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx":
         return [write_onnx(model, out)]
