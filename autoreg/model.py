@@ -11,14 +11,16 @@ against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoreg.data.dataset import Column, Floats, Label, Task
-from autoreg.data.table import Table, encode
+from autoreg.data.encoding import encode_open
+from autoreg.data.schema import schema_lines
+from autoreg.data.table import Table
 from autoreg.errors import DataError
 from autoreg.preprocess import Preprocessor
 from autoreg.storage import DOCUMENT, damaged, read, write
@@ -223,7 +225,14 @@ class Model:
 
     def raw(self, frame: pd.DataFrame | Table) -> Floats:
         """Means (n, 1) or class probabilities (n, C) for the rows of a table."""
-        return self.parameters.predictions(encode(frame, self.columns), self.task)
+        return self.read(*encode_open(frame, self.columns))
+
+    def read(self, X: Floats, columns: Sequence[Column]) -> Floats:
+        """The same for encoded rows; ``columns`` hold the documents that cells of text point to."""
+        known = self.parameters
+        if known.preprocessor.learned:
+            known = replace(known, preprocessor=known.preprocessor.reading(columns))
+        return known.predictions(X, self.task)
 
     def decided(self, predictions: Floats) -> NDArray[Any]:
         """The means (n,) as they are, or the most probable class of each row."""
@@ -243,11 +252,22 @@ class Model:
 
         scaler = self.parameters.preprocessor
         means = dict(zip(scaler.names, scaler.mean.tolist(), strict=True))
-        cells = {
-            column.name: column.levels[0] if column.is_categorical else means[column.name]
-            for column in self.columns
-        }
+        cells: dict[str, Any] = {}
+        for column in self.columns:
+            if column.part:
+                cells.setdefault(column.source, "2026-01-01")
+            elif column.kind == "text":
+                cells[column.name] = "some words"
+            else:
+                cells[column.name] = (
+                    column.levels[0] if column.is_categorical else means[column.name]
+                )
         return pd.DataFrame([cells])
+
+    @property
+    def schema(self) -> list[str]:
+        """What each column of a table to predict must hold, in words."""
+        return list(schema_lines(self.columns))
 
     def save(self, folder: Path | str) -> None:
         """Write ``model.json`` and ``arrays.npz`` into a folder."""
@@ -256,7 +276,11 @@ class Model:
             "task": self.task,
             "target": self.target,
             "classes": list(self.classes),
-            "columns": [vars(column) for column in self.columns],
+            # Documents are rows of the training table, and no part of what was learned.
+            "columns": [
+                {**vars(column), "levels": [] if column.kind == "text" else column.levels}
+                for column in self.columns
+            ],
             "family": self.parameters.family,
             "info": self.parameters.info,
             "preprocessor": statistics,
@@ -281,8 +305,7 @@ class Model:
     @classmethod
     def _from_data(cls, document: dict[str, Any], arrays: dict[str, Floats]) -> Model:
         columns = tuple(
-            Column(one["name"], one["kind"], tuple(one["levels"]), one.get("group", ""))
-            for one in document["columns"]
+            Column(**{**one, "levels": tuple(one["levels"])}) for one in document["columns"]
         )
         preprocessor = Preprocessor.from_data(
             document["preprocessor"], _with_prefix(arrays, "preprocessor."), columns

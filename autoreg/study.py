@@ -57,7 +57,16 @@ from autoreg.verdict import Judgement
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prepared", "StudyResult", "prepare", "read", "run_study", "table_of"]
+__all__ = [
+    "Prepared",
+    "StudyResult",
+    "conducted",
+    "prepare",
+    "read",
+    "run_study",
+    "searched",
+    "table_of",
+]
 
 
 def run_study(
@@ -123,8 +132,8 @@ def run_study(
         listener = listening(progress)
         if storage:
             add(ledger, take_part(ready, storage, listener))
-        trials = _searched(ready, ledger, listener, window, lease)
-        findings, model = _conducted(ready, trials, ledger, listener, Openings(place), reopen)
+        trials = searched(ready, ledger, listener, window, lease)
+        findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
         worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
         proof = read_certificate(folder, ready.header)
@@ -133,7 +142,7 @@ def run_study(
         return _written(ready, seen, model, folder, tracker, ready.key(tick))
 
 
-def _conducted(
+def conducted(
     ready: Prepared,
     trials: Mapping[str, Sequence[Trial]],
     ledger: Ledger,
@@ -201,9 +210,10 @@ def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float
     return known
 
 
-def _searched(
+def searched(
     ready: Prepared, ledger: Ledger, listener: Progress, window: Window, lease: Lease
 ) -> dict[str, list[Trial]]:
+    """The trials of all searches: those of the ledger, and those that the budget still allows."""
     bench = ready.bench
     past = ledger.trials()
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
