@@ -220,8 +220,8 @@ def searched(
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
-    done, wanted = rounds, ready.spec.trials
-    if rounds < wanted and not stops:
+    done = rounds
+    if rounds < ready.spec.trials and not stops:
         bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
@@ -239,14 +239,19 @@ def searched(
         listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
         return clock.allows_another(number, fits)
 
-    def on_fit(fits: int, total: int) -> None:
+    def on_fit(fitted: float) -> None:
         clock.look(done)
-        listener.advance(done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1))
+        listener.advance(done + fitted)
 
-    last = stops[0]["round"] if stops else None
     try:
         trials = run_searches(
-            bench, past, record=record, round_done=round_done, last_round=last, on_fit=on_fit
+            bench,
+            past,
+            record=record,
+            round_done=round_done,
+            last_round=stops[0]["round"] if stops else None,
+            on_fit=on_fit,
+            hurried=window.seconds is not None,
         )
     except OutOfTimeError:
         clock.stop(done - 1)
