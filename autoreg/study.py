@@ -39,7 +39,7 @@ from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.lease import Lease, leased
 from autoreg.ledger import Ledger, locked
 from autoreg.model import Model
-from autoreg.prepared import Prepared, prepare, read, table_of
+from autoreg.prepared import Prepared, prepare, read, remember, table_of, taught
 from autoreg.progress import Progress, listening
 from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
@@ -84,6 +84,7 @@ def run_study(
     tick: str | None = None,
     storage: str | None = None,
     executor: str | None = None,
+    learn: int = 0,
 ) -> StudyResult:
     """Run a study, or continue one that was cut off, to its verdict.
 
@@ -101,6 +102,7 @@ def run_study(
         once: raise NothingToDoError where the very same question was answered here before.
         tick: the occasion, which is part of the question then: a date, for example.
         storage: a database in which other processes (``autoreg worker``) take part.
+        learn: try first so many settings that worked on similar tables of this home folder.
         executor: where fits are made: ``dask@tcp://host:8786``, or a backend of joblib.
 
     Raises AutoregError (bad input, nothing valid, no time); KeyboardInterrupt leaves a study that
@@ -112,10 +114,11 @@ def run_study(
     >>> len(result.trials), result.verdict.nested.value > 0.9
     (12, True)
     """
-    window = Window.of(within)
+    window, place = Window.of(within), home_folder(home)
+    if learn:
+        study = taught(read(study), data, place, learn)
     ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
-    place = home_folder(home)
     folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
@@ -139,7 +142,9 @@ def run_study(
         proof = read_certificate(folder, ready.header)
         seconds = time.monotonic() - window.started
         seen = _seen_through(replace(findings, attribution=worth, seconds=seconds), proof)
-        return _written(ready, seen, model, folder, tracker, ready.key(tick))
+        result = _written(ready, seen, model, folder, tracker, ready.key(tick))
+        remember(ready, trials, place)
+        return result
 
 
 def conducted(

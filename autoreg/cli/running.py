@@ -57,6 +57,9 @@ def run(
     executor: Annotated[
         str | None, typer.Option(help="Where fits are made: dask@tcp://host:8786.")
     ] = None,
+    learn: Annotated[
+        int, typer.Option(help="Try first so many settings that worked on similar data.", min=0)
+    ] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 3 if there are alarms or no signal.")
     ] = False,
@@ -80,6 +83,7 @@ def run(
             tick=tick,
             storage=storage,
             executor=executor,
+            learn=learn,
         )
     document = result.to_data()
     refused = strict and not sound(document)
