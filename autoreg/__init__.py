@@ -7,15 +7,28 @@ answer at once.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Model", "StudyResult", "__version__", "ablate", "load", "run_study", "verify"]
+__all__ = [
+    "AutoRegClassifier",
+    "AutoRegRegressor",
+    "Model",
+    "StudyResult",
+    "__version__",
+    "ablate",
+    "load",
+    "run_study",
+    "verify",
+]
 
 if TYPE_CHECKING:
     from autoreg.ablation import ablate
+    from autoreg.estimators import AutoRegClassifier, AutoRegRegressor
     from autoreg.model import Model, load
     from autoreg.study import StudyResult, run_study
     from autoreg.verification import verify
 
 _HOMES = {
+    "AutoRegClassifier": "autoreg.estimators",
+    "AutoRegRegressor": "autoreg.estimators",
     "Model": "autoreg.model",
     "StudyResult": "autoreg.study",
     "ablate": "autoreg.ablation",

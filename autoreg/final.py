@@ -115,6 +115,8 @@ def final_model(
         "candidate": selection.chosen.candidate.to_data(),
         "autoreg": __version__,
         "calibration": calibration.to_data() if calibration else None,
+        "weighted": table.weight is not None,
+        "linear": bench.spec.linear.model_dump(mode="json"),
     }
     return Model(table.columns, table.task, table.target, table.classes, outcome.model, about)
 

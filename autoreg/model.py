@@ -11,14 +11,16 @@ against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autoreg.data.dataset import Column, Floats, Label, Task
-from autoreg.data.table import Table, encode
+from autoreg.data.encoding import encode_open
+from autoreg.data.schema import schema_lines
+from autoreg.data.table import Table
 from autoreg.errors import DataError
 from autoreg.preprocess import Preprocessor
 from autoreg.storage import DOCUMENT, damaged, read, write
@@ -44,7 +46,8 @@ class Parameters:
     at the positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
     ``frequencies`` (p, v / 2), behind all inputs;
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
-    the mean over the passes;
+    the mean over the passes; where ``info`` says how many ``members`` there are, each network's
+    arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -53,6 +56,28 @@ class Parameters:
     arrays: dict[str, Floats]
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def averaged(cls, members: Sequence[Parameters]) -> Parameters:
+        """Networks of one structure and preprocessing as one model, which predicts their mean."""
+        arrays = {
+            f"member_{k}.{name}": array
+            for k, one in enumerate(members)
+            for name, array in one.arrays.items()
+        }
+        first = members[0]
+        info = {**first.info, "members": len(members)}
+        return cls(first.family, arrays, first.preprocessor, info)
+
+    @property
+    def _members(self) -> list[Parameters]:
+        info = {name: value for name, value in self.info.items() if name != "members"}
+        return [
+            Parameters(
+                self.family, _with_prefix(self.arrays, f"member_{k}."), self.preprocessor, info
+            )
+            for k in range(self.info.get("members", 0))
+        ]
 
     def outputs(self, X: Floats, number: int | None = None) -> Floats:
         """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits).
@@ -105,6 +130,9 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
+        if members := self._members:
+            each = [one.predictions(X, task) for one in members]
+            return np.asarray(np.mean(each, axis=0))
         if "pass_0" not in self.arrays:
             return linked(self.outputs(X), task)
         passes = range(len(self.arrays["pass_0"]))
@@ -197,7 +225,14 @@ class Model:
 
     def raw(self, frame: pd.DataFrame | Table) -> Floats:
         """Means (n, 1) or class probabilities (n, C) for the rows of a table."""
-        return self.parameters.predictions(encode(frame, self.columns), self.task)
+        return self.read(*encode_open(frame, self.columns))
+
+    def read(self, X: Floats, columns: Sequence[Column]) -> Floats:
+        """The same for encoded rows; ``columns`` hold the documents that cells of text point to."""
+        known = self.parameters
+        if known.preprocessor.learned:
+            known = replace(known, preprocessor=known.preprocessor.reading(columns))
+        return known.predictions(X, self.task)
 
     def decided(self, predictions: Floats) -> NDArray[Any]:
         """The means (n,) as they are, or the most probable class of each row."""
@@ -217,11 +252,22 @@ class Model:
 
         scaler = self.parameters.preprocessor
         means = dict(zip(scaler.names, scaler.mean.tolist(), strict=True))
-        cells = {
-            column.name: column.levels[0] if column.is_categorical else means[column.name]
-            for column in self.columns
-        }
+        cells: dict[str, Any] = {}
+        for column in self.columns:
+            if column.part:
+                cells.setdefault(column.source, "2026-01-01")
+            elif column.kind == "text":
+                cells[column.name] = "some words"
+            else:
+                cells[column.name] = (
+                    column.levels[0] if column.is_categorical else means[column.name]
+                )
         return pd.DataFrame([cells])
+
+    @property
+    def schema(self) -> list[str]:
+        """What each column of a table to predict must hold, in words."""
+        return list(schema_lines(self.columns))
 
     def save(self, folder: Path | str) -> None:
         """Write ``model.json`` and ``arrays.npz`` into a folder."""
@@ -230,7 +276,11 @@ class Model:
             "task": self.task,
             "target": self.target,
             "classes": list(self.classes),
-            "columns": [vars(column) for column in self.columns],
+            # Documents are rows of the training table, and no part of what was learned.
+            "columns": [
+                {**vars(column), "levels": [] if column.kind == "text" else column.levels}
+                for column in self.columns
+            ],
             "family": self.parameters.family,
             "info": self.parameters.info,
             "preprocessor": statistics,
@@ -255,8 +305,7 @@ class Model:
     @classmethod
     def _from_data(cls, document: dict[str, Any], arrays: dict[str, Floats]) -> Model:
         columns = tuple(
-            Column(one["name"], one["kind"], tuple(one["levels"]), one.get("group", ""))
-            for one in document["columns"]
+            Column(**{**one, "levels": tuple(one["levels"])}) for one in document["columns"]
         )
         preprocessor = Preprocessor.from_data(
             document["preprocessor"], _with_prefix(arrays, "preprocessor."), columns

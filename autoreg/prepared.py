@@ -19,8 +19,8 @@ from autoreg.checks import look_at_table
 from autoreg.data import load
 from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
+from autoreg.data.encoding import describe
 from autoreg.data.stream import stream
-from autoreg.data.table import describe
 from autoreg.engines import engine_for
 from autoreg.engines.pack import check_device
 from autoreg.engines.spread import Spread

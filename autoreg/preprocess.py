@@ -13,12 +13,13 @@ pool every level.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from autoreg.data.dataset import Column, Floats, Rows
+from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.learned import KINDS, Known, Learned, kind_of, names_of
 
 FEWEST_ROWS = 3
 SMALLEST_SHARE = 0.01
@@ -36,6 +37,9 @@ class Preprocessor:
     holds, for the position of each categorical column, the input of a missing cell, of an
     unseen level and of each level (-1: no indicator is set). ``mean`` and ``scale`` are (q,);
     a scale of 0 marks an input that was constant in training and is always exactly 0.
+    ``learned`` holds, by the position of a column, what ``autoreg.learned`` made of it, and
+    ``levels`` what the positions of its cells point to. ``own`` are the learned inputs of the
+    training rows themselves, which are not those of a new row: they are not stored.
 
     >>> columns = (Column("age", "numeric"), Column("city", "categorical", ("Bonn", "Rome")))
     >>> X = np.array([[20, 0], [40, 0], [np.nan, 0], [30, 1], [30, 1], [30, 1]])
@@ -49,13 +53,34 @@ class Preprocessor:
     lookups: Mapping[int, Rows]
     mean: Floats
     scale: Floats
+    learned: Mapping[int, Learned] = field(default_factory=dict)
+    levels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    own: Mapping[int, Floats] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: Dataset, rows: Rows) -> Preprocessor:
+        """Learn from the training rows of a table."""
+        weights, known = table.weights[rows], None
+        if any(column.is_learned for column in table.columns):
+            group = None if table.group is None else table.group[rows]
+            known = Known(_targets(table, rows), weights, group)
+        return cls.fit(table.X[rows], table.columns, weights, known)
 
     @classmethod
     def fit(
-        cls, X: Floats, columns: Sequence[Column], weights: Floats | None = None
+        cls,
+        X: Floats,
+        columns: Sequence[Column],
+        weights: Floats | None = None,
+        known: Known | None = None,
     ) -> Preprocessor:
-        """Learn indicators, means and scales from training rows X (n, p), weights (n,)."""
+        """Learn indicators, means and scales from training rows X (n, p), weights (n,).
+
+        ``known`` is needed where a column is learned by more than its own cells.
+        """
         weights = np.ones(len(X)) if weights is None else weights
+        if any(column.is_learned for column in columns):
+            return cls._with_learned(X, columns, weights, known)
         if "categorical" not in [column.kind for column in columns]:  # there may be thousands
             names = tuple([column.name for column in columns])
             return cls(names, np.arange(len(names)), {}, *_moments(X, weights))
@@ -81,9 +106,57 @@ class Preprocessor:
             groups += [position] * len(new)
         return tuple(names), np.array(groups, dtype=np.int64), lookups
 
-    def transform(self, X: Floats) -> Floats:
+    @classmethod
+    def _with_learned(
+        cls, X: Floats, columns: Sequence[Column], weights: Floats, known: Known | None
+    ) -> Preprocessor:
+        """The same with learned columns; ``known`` may be left out where none needs the target."""
+        told = known or Known(np.zeros((len(X), 0)), weights)
+        learned: dict[int, Learned] = {}
+        own: dict[int, Floats] = {}
+        for position, column in enumerate(columns):
+            if kind := kind_of(column):
+                learned[position], own[position] = KINDS[kind].fit(X[:, position], column, told)
+        names: list[str] = []
+        groups: list[int] = []
+        lookups: dict[int, Rows] = {}
+        for position, column in enumerate(columns):
+            new = [column.name]
+            if position in learned:
+                new = names_of(column, learned[position].width)
+            elif column.is_categorical:
+                counts = KindCounts.of(kinds_of(X[:, position]), weights, column)
+                slots, new = slots_of(counts, column)
+                lookups[position] = np.where(slots == NOWHERE, NOWHERE, slots + len(names))
+            names += new
+            groups += [position] * len(new)
+        ids = np.array(groups, dtype=np.int64)
+        raw = _expand(X, ids, lookups)
+        for position, values in own.items():
+            raw[:, ids == position] = values
+        levels = {position: columns[position].levels for position in learned}
+        moments = _moments(raw, weights)
+        return cls(tuple(names), ids, lookups, *moments, learned, levels, own)
+
+    def reading(self, columns: Sequence[Column]) -> Preprocessor:
+        """The same for a table whose text columns hold other documents."""
+        levels = {position: columns[position].levels for position in self.learned}
+        return replace(self, levels=levels, own={})
+
+    def inputs(self, X: Floats) -> Floats:
+        """Standardized inputs (n, q) of the training rows themselves, in their order."""
+        return self.transform(X, self.own)
+
+    def transform(self, X: Floats, own: Mapping[int, Floats] | None = None) -> Floats:
         """Standardized inputs (n, q) of raw rows (n, p); new rows are allowed new levels."""
-        centred = _expand(X, self.groups, self.lookups) - self.mean
+        raw = _expand(X, self.groups, self.lookups, copied=bool(self.learned))
+        for position, one in self.learned.items():
+            known = own.get(position) if own else None
+            values = (
+                known if known is not None else one.values(X[:, position], self.levels[position])
+            )
+            raw[:, self.groups == position] = values
+        centred = raw - self.mean
         varies = (self.scale > 0) & ~np.isnan(centred)
         out = np.zeros_like(centred)
         np.divide(centred, self.scale, out=out, where=varies)
@@ -108,12 +181,17 @@ class Preprocessor:
 
     def to_data(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """What was learned, as JSON-ready data and as arrays."""
-        statistics = {
+        statistics: dict[str, Any] = {
             "names": list(self.names),
             "groups": self.groups.tolist(),
             "lookups": {str(position): slots.tolist() for position, slots in self.lookups.items()},
         }
-        return statistics, {"mean": self.mean, "scale": self.scale}
+        arrays = {"mean": self.mean, "scale": self.scale}
+        for position, one in self.learned.items():
+            data, own = one.to_data()
+            statistics.setdefault("learned", {})[str(position)] = data
+            arrays |= {f"learned.{position}.{name}": values for name, values in own.items()}
+        return statistics, arrays
 
     @classmethod
     def from_data(
@@ -130,12 +208,28 @@ class Preprocessor:
         expected = {
             position: len(column.levels) + FIRST_LEVEL
             for position, column in enumerate(columns)
-            if column.is_categorical
+            if column.is_categorical and not column.is_learned
         }
         if {position: len(slots) for position, slots in lookups.items()} != expected:
             raise ValueError("the preprocessing statistics do not fit the columns")
         groups = np.array(statistics["groups"], dtype=np.int64)
-        return cls(tuple(statistics["names"]), groups, lookups, arrays["mean"], arrays["scale"])
+        learned, levels = {}, {}
+        for position, column in enumerate(columns):
+            if kind := kind_of(column):
+                prefix = f"learned.{position}."
+                own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+                data = statistics["learned"][str(position)]
+                learned[position] = KINDS[kind].from_data(data, own)
+                levels[position] = column.levels
+        names = tuple(statistics["names"])
+        return cls(names, groups, lookups, arrays["mean"], arrays["scale"], learned, levels)
+
+
+def _targets(table: Dataset, rows: Rows) -> Floats:
+    """The target (n, 1), or one 0/1 column for each of more than two classes."""
+    if table.task == "multiclass":
+        return np.asarray(np.eye(len(table.classes))[table.y[rows].astype(np.int64)])
+    return np.asarray(table.y[rows], dtype=np.float64)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +293,14 @@ def kinds_of(cells: Floats) -> Rows:
     return np.where(np.isnan(cells), MISSING, np.nan_to_num(cells) + FIRST_LEVEL).astype(np.int64)
 
 
-def _expand(X: Floats, groups: Rows, lookups: Mapping[int, Rows]) -> Floats:
-    """Unscaled inputs (n, q): numeric columns as they are, indicators as 0 and 1."""
-    if not lookups:
+def _expand(
+    X: Floats, groups: Rows, lookups: Mapping[int, Rows], *, copied: bool = False
+) -> Floats:
+    """Unscaled inputs (n, q): numeric columns as they are, indicators as 0 and 1.
+
+    ``copied``: an array of its own even where nothing changes.
+    """
+    if not lookups and not copied:
         return np.ascontiguousarray(X)
     out = X[:, groups]
     for position, slots in lookups.items():

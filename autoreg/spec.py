@@ -15,6 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from autoreg.data_spec import DataSpec as DataSpec
+from autoreg.data_spec import Dials, Number, Whole
+from autoreg.data_spec import ImageSpec as ImageSpec
+from autoreg.data_spec import OrderSpec as OrderSpec
 from autoreg.deciding import PruneSpec, SelectSpec, SheetSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
@@ -36,79 +40,6 @@ def seed_for(*names: str | int) -> int:
     """
     text = json.dumps(names, separators=(",", ":"))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
-
-
-# Strict, for `trials: true` would be read as 1 otherwise.
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Dials = dict[str, list[Whole | Number | str]]
-Members = Annotated[tuple[str, ...], Field(min_length=1)]
-Separator = Annotated[str, Field(min_length=1)]
-
-
-class ImageSpec(Frozen):
-    """The feature columns are the pixels of an image, row by row, the channels of a pixel together.
-
-    Symmetries are changes of an image that leave its meaning as it was: only the user knows.
-    """
-
-    height: Whole = Field(ge=2, description="pixels from top to bottom")
-    width: Whole = Field(ge=2, description="pixels from left to right")
-    channels: Whole = Field(1, ge=1, description="numbers in each pixel")
-    symmetries: tuple[Literal["shift", "rotate", "zoom", "flip", "erase"], ...] = Field(
-        (), description="changes that leave the target as it was; flip is left to right"
-    )
-
-    @property
-    def pixels(self) -> int:
-        """How many columns an image takes."""
-        return self.height * self.width * self.channels
-
-
-class OrderSpec(Frozen):
-    """How rows in the order of time are cut; distances count distinct moments of the table."""
-
-    window: Literal["expanding", "rolling", "both_sides"] = Field(
-        "expanding",
-        description="train on all the past, on its latest half, or on the rows on both sides",
-    )
-    gap: Whole = Field(0, ge=0, description="moments between a forecast and what it is about")
-    purge: Whole = Field(0, ge=0, description="moments until the target of a row is known")
-    embargo: Whole = Field(
-        0, ge=0, description="both_sides: further moments left out after the rows that judge"
-    )
-
-
-class DataSpec(Frozen):
-    """Where the rows come from, what is predicted, and which columns have a role."""
-
-    source: str | None = Field(
-        None, description="a bundled data set (breast_cancer, ...), or a CSV or Parquet file"
-    )
-    target: str | None = Field(None, description="the column to predict (files and tables)")
-    task: Literal["regression", "count", "binary", "multiclass"] | None = Field(
-        None, description="inferred from the target if left out; count never is"
-    )
-    group: str | None = Field(None, description="rows of one group are never split apart")
-    time: str | None = Field(None, description="train on the past, judge on the future")
-    order: OrderSpec = Field(default_factory=OrderSpec)
-    fold: str | None = Field(
-        None, description="outer folds by a column; the group column: each group is left out once"
-    )
-    weight: str | None = Field(None, description="row weights, used in fits and in scores")
-    drop: tuple[str, ...] = Field((), description="columns to leave out")
-    categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
-    stream: bool = Field(
-        False, description="sum a Parquet file of numbers up in one pass, never holding its rows"
-    )
-    feature_groups: dict[str, Members] | Separator | None = Field(
-        None,
-        description="columns that belong together: group -> column names or globs such as gene1_*; "
-        "or a separator such as _, and columns that agree before the last one form a group",
-    )
-    image: ImageSpec | None = Field(
-        None, description="all feature columns are pixels: height, width, channels, symmetries"
-    )
 
 
 class FoldsSpec(Frozen):
@@ -137,12 +68,14 @@ class Training(Frozen):
     epochs: Whole | None = Field(
         None,
         ge=1,
-        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
-        "rows are fewer than 1,280 and passes short",
+        description="longest training, in passes over the rows; left out, 60, for few rows to 160",
     )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
+    members: Whole = Field(
+        1, ge=1, description="networks that each refit averages, trained from other random numbers"
     )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
@@ -160,9 +93,8 @@ class Training(Frozen):
         (160, 60, 7)
         """
         least = STEPS * self.batch_size // max(1, rows)
-        return self.model_copy(
-            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
-        )
+        epochs = self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))
+        return self.model_copy(update={"epochs": epochs})
 
 
 class LinearSpec(Frozen):

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoreg.data import load
 from autoreg.data.dataset import Dataset
-from autoreg.data.table import describe
+from autoreg.data.encoding import describe
 from autoreg.spec import DataSpec, json_schema
 
 SCHEMA_FILE = "autoreg-study.schema.json"

@@ -57,7 +57,16 @@ from autoreg.verdict import Judgement
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Prepared", "StudyResult", "prepare", "read", "run_study", "table_of"]
+__all__ = [
+    "Prepared",
+    "StudyResult",
+    "conducted",
+    "prepare",
+    "read",
+    "run_study",
+    "searched",
+    "table_of",
+]
 
 
 def run_study(
@@ -126,8 +135,8 @@ def run_study(
         listener = listening(progress)
         if storage:
             add(ledger, take_part(ready, storage, listener))
-        trials = _searched(ready, ledger, listener, window, lease)
-        findings, model = _conducted(ready, trials, ledger, listener, Openings(place), reopen)
+        trials = searched(ready, ledger, listener, window, lease)
+        findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
         worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
         proof = read_certificate(folder, ready.header)
@@ -138,7 +147,7 @@ def run_study(
         return result
 
 
-def _conducted(
+def conducted(
     ready: Prepared,
     trials: Mapping[str, Sequence[Trial]],
     ledger: Ledger,
@@ -206,17 +215,18 @@ def _permuted(ready: Prepared, ledger: Ledger, listener: Progress) -> list[float
     return known
 
 
-def _searched(
+def searched(
     ready: Prepared, ledger: Ledger, listener: Progress, window: Window, lease: Lease
 ) -> dict[str, list[Trial]]:
+    """The trials of all searches: those of the ledger, and those that the budget still allows."""
     bench = ready.bench
     past = ledger.trials()
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
-    done, wanted = rounds, ready.spec.trials
-    if rounds < wanted and not stops:
+    done = rounds
+    if rounds < ready.spec.trials and not stops:
         bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
@@ -234,14 +244,19 @@ def _searched(
         listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
         return clock.allows_another(number, fits)
 
-    def on_fit(fits: int, total: int) -> None:
+    def on_fit(fitted: float) -> None:
         clock.look(done)
-        listener.advance(done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1))
+        listener.advance(done + fitted)
 
-    last = stops[0]["round"] if stops else None
     try:
         trials = run_searches(
-            bench, past, record=record, round_done=round_done, last_round=last, on_fit=on_fit
+            bench,
+            past,
+            record=record,
+            round_done=round_done,
+            last_round=stops[0]["round"] if stops else None,
+            on_fit=on_fit,
+            hurried=window.seconds is not None,
         )
     except OutOfTimeError:
         clock.stop(done - 1)

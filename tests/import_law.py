@@ -25,6 +25,7 @@ ROOMS = [
     "garbage",
     "statistics",
     "resampling",
+    "learned",
     "preprocess",
     "order",
     "splitters",
@@ -70,10 +71,12 @@ ROOMS = [
     "result",
     "fleet",
     "comparison",
+    "programs",
     "export",
     "starter",
     "inspection",
     "study",
+    "estimators",
     "verification",
     "ablation",
     "schedule",
@@ -98,6 +101,8 @@ TORCH_ROOMS = [
 ]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.
 OWNERS = {
+    "onnx": {"programs/onnx_graph"},
+    "narwhals": {"data/border"},
     "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
     "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking", "watch"},

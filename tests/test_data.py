@@ -12,8 +12,9 @@ from sklearn import datasets
 from autoreg.data import bundled, describe, encode, files, load
 from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Column
+from autoreg.data.dates import moments
 from autoreg.data.groups import grouped
-from autoreg.data.table import Table, moments
+from autoreg.data.table import Table
 from autoreg.errors import DataError, SpecError
 from autoreg.spec import DataSpec, LinearSpec, read_space
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autoreg.cli.shell import HomeOption, app, err, places, table
+
+if TYPE_CHECKING:
+    from autoreg.model import Model
 
 
 @app.command()
@@ -62,6 +65,26 @@ def export_optuna(
 
 
 @app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A study that was run here, or a model folder.")],
+    to: Annotated[str, typer.Option(help="script, notebook, onnx or equation.")] = "script",
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; the study's name by default.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Write the winner as a program, notebook, ONNX graph or equation that needs no autoreg."""
+    from autoreg.programs import FORMS
+    from autoreg.programs import export as written
+
+    known = _model(model, home)
+    name = known.about.get("study") or "model"
+    place = out or Path(f"{name}{FORMS.get(to, '')}")
+    for path in written(known, to, place):
+        typer.echo(path)
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model folder, or a study that was run here.")],
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
@@ -78,11 +101,8 @@ def predict(
     """Predict every row of a table, however long it is; CSV on stdout."""
     from autoreg.bars import bars
     from autoreg.batch import predict_file
-    from autoreg.home import study_folder
-    from autoreg.model import load
 
-    own = study_folder(home, model.name)
-    known = load(own if not model.exists() and own.is_dir() else model)
+    known = _model(model, home)
     with bars(err) as listener:
         count = predict_file(
             known,
@@ -95,3 +115,12 @@ def predict(
         )
     if out:
         err.print(f"{count:,} rows predicted: {out}", soft_wrap=True)
+
+
+def _model(wanted: Path, home: Path | None) -> Model:
+    """The model of a folder, or of a study that was run here."""
+    from autoreg.home import study_folder
+    from autoreg.model import load
+
+    own = study_folder(home, wanted.name)
+    return load(own if not wanted.exists() and own.is_dir() else wanted)

@@ -10,6 +10,8 @@ import typer
 from autoreg.cli.shell import app, err
 from autoreg.errors import AutoregError
 
+SHOWN = 40  # columns of a schema
+
 
 @app.command()
 def init(
@@ -46,3 +48,6 @@ def validate(
         f"{splits['held_out_rows']} held-out rows; "
         f"{len(ready.bench.searches)} searches of {ready.spec.trials} trials"
     )
+    typer.echo("\n".join(f"  {line}" for line in facts["schema"][:SHOWN]))
+    if len(facts["schema"]) > SHOWN:
+        typer.echo(f"  ... and {len(facts['schema']) - SHOWN} more columns")

@@ -15,18 +15,12 @@ import numpy as np
 import pandas as pd
 
 from autoreg.data import bundled, files
+from autoreg.data.border import as_frame
 from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.data.dates import moments
+from autoreg.data.encoding import describe, encode, features
 from autoreg.data.groups import grouped
-from autoreg.data.table import (
-    Table,
-    describe,
-    encode,
-    features,
-    marks,
-    moments,
-    numbers,
-    refuse_missing,
-)
+from autoreg.data.table import Table, marks, numbers, refuse_missing
 from autoreg.data.target import read_target
 from autoreg.errors import DataError
 from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name
@@ -40,10 +34,10 @@ ROLES = ("group", "time", "weight", "fold")
 def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     """Read the rows that a study is about and give columns their roles.
 
-    ``data`` is a pandas DataFrame that holds ``spec.target``, or a pair (X, y) of frames or
-    arrays; left out, ``spec.source`` names a bundled set or a file. Roles (group, time,
-    weight) are taken out of the features. The task is inferred where ``spec.task`` is None.
-    Raises DataError naming the place and the remedy.
+    ``data`` is a table (pandas, polars, Arrow, ...) that holds ``spec.target``, or a pair (X, y)
+    of tables, arrays or sparse matrices; left out, ``spec.source`` names a bundled set or a file.
+    Roles (group, time, weight) are taken out of the features. The task is inferred where
+    ``spec.task`` is None. Raises DataError naming the place and the remedy.
 
     >>> data = load(DataSpec(source="iris"))
     >>> data.X.shape, data.task, data.classes
@@ -57,7 +51,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
     names = [one for one in table.names if one not in taken]
     if not names:
         raise DataError(f"{table.place}: no feature column is left beside target and roles")
-    columns, X = features(table, names, spec.categorical)
+    columns, X = features(table, names, spec)
     _check_pixels(spec.image, columns, table.place)
     return Dataset(
         name=Path(table.place).name.split(".")[0] if data is None else name,
@@ -88,18 +82,20 @@ def _source(spec: DataSpec, data: Any, name: str) -> tuple[Table, str]:
             f"the study names data: source {spec.source} and a table was handed over; leave out "
             f"one of them"
         )
-    if isinstance(data, pd.DataFrame):
-        return _with_target(Table.build(data, name), spec.target)
+    if (frame := as_frame(data)) is not None:
+        return _with_target(Table.build(frame, name), spec.target)
     if isinstance(data, tuple | list) and len(data) == 2:
         return _from_pair(data[0], data[1], spec.target, name)
     if data is not None:
         raise DataError(
-            f"{name}: expected a pandas DataFrame or a pair (X, y), not {type(data).__name__}"
+            f"{name}: expected a table (pandas, polars, Arrow, ...) or a pair (X, y), not "
+            f"{type(data).__name__}"
         )
     if spec.source is None:
         raise DataError("there is no data: name data: source in the study, or hand over a table")
     if is_file_name(spec.source):
-        names = {*spec.categorical, *filter(None, [spec.group])}
+        as_written = (*spec.categorical, *spec.mean_target, *spec.text)
+        names = {*as_written, *filter(None, [spec.group])}
         return _with_target(files.read(spec.source, text=names), spec.target)
     table, usual_target = bundled.read(spec.source)
     return table, spec.target or usual_target
@@ -124,9 +120,9 @@ def _from_pair(X: Any, y: Any, target: str | None, name: str) -> tuple[Table, st
 
 
 def _frame(X: Any, name: str) -> pd.DataFrame:
-    if isinstance(X, pd.DataFrame):
-        return X
-    array = np.asarray(X)
+    if (frame := as_frame(X)) is not None:
+        return frame
+    array = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
     if array.ndim != 2:
         raise DataError(
             f"{name}: X must be a table of rows and columns, not {array.ndim}-dimensional"
@@ -163,7 +159,9 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             f"{spec.order.window} never trains on them; leave it out, or use gap"
         )
     asked = [("target", target), *roles.items(), *(("drop", one) for one in spec.drop)]
-    for role, column in [*asked, *(("categorical", one) for one in spec.categorical)]:
+    kinds = {kind: getattr(spec, kind) for kind in ("categorical", "mean_target", "text", "dates")}
+    treated = [(kind, one) for kind, names in kinds.items() for one in names]
+    for role, column in [*asked, *treated]:
         table.require(column, f"data: {role}")
     first: dict[str, str] = {}
     for role, column in asked:
@@ -172,11 +170,15 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             raise DataError(
                 f"{table.place}: column {column!r} is both {first[column]} and {role}; choose one"
             )
-    if both := [one for one in spec.categorical if one in first]:
-        raise DataError(
-            f"{table.place}: column {both[0]!r} is {first[both[0]]} and so no feature; take it "
-            f"out of data: categorical"
-        )
+    for kind, column in treated:
+        known = first.setdefault(column, kind)
+        if known in kinds and {known, kind} <= {"categorical", "mean_target"}:
+            continue
+        if known != kind:
+            raise DataError(
+                f"{table.place}: column {column!r} is {known} and so cannot be {kind}; take it "
+                f"out of data: {kind}"
+            )
 
 
 def _check_pixels(image: ImageSpec | None, columns: Sequence[Column], place: str) -> None:

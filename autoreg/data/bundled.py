@@ -1,4 +1,4 @@
-"""The data sets that come with scikit-learn, by name; nothing is downloaded.
+"""The data sets that come with scikit-learn, and generated ones, by name; nothing is downloaded.
 
 Why ``diabetes`` is taken unscaled: scikit-learn offers it standardized over all rows, held-out
 ones included; here everything that learns from data learns from training rows only.
@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoreg.data import generated
 from autoreg.data.table import Table
 from autoreg.errors import DataError
 
@@ -38,6 +39,12 @@ SETS: dict[str, Callable[[], tuple[pd.DataFrame, str]]] = {
     "digits": lambda: _labelled("digits", "digit"),
     "iris": lambda: _labelled("iris", "species"),
     "wine": lambda: _labelled("wine", "cultivar"),
+    "demand": generated.demand,
+    "genes": generated.genes,
+    "patients": generated.patients,
+    "ratings": generated.ratings,
+    "returns": generated.returns,
+    "reviews": generated.reviews,
 }
 
 

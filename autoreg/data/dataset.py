@@ -23,6 +23,10 @@ class Column:
     """One feature column: its name, kind and, if categorical, its sorted levels.
 
     ``group`` names the feature group that it belongs to; a column without one is its own group.
+    ``source`` is the column of the table that it is a ``part`` of (the year of a date, or whether
+    a number is missing), where its name is not its own. ``treated`` says how training rows shape
+    its inputs: ``fences`` pull outliers in, ``target`` gives levels their mean target. The levels
+    of text are its documents, one table's own.
 
     >>> Column("colour", "categorical", ("blue", "red")).is_categorical
     True
@@ -31,19 +35,33 @@ class Column:
     """
 
     name: str
-    kind: Literal["numeric", "categorical"]
+    kind: Literal["numeric", "categorical", "text"]
     levels: tuple[str, ...] = ()
     group: str = ""
+    source: str = ""
+    part: str = ""
+    treated: Literal["", "fences", "target"] = ""
 
     @property
     def is_categorical(self) -> bool:
         """Whether cells are positions in ``levels`` and not measurements."""
-        return self.kind == "categorical"
+        return self.kind != "numeric"
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether its inputs depend on more of the training rows than their levels and moments."""
+        return self.kind == "text" or self.treated != ""
+
+    @property
+    def read_from(self) -> str:
+        """The column of the table that its cells are read from."""
+        return self.source or self.name
 
     def __repr__(self) -> str:
-        """The fields; a group only where there is one, so that digests of tables last."""
-        group = f", group={self.group!r}" if self.group else ""
-        return f"Column(name={self.name!r}, kind={self.kind!r}, levels={self.levels!r}{group})"
+        """The fields; the later ones only where they are set, so that digests of tables last."""
+        later = ("group", "source", "part", "treated")
+        told = "".join(f", {one}={getattr(self, one)!r}" for one in later if getattr(self, one))
+        return f"Column(name={self.name!r}, kind={self.kind!r}, levels={self.levels!r}{told})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 One rule decides what a column is, whatever it came from: text that reads as numbers in every
 row is numeric, as it would be in a CSV file; text, booleans and pandas categories are
-categorical; dates are refused, because as a feature they would be a row number in disguise.
+categorical; dates are refused unless their role is declared, because as a number they would be a
+row number in disguise.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,21 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from autoreg.data.dataset import Column, Dataset, Floats, Rows
+from autoreg.data.dataset import Floats, Rows
 from autoreg.errors import DataError
 
 LARGEST = 1e100
 MOSTLY_NUMBERS = 0.9
 DATE = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})(?:[ T].*)?"
-DATE_FORMATS = (
-    "ISO8601",
-    "%Y/%m/%d",
-    *(
-        day + clock
-        for day in ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y")
-        for clock in ("", " %H:%M", " %H:%M:%S")
-    ),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,71 +101,6 @@ def marks(table: Table) -> NDArray[np.uint64]:
     return np.asarray(hashed, dtype=np.uint64)
 
 
-def encode(frame: pd.DataFrame | Table, columns: Sequence[Column]) -> Floats:
-    """The float matrix (n, p) of a table at predict time; columns are found by name.
-
-    Missing cells are NaN, levels never seen before -1.0; further columns are ignored. Raises
-    DataError naming the columns that are missing, or a numeric column's cell that is text.
-
-    >>> columns = (Column("age", "numeric"), Column("city", "categorical", ("Paris", "Rome")))
-    >>> encode(pd.DataFrame({"city": ["Rome", "Oslo"], "age": [30, None]}), columns)
-    array([[30.,  1.],
-           [nan, -1.]])
-    """
-    table = frame if isinstance(frame, Table) else Table.build(frame, "the table")
-    present = set(table.names)
-    if absent := [column.name for column in columns if column.name not in present]:
-        raise DataError(
-            f"{table.place} lacks {len(absent)} column(s) that the model was trained on: "
-            f"{', '.join(absent[:8])}{', ...' if len(absent) > 8 else ''}; add them"
-        )
-    X = np.empty((len(table.frame), len(columns)))
-    for position, column in enumerate(columns):
-        X[:, position] = cells(table, column)
-    return X
-
-
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """Plain facts about a data set, ready for JSON."""
-    categorical = sum(column.is_categorical for column in dataset.columns)
-    counts = [int((dataset.y == position).sum()) for position in range(len(dataset.classes))]
-    return {
-        "name": dataset.name,
-        "source": dataset.source,
-        "digest": dataset.digest,
-        "rows": dataset.size,
-        "columns": len(dataset.columns),
-        "numeric": len(dataset.columns) - categorical,
-        "categorical": categorical,
-        "feature_groups": len({column.group for column in dataset.columns if column.group}),
-        "missing_cells": int(np.isnan(dataset.X).sum()),
-        "task": dataset.task,
-        "target": dataset.target,
-        "classes": dict(zip(map(str, dataset.classes), counts, strict=True)),
-        "roles": dict(dataset.roles),
-    }
-
-
-def features(
-    table: Table, names: Sequence[str], categorical: Collection[str]
-) -> tuple[tuple[Column, ...], Floats]:
-    """The feature columns and their matrix (n, p); columns without a single value are refused."""
-    columns = []
-    X = np.empty((len(table.frame), len(names)))
-    for position, name in enumerate(names):
-        kind = kind_of(table, name, declared=name in categorical)
-        column = Column(name, kind, levels_of(table, name) if kind == "categorical" else ())
-        X[:, position] = cells(table, column)
-        columns.append(column)
-    if empty := [names[int(k)] for k in np.flatnonzero(np.isnan(X).all(axis=0))]:
-        raise DataError(
-            f"{table.place}: no row has a value in column {empty[0]!r}"
-            f"{f' (nor in {empty[1:]})' if empty[1:] else ''}; leave it out with "
-            f"data: drop: [{', '.join(empty)}]"
-        )
-    return tuple(columns), X
-
-
 def kind_of(table: Table, name: str, declared: bool) -> Literal["numeric", "categorical"]:
     """What a column holds; ``declared`` says that the study calls it categorical.
 
@@ -197,20 +123,9 @@ def kind_of(table: Table, name: str, declared: bool) -> Literal["numeric", "cate
     return "categorical"
 
 
-def cells(table: Table, column: Column) -> Floats:
-    """One column as floats (n,): measurements, or positions in the column's levels."""
-    if not column.is_categorical:
-        return numbers(table, column.name)
-    codes, uniques = _factorized(table, column.name)
-    where = {level: position for position, level in enumerate(column.levels)}
-    # A missing cell has code -1 and so reads the last entry.
-    lookup = np.array([*(float(where.get(label_text(one), -1)) for one in uniques), np.nan])
-    return np.asarray(lookup[codes])
-
-
 def levels_of(table: Table, name: str) -> tuple[str, ...]:
     """The sorted levels of a categorical column."""
-    return tuple(sorted({label_text(one) for one in _factorized(table, name)[1]}))
+    return tuple(sorted({label_text(one) for one in factorized(table, name)[1]}))
 
 
 def numbers(table: Table, name: str) -> Floats:
@@ -237,24 +152,6 @@ def numbers(table: Table, name: str) -> Floats:
     return np.asarray(values)
 
 
-def moments(table: Table, name: str) -> Rows:
-    """A time column as dense ranks (n,): rows of the same moment share a rank.
-
-    Numbers and dates are understood. Raises DataError naming the row that is neither, or the
-    column where day and month cannot be told apart.
-    """
-    refuse_missing(table, name, "the time")
-    series = table.frame[name]
-    kind = series.dtype
-    if isinstance(kind, pd.PeriodDtype):
-        return _ranks(series.dt.start_time.to_numpy())
-    if types.is_datetime64_any_dtype(kind) or types.is_timedelta64_dtype(kind):
-        return _ranks(series.to_numpy())
-    if types.is_numeric_dtype(series.dtype) or not not_numbers(series).any():
-        return _ranks(numbers(table, name))
-    return _date_ranks(table, name)
-
-
 def refuse_missing(table: Table, name: str, what: str) -> None:
     """Raise DataError naming the first row where a cell that must be there is not."""
     missing = table.frame[name].isna().to_numpy()
@@ -279,7 +176,8 @@ def _is_category(series: pd.Series[Any]) -> bool:
     return isinstance(series.dtype, pd.CategoricalDtype)
 
 
-def _factorized(table: Table, name: str) -> tuple[Rows, list[Any]]:
+def factorized(table: Table, name: str) -> tuple[Rows, list[Any]]:
+    """Codes (n,) of a column's cells, -1 for missing ones, and what they stand for."""
     try:
         codes, uniques = pd.factorize(table.frame[name])
     except TypeError as error:
@@ -313,29 +211,7 @@ def refuse_dates(table: Table, name: str) -> None:
         dated = bool(len(seen)) and bool(seen.str.fullmatch(DATE).all())
     if dated:
         raise DataError(
-            f"{table.place}: column {name!r} holds dates, which are no feature; declare it as "
-            f"data: time: {name}, or leave it out with data: drop: [{name}]"
+            f"{table.place}: column {name!r} holds dates; declare it as data: time: {name} "
+            f"(the past trains, the future judges), as data: dates: [{name}] (season, weekday and "
+            f"year are features), or leave it out with data: drop: [{name}]"
         )
-
-
-def _date_ranks(table: Table, name: str) -> Rows:
-    series = table.frame[name].map(str)
-    parsed = [pd.to_datetime(series, format=f, utc=True, errors="coerce") for f in DATE_FORMATS]
-    ranks = [_ranks(one.to_numpy()) for one in parsed if one.notna().all()]
-    if not ranks:
-        unread = [not_numbers(series), *(one.isna().to_numpy() for one in parsed)]
-        first = int(min(unread, key=lambda bad: int(bad.sum())).argmax())
-        raise DataError(
-            f"{table.cell(name, first)}: {series.iloc[first]!r} is neither a number nor a date; "
-            f"write dates as YYYY-MM-DD"
-        )
-    if any(not np.array_equal(ranks[0], other) for other in ranks[1:]):
-        raise DataError(
-            f"{table.place}: column {name!r}: day and month cannot be told apart; write dates "
-            f"as YYYY-MM-DD"
-        )
-    return ranks[0]
-
-
-def _ranks(values: NDArray[Any]) -> Rows:
-    return np.unique(values, return_inverse=True)[1].astype(np.int64)

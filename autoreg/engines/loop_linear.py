@@ -33,8 +33,8 @@ def fit_linear(job: Job, table: Dataset) -> Outcome:
     start = time.perf_counter()
     rows = job.training.rows
     weights = table.weights[rows]
-    scaling = Preprocessor.fit(table.X[rows], table.columns, weights)
-    sample = Sample.of(scaling.transform(table.X[rows]), table, rows, job.linear.loss)
+    scaling = Preprocessor.of(table, rows)
+    sample = Sample.of(scaling.inputs(table.X[rows]), table, rows, job.linear.loss)
     inputs = Inputs.of(table.columns, scaling.groups, job.linear)
     path = solved(job, sample, inputs, max(float(len(rows)), float(weights.sum())))
     path = path.in_units(sample)

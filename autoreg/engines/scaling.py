@@ -73,7 +73,7 @@ class Scaling:
     def fit(cls, table: Dataset, rows: Rows) -> Scaling:
         """Learn the preprocessing and, for regression and counts, the target's mean and spread."""
         weights = table.weights[rows]
-        scaler = Preprocessor.fit(table.X[rows], table.columns, weights)
+        scaler = Preprocessor.of(table, rows)
         if table.classes:
             return cls(scaler, table.task, len(table.classes), image=table.image)
         mean = float(np.average(table.y[rows], weights=weights))
@@ -115,9 +115,11 @@ class Scaling:
         allowed = frozenset(one.symmetries)
         return Picture(one.height, one.width, one.channels, allowed, mean, scale)
 
-    def inputs(self, X: Floats) -> Tensor:
-        """Preprocessed inputs (1, n, q) of raw rows (n, p)."""
-        return torch.from_numpy(self.preprocessor.transform(X)).to(FLOAT, copy=True)[None]
+    def inputs(self, X: Floats, *, fitted: bool = False) -> Tensor:
+        """Preprocessed inputs (1, n, q) of raw rows (n, p), or of the ``fitted`` ones."""
+        scaler = self.preprocessor
+        values = scaler.inputs(X) if fitted else scaler.transform(X)
+        return torch.from_numpy(values).to(FLOAT, copy=True)[None]
 
     def sample(self, table: Dataset, rows: Rows) -> Sample:
         """The rows as the optimizer sees them."""
@@ -129,7 +131,9 @@ class Scaling:
         else:
             targets = ((y - self.mean) / self.scale).to(FLOAT)[:, None]
         relative = torch.from_numpy(weights / weights.mean()).to(FLOAT, copy=True)
-        return Sample(self.inputs(table.X[rows]), targets[None], relative[None, :, None])
+        return Sample(
+            self.inputs(table.X[rows], fitted=True), targets[None], relative[None, :, None]
+        )
 
     def predictions(self, network: Network, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""

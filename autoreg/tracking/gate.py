@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.data.table import encode
+from autoreg.data.encoding import encode_open
 from autoreg.disk import write_arrays
 from autoreg.errors import DataError, StudyError
 from autoreg.metrics.base import row_losses
@@ -177,12 +177,12 @@ def as_seen_by(model: Model, rows: Dataset, frame: pd.DataFrame) -> Dataset:
         if unknown := {label for label in labels if label not in places}:
             raise DataError(f"class {sorted(map(str, unknown))[0]} is unknown to a model")
         y = np.array([places[label] for label in labels], dtype=np.int64)
-    X = encode(frame, model.columns)
-    return replace(rows, X=X, y=y, columns=model.columns, classes=model.classes)
+    X, columns = encode_open(frame, model.columns)
+    return replace(rows, X=X, y=y, columns=columns, classes=model.classes)
 
 
 def _losses(model: Model, rows: Dataset) -> Floats:
-    return row_losses(model.task, rows.y, model.parameters.predictions(rows.X, model.task))
+    return row_losses(model.task, rows.y, model.read(rows.X, rows.columns))
 
 
 def _name_of(key: str) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from autoreg.data import files
-from autoreg.data.table import Table, moments
+from autoreg.data.dates import moments
+from autoreg.data.table import Table
 from autoreg.disk import made, write_whole
 from autoreg.errors import BusyError, DataError
 from autoreg.watch.watching import ParquetSpec, SourceSpec, SqlSpec, from_environment

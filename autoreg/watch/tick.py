@@ -176,7 +176,7 @@ def _as_then(now: Dataset, then: Dataset) -> Dataset:
     """Today's rows under the columns, levels and classes of then; new levels are no level."""
     from dataclasses import replace
 
-    from autoreg.data.table import encode
+    from autoreg.data.encoding import encode
 
     y = now.y
     if then.classes:

@@ -169,7 +169,10 @@ class _Sums:
     def __init__(self, table: Dataset, numbers: Rows | None) -> None:
         self.numbers = numbers
         cells = table.n if numbers is None else int(numbers.max()) + 1
-        self._worth = len(table.columns) <= WIDEST and cells * FEW_ROWS <= table.n
+        self._summed = len(table.columns) <= WIDEST and not any(
+            column.is_learned for column in table.columns
+        )
+        self._worth = self._summed and cells * FEW_ROWS <= table.n
         # Where each column is an input, all training sets have the same ones.
         numeric = not any(column.is_categorical for column in table.columns)
         self._constraints: dict[LinearSpec, Constraints] | None = {} if numeric else None
@@ -189,7 +192,7 @@ class _Sums:
         from autoreg.engines.path.design import Design
 
         cells = self._cells
-        if cells is None and len(table.columns) <= WIDEST:
+        if cells is None and self._summed:
             # No cells are known: the training rows are one, and the others, if any, another.
             inside = np.ones(table.n, dtype=np.int64)
             inside[rows] = 0

@@ -80,7 +80,7 @@ class Design:
         parts = cells.of(rows) if cells else None
         if cells is None or parts is None:
             self.cells = None
-            self.preprocessor = Preprocessor.fit(table.X[rows], table.columns, self.weights)
+            self.preprocessor = Preprocessor.of(table, rows)
         else:
             self.preprocessor, self.layout, self.moments = cells.preprocessor(parts)
 
@@ -125,7 +125,7 @@ class Design:
     @cached_property
     def inputs(self) -> Floats:
         """Standardized inputs (n, q)."""
-        return self.preprocessor.transform(self.table.X[self.rows])
+        return self.preprocessor.inputs(self.table.X[self.rows])
 
     @cached_property
     def rooted(self) -> Floats:

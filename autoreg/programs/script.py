@@ -1,0 +1,71 @@
+"""A short program that is the winner: scikit-learn for linear models, torch for networks."""
+
+from __future__ import annotations
+
+from autoreg.model import Model
+from autoreg.programs.linear_code import linear_code
+from autoreg.programs.network_code import network_code
+from autoreg.programs.words import columns, literal, title, written_by
+
+INPUTS = '''
+def text(cell):
+    """A level as text: 1 and 1.0 are the same."""
+    whole = isinstance(cell, float) and cell.is_integer()
+    return str(int(cell)) if whole else str(cell)
+
+
+def inputs(frame):
+    """Standardized inputs (n, q) of a table: gaps become means, categories indicators."""
+    raw = np.zeros((len(frame), len(MEAN)))
+    for name, place in NUMBERS.items():
+        raw[:, place] = pd.to_numeric(frame[name])
+    for name, (levels, missing, unseen) in CATEGORIES.items():
+        for row, cell in enumerate(frame[name].tolist()):
+            place = missing if pd.isna(cell) else levels.get(text(cell), unseen)
+            if place is not None:
+                raw[row, place] = 1.0
+    unknown = np.isnan(raw) | (SCALE == 0)
+    return np.where(unknown, 0.0, (raw - MEAN) / np.where(SCALE > 0, SCALE, 1.0))
+'''
+
+MAIN = """
+if __name__ == "__main__":
+    predict(pd.read_csv(sys.argv[1])).to_csv(sys.stdout, index=False)
+"""
+
+
+def script(model: Model, name: str) -> str:
+    """The program's source; ``name`` is that of its file.
+
+    >>> from autoreg.tracking.serving import made_up
+    >>> "sklearn" in script(made_up(), "line")
+    True
+    """
+    linear = model.parameters.family == "linear"
+    head, body, refits = linear_code(model) if linear else (*network_code(model, name), False)
+    numeric, levels = columns(model)
+    usage = [f"    python {name}.py new.csv                # predictions, as CSV"]
+    if refits:
+        usage.append(f"    python {name}.py new.csv train.csv      # learned anew beforehand")
+    package = "scikit-learn" if linear else "torch"
+    parts = [
+        f'"""{title(model)}.',
+        "",
+        *usage,
+        "",
+        f"{written_by()} Needs numpy, pandas and {package}.",
+        '"""',
+        "",
+        *head,
+        "",
+        "# The input that a column of numbers becomes.",
+        literal("NUMBERS", numeric),
+        "# For each category the inputs that are set by levels, by a gap, by a new level.",
+        literal("CATEGORIES", levels),
+        *([literal("CLASSES", list(model.classes))] if model.classes else []),
+        body.constants,
+        INPUTS,
+        body.code,
+        body.main or MAIN,
+    ]
+    return "\n".join(parts).replace("\n\n\n\n", "\n\n\n")
