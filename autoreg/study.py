@@ -90,8 +90,7 @@ def run_study(
 
     Args:
         study: a shipped name, a YAML file, or the same as a dictionary.
-        data: a table that holds the target column, or a pair (X, y); only where the study
-            names no source.
+        data: a table with the target column, or a pair (X, y), where the study names no source.
         home: folder for state and MLflow store; ``AUTOREG_HOME`` or ``./mlruns`` by default.
         tracking: write every trial to MLflow.
         workers: processes; all cores by default. The result does not depend on it.
@@ -115,8 +114,7 @@ def run_study(
     (12, True)
     """
     window, place = Window.of(within), home_folder(home)
-    if learn:
-        study = taught(read(study), data, place, learn)
+    study = taught(read(study), data, place, learn) if learn else study
     ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
     folder = study_folder(home, ready.spec.study)
