@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear bench-selection bench-network bench-tracking honesty clean
+.PHONY: help demo test lint format bench-linear bench-selection bench-network bench-tracking honesty docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ bench-network: $(READY) ## time stacked networks against skorch (PEERS=python th
 bench-tracking: $(READY) ## time writing to MLflow (PEERS=python that has optuna-integration)
 	$(BIN)/python benchmarks/tracking.py --write benchmarks/results/tracking.md \
 		$(if $(PEERS),--peers $(PEERS))
+
+docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without effects)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	AUTOREG_FIGURES=$(FIGURES) $(BIN)/mkdocs build --strict
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
