@@ -47,7 +47,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, **_):
-    """Links to results of benchmarks lead to the site's copies; where there are none, to nothing."""
+    """Links to benchmark results lead to the site's copies, or where there are none to nothing."""
 
     def linked(found):
         words, name = found.groups()
