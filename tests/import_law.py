@@ -15,6 +15,7 @@ ROOMS = [
     "strictyaml",
     "mistakes",
     "deciding",
+    "data_spec",
     "spec",
     "metrics",
     "dials",
