@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-linear bench-selection bench-network bench-tracking honesty bench-peers docs clean
+.PHONY: help demo test lint format bench-unattended bench-linear bench-selection bench-network bench-tracking honesty bench-peers docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,6 +55,11 @@ bench-peers: $(READY) ## compare with other libraries (DATA=folder of real sets;
 docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without effects)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	AUTOREG_FIGURES=$(FIGURES) $(BIN)/mkdocs build --strict
+
+# DATA is a folder of real data sets, with bike_hour and an INDEX.tsv.
+bench-unattended: $(READY) ## live a year of weekly ticks; count trials cold and warm (DATA=folder)
+	$(BIN)/python benchmarks/year.py --data $(DATA) --write benchmarks/results/year.md
+	$(BIN)/python benchmarks/warm_start.py --data $(DATA) --write benchmarks/results/warm_start.md
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -46,7 +46,8 @@ class Parameters:
     at the positions ``embedded`` (p,) have vectors made of ``edges`` (p, v + 1) of bins, or of
     ``frequencies`` (p, v / 2), behind all inputs;
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
-    the mean over the passes;
+    the mean over the passes; where ``info`` says how many ``members`` there are, each network's
+    arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -55,6 +56,28 @@ class Parameters:
     arrays: dict[str, Floats]
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def averaged(cls, members: Sequence[Parameters]) -> Parameters:
+        """Networks of one structure and preprocessing as one model, which predicts their mean."""
+        arrays = {
+            f"member_{k}.{name}": array
+            for k, one in enumerate(members)
+            for name, array in one.arrays.items()
+        }
+        first = members[0]
+        info = {**first.info, "members": len(members)}
+        return cls(first.family, arrays, first.preprocessor, info)
+
+    @property
+    def _members(self) -> list[Parameters]:
+        info = {name: value for name, value in self.info.items() if name != "members"}
+        return [
+            Parameters(
+                self.family, _with_prefix(self.arrays, f"member_{k}."), self.preprocessor, info
+            )
+            for k in range(self.info.get("members", 0))
+        ]
 
     def outputs(self, X: Floats, number: int | None = None) -> Floats:
         """Raw outputs (n, C) for raw rows X (n, p): a mean, its log, or class scores (logits).
@@ -107,6 +130,9 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
+        if members := self._members:
+            each = [one.predictions(X, task) for one in members]
+            return np.asarray(np.mean(each, axis=0))
         if "pass_0" not in self.arrays:
             return linked(self.outputs(X), task)
         passes = range(len(self.arrays["pass_0"]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,18 @@ from autoreg.data.encoding import describe
 from autoreg.data.stream import stream
 from autoreg.engines import engine_for
 from autoreg.engines.pack import check_device
+from autoreg.engines.spread import Spread
 from autoreg.errors import DataError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
+from autoreg.knowledge import Knowledge, lesson_of, meta_features
 from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.scoring import Bench
 from autoreg.sealed import Sealed, seal
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.state import recorded_question
+from autoreg.trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +84,7 @@ def prepare(
     data: pd.DataFrame | tuple[Any, Any] | None = None,
     *,
     workers: int | None = None,
+    executor: str | None = None,
 ) -> Prepared:
     """Read and check everything that a study needs, before the first fit.
 
@@ -96,14 +101,41 @@ def prepare(
     development, held_out = seal(table, spec.held_out)
     folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, **table.traits)
+    space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
     metrics = _metrics(spec, development, folds)
     engine = engine_for(space.design(), table.task)
+    engine = Spread(engine, executor) if executor else engine
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
     spec = spec.model_copy(update={"training": spec.training.on(development.size)})
     bench = Bench(development, folds, space, spec, engine, metrics, cores)
     return Prepared(spec, bench, held_out, describe(table), alarms)
+
+
+def taught(spec: StudySpec, data: Any, home: Path, count: int) -> StudySpec:
+    """The study with settings to try first: what worked on similar tables in a home folder.
+
+    A study that was begun keeps what it was begun with, so that it can be continued. Only tables
+    that are not this one teach: what was found on the same rows would make the nested estimate
+    optimistic.
+    """
+    if (begun := recorded_question(home, spec.study)) is not None and begun.first:
+        return spec.model_copy(update={"first": begun.first})
+    table = table_of(spec, data)
+    development, _ = seal(table, spec.held_out)
+    known = Knowledge(home)
+    found = known.settings_for(
+        table.task, meta_features(development), count, without=development.digest
+    )
+    return spec.model_copy(update={"first": (*spec.first, *found)})
+
+
+def remember(ready: Prepared, trials: Mapping[str, Sequence[Trial]], home: Path) -> None:
+    """Let a finished study teach later ones; streams are not kept in memory and teach nothing."""
+    table = ready.bench.table
+    if table.streamed is None:
+        every = [trial for own in trials.values() for trial in own]
+        Knowledge(home).learn(lesson_of(ready.key(), ready.spec.study, table, every))
 
 
 def read(study: StudySpec | Mapping[str, Any] | str | Path) -> StudySpec:

@@ -67,7 +67,8 @@ class Bench:
         what is set beside them, and the final model with its path."""
         choices = 3 + math.ceil(math.log2(1 + self.spec.trials))
         draws = self.spec.permutations * self.fits_a_round * self.spec.trials
-        return len(self.plan.outer) * choices + self.space.path_points + draws
+        networks = self.spec.training.members if "network" in self.space.families else 1
+        return networks * len(self.plan.outer) * choices + self.space.path_points + draws
 
     def warm_up(self, listener: Progress) -> None:
         """Let the engine compile or load what fits need, so that later times are those of fits."""

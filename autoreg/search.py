@@ -93,7 +93,8 @@ def run_searches(
     record: Callable[[Trial], None],
     round_done: Callable[[int], bool],
     last_round: int | None = None,
-    on_fit: Callable[[int, int], None] = lambda done, total: None,
+    on_fit: Callable[[float], None] = lambda trials: None,
+    hurried: bool = False,
 ) -> dict[str, list[Trial]]:
     """Drive all searches in lockstep to their budget; returns the trials of each.
 
@@ -101,13 +102,16 @@ def run_searches(
     design (:func:`round_end`); ``round_done`` is told the number of the last one. ``record`` makes
     a trial durable before its search is told. ``round_done`` may end all searches after a complete
     common round by returning False; ``last_round`` repeats such an end from an earlier run.
+    ``on_fit`` is told how many trials of the round its fits amount to so far. Who is ``hurried``,
+    for the run may be ended by the clock, gets short rounds.
     """
     trials = {name: list(past.get(name, ())) for name in bench.searches}
     running: dict[str, Search] = {}
     asks: dict[str, list[Ask]] = {}
     spec, ahead = bench.spec, bench.spec.asks_ahead
     # What ends or prunes a search looks at it after every round.
-    several = 1 if spec.prune.is_on or spec.minutes is not None else DESIGN_ROUNDS
+    is_watched = spec.prune.is_on or spec.minutes is not None or hurried
+    several = 1 if is_watched else DESIGN_ROUNDS
     bars = partial(Bar.of, spec.prune, spec.training.longest)
     for name in bench.searches:
         tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
@@ -123,7 +127,8 @@ def run_searches(
         if last_round is not None and min(some[0].number for some in asks.values()) > last_round:
             break
         due = [asks.pop(name) for name in list(asks) if end_of(name) == end]
-        made = evaluate(bench, [ask for some in due for ask in some], on_fit)
+        told = partial(_in_trials, max(map(len, due)), on_fit)
+        made = evaluate(bench, [ask for some in due for ask in some], told)
         for trial in sorted(made, key=lambda trial: trial.number):
             record(trial)
             trials[trial.search].append(trial)
@@ -143,6 +148,11 @@ def up_to(
     search, whatever a later round had begun."""
     last = stops[0]["round"] if stops else math.inf
     return {name: [one for one in own if one.number <= last] for name, own in trials.items()}
+
+
+def _in_trials(length: int, on_fit: Callable[[float], None], fits: int, total: int) -> None:
+    """Fits of a round, as trials; the last one is told when the round is recorded."""
+    on_fit(length * fits / (total + 1))
 
 
 def _told(running: Search, answers: list[Trial]) -> list[Ask]:

@@ -11,9 +11,10 @@ Each family has a flat box of its own, which is what the tuner sees:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
+from typing import Any
 
 from autoreg.candidate import ARCHITECTURE, NEEDED, SHAPE, Candidate, candidate
 from autoreg.errors import SpaceError
@@ -66,6 +67,7 @@ class Space:
     incumbent: tuple[str, str]
     path_points: int
     left_out: Mapping[str, str] = field(default_factory=dict)
+    first: tuple[Candidate, ...] = ()
 
     @classmethod
     def build(
@@ -77,13 +79,15 @@ class Space:
         grouped: bool = True,
         symmetric: bool = True,
         pictured: bool = True,
+        first: Sequence[Mapping[str, Any]] = (),
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
         feature groups where none is ``grouped``, or symmetries of images where the data are not
         ``symmetric``, are left out; ``left_out`` says why. Refinements of the architecture that
-        need categories or images (``pictured``) stay at their default without them.
+        need categories or images (``pictured``) stay at their default without them. ``first`` are
+        settings to begin with, as plain data; those that the space does not offer are left out.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place = f"search space {spec.space}"
@@ -100,7 +104,7 @@ class Space:
             families[family] = tuple(one for one, why in reasons.items() if not why)
         if sum(part.share for part in spec.families.values()) > 1:
             raise SpaceError(f"{place}: the families' shares add up to more than 1")
-        return cls(
+        made = cls(
             spec.space,
             families,
             {family: part.share for family, part in spec.families.items()},
@@ -109,6 +113,23 @@ class Space:
             spec.path_points,
             left_out,
         )
+        return replace(made, first=tuple(made._offered(first)))
+
+    def _offered(self, settings: Sequence[Mapping[str, Any]]) -> Iterator[Candidate]:
+        """Those of some settings that this space can try."""
+        shape = {dial.name: dial for dial in self.architecture}
+        for one in settings:
+            offers = {o.kind.key: o for o in self.families.get(one["family"], ())}
+            chosen, own = one["techniques"], one.get("architecture", {})
+            known = set(chosen) <= set(offers) and all(
+                {dial.name for dial in offers[key].sampled} == set(dials)
+                and all(dial.contains(dials[dial.name]) for dial in offers[key].sampled)
+                for key, dials in chosen.items()
+            )
+            wanted = shape if one["family"] == "network" else {}
+            fits = set(own) == set(wanted) and all(wanted[k].contains(own[k]) for k in own)
+            if known and fits:
+                yield Candidate.from_data(one)
 
     # ---- the box ------------------------------------------------------------------------------
 
@@ -182,13 +203,13 @@ class Space:
     # ---- what every search does first ---------------------------------------------------------
 
     def design(self) -> list[Candidate]:
-        """The fixed, data-free start of every search: each technique at its default.
+        """The fixed start of every search: settings to begin with, each technique at its default.
 
         Families take turns, so that a short budget meets each of them; the simplest come first.
         """
         turns = zip_longest(*(self._family_design(family) for family in self.families))
-        unique = dict.fromkeys(one for one in chain.from_iterable(turns) if one is not None)
-        return list(unique)
+        defaults = (one for one in chain.from_iterable(turns) if one is not None)
+        return list(dict.fromkeys([*self.first, *defaults]))
 
     def _family_design(self, family: str) -> list[Candidate]:
         if family == "linear":

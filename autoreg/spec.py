@@ -68,12 +68,14 @@ class Training(Frozen):
     epochs: Whole | None = Field(
         None,
         ge=1,
-        description="longest training, in passes over the rows; left out, 60, and up to 160 where "
-        "rows are fewer than 1,280 and passes short",
+        description="longest training, in passes over the rows; left out, 60, for few rows to 160",
     )
     batch_size: Whole = Field(64, ge=2, description="rows in one optimizer step")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks are trained; auto takes a GPU where there is one"
+    )
+    members: Whole = Field(
+        1, ge=1, description="networks that each refit averages, trained from other random numbers"
     )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"
@@ -91,9 +93,8 @@ class Training(Frozen):
         (160, 60, 7)
         """
         least = STEPS * self.batch_size // max(1, rows)
-        return self.model_copy(
-            update={"epochs": self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))}
-        )
+        epochs = self.epochs or min(MOST_EPOCHS, max(EPOCHS, least))
+        return self.model_copy(update={"epochs": epochs})
 
 
 class LinearSpec(Frozen):
@@ -198,6 +199,7 @@ class StudySpec(Frozen):
     attribution: bool = Field(
         True, description="where a network wins: what each of its ingredients is worth"
     )
+    first: tuple[dict[str, Any], ...] = Field((), description="settings that are tried first")
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)
@@ -233,7 +235,7 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        asides = {"ignore", "sheet", "attribution"}
+        asides = {"ignore", "sheet", "attribution"} | ({"first"} if not self.first else set())
         text = json.dumps(self.model_dump(mode="json", exclude=asides), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

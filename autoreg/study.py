@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ from autoreg.engines.base import Outcome
 from autoreg.evidence import gathered
 from autoreg.final import final_model, held_out_verdict, voted
 from autoreg.findings import Findings
+from autoreg.fleet import take_part
+from autoreg.fleet.segments import add
 from autoreg.folds import FINAL, Fold
 from autoreg.home import home_folder, set_aside, study_folder
 from autoreg.importance import importance
@@ -37,7 +39,7 @@ from autoreg.judge import judgement, outer_work, refit_job, verdict
 from autoreg.lease import Lease, leased
 from autoreg.ledger import Ledger, locked
 from autoreg.model import Model
-from autoreg.prepared import Prepared, prepare, read, table_of
+from autoreg.prepared import Prepared, prepare, read, remember, table_of, taught
 from autoreg.progress import Progress, listening
 from autoreg.rehearsal import permuted_losses
 from autoreg.report import write_report
@@ -80,6 +82,9 @@ def run_study(
     within: float | None = None,
     once: bool = False,
     tick: str | None = None,
+    storage: str | None = None,
+    executor: str | None = None,
+    learn: int = 0,
 ) -> StudyResult:
     """Run a study, or continue one that was cut off, to its verdict.
 
@@ -96,6 +101,9 @@ def run_study(
         within: minutes that this call may take; the search ends early enough for the verdict.
         once: raise NothingToDoError where the very same question was answered here before.
         tick: the occasion, which is part of the question then: a date, for example.
+        storage: a database in which other processes (``autoreg worker``) take part.
+        learn: try first so many settings that worked on similar tables of this home folder.
+        executor: where fits are made: ``dask@tcp://host:8786``, or a backend of joblib.
 
     Raises AutoregError (bad input, nothing valid, no time); KeyboardInterrupt leaves a study that
     the same call continues.
@@ -106,10 +114,11 @@ def run_study(
     >>> len(result.trials), result.verdict.nested.value > 0.9
     (12, True)
     """
-    window = Window.of(within)
-    ready = prepare(study, data, workers=workers)
+    window, place = Window.of(within), home_folder(home)
+    if learn:
+        study = taught(read(study), data, place, learn)
+    ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
-    place = home_folder(home)
     folder = study_folder(home, ready.spec.study)
     if fresh:
         set_aside(folder)
@@ -124,6 +133,8 @@ def run_study(
         record_question(folder, ready.spec)
         tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
         listener = listening(progress)
+        if storage:
+            add(ledger, take_part(ready, storage, listener))
         trials = searched(ready, ledger, listener, window, lease)
         findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
         winner = findings.final.chosen.candidate
@@ -131,7 +142,9 @@ def run_study(
         proof = read_certificate(folder, ready.header)
         seconds = time.monotonic() - window.started
         seen = _seen_through(replace(findings, attribution=worth, seconds=seconds), proof)
-        return _written(ready, seen, model, folder, tracker, ready.key(tick))
+        result = _written(ready, seen, model, folder, tracker, ready.key(tick))
+        remember(ready, trials, place)
+        return result
 
 
 def conducted(
@@ -168,7 +181,7 @@ def conducted(
         judged,
         0.0,
         versions(),
-        _early_end(ready, trials, ledger),
+        (*_begun_with(ready), *_early_end(ready, trials, ledger)),
         coefficient_path(bench, chosen, refits, _trial(trials, final, chosen), judged.folds),
         curve(bench, after, trials, judgements),
         alarms=ready.alarms,
@@ -212,8 +225,8 @@ def searched(
     stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
-    done, wanted = rounds, ready.spec.trials
-    if rounds < wanted and not stops:
+    done = rounds
+    if rounds < ready.spec.trials and not stops:
         bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
@@ -231,14 +244,19 @@ def searched(
         listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
         return clock.allows_another(number, fits)
 
-    def on_fit(fits: int, total: int) -> None:
+    def on_fit(fitted: float) -> None:
         clock.look(done)
-        listener.advance(done + min(ready.spec.asks_ahead, wanted - done) * fits / (total + 1))
+        listener.advance(done + fitted)
 
-    last = stops[0]["round"] if stops else None
     try:
         trials = run_searches(
-            bench, past, record=record, round_done=round_done, last_round=last, on_fit=on_fit
+            bench,
+            past,
+            record=record,
+            round_done=round_done,
+            last_round=stops[0]["round"] if stops else None,
+            on_fit=on_fit,
+            hurried=window.seconds is not None,
         )
     except OutOfTimeError:
         clock.stop(done - 1)
@@ -296,6 +314,16 @@ def _trial(
     """The trial that a contender of a selection comes from."""
     own = trials[selection.source or selection.search]
     return next(trial for trial in own if trial.number == contender.trial)
+
+
+def _begun_with(ready: Prepared) -> Iterator[str]:
+    """What a reader must know of settings that came from elsewhere."""
+    if asked := len(ready.spec.first):
+        tried = len(ready.bench.space.first)
+        yield (
+            f"every search tried {tried} of {asked} settings of earlier studies first; where those "
+            f"saw rows of this table, the nested estimate is slightly optimistic"
+        )
 
 
 def _early_end(

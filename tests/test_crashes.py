@@ -112,8 +112,8 @@ def test_a_study_killed_at_random_times_again_and_again_ends_the_same(crash, who
 
 def test_a_study_killed_in_the_middle_of_each_file_ends_the_same(crash, whole, tmp_path):
     """Torn ledger, torn key, torn opening, torn model: one kill in each of them."""
-    steps = ["tear ledger.jsonl", *(f"tear {name}" for name in NOT_LEDGER)]
-    steps[3:3] = ["write openings.jsonl", "tear openings.jsonl", "appended openings.jsonl"]
+    steps = ["tear lease.json", "tear ledger.jsonl", *(f"tear {name}" for name in NOT_LEDGER)]
+    steps[4:4] = ["write openings.jsonl", "tear openings.jsonl", "appended openings.jsonl"]
     kills = [crash(tmp_path, step=step)["status"] for step in steps]
     assert kills == [KILLED] * len(steps)
     assert crash(tmp_path, step="rename result.json")["status"] == KILLED
@@ -124,7 +124,7 @@ def test_every_file_that_a_study_writes_is_killed_in_here(crash, whole, tmp_path
     """The list above is that of a real study: a new file must join it."""
     steps = crash(tmp_path)["steps"]
     torn = {step.removeprefix("tear ") for step in steps if step.startswith("tear ")}
-    assert torn == {"ledger.jsonl", "openings.jsonl", *NOT_LEDGER}
+    assert torn == {"lease.json", "ledger.jsonl", "openings.jsonl", *NOT_LEDGER}
 
 
 # ---- a full disk -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from autoreg.space import Space
 from autoreg.spec import SpaceSpec, read_space
-from autoreg.tuner import Tuner
+from autoreg.tuner import NEWCOMERS, PARENTS, Tuner
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,34 @@ def test_a_family_that_is_searched_out_leaves_its_turns_to_the_others():
     tuner = Tuner(Space.build(spec, "regression"), "tpe", 20, 0, "final")
     families = [one.family for one, _ in filled(tuner, 20)]
     assert (families.count("linear"), families.count("network")) == (3, 17)
+
+
+def test_an_ask_for_a_network_opens_few_techniques():
+    space = Space.build(read_space("cocktail"), "binary")
+    optional = set(space.optional("network"))
+    assert len(optional) > 25
+    tuner = Tuner(space, "tpe", 60, 0, "final")
+    history = filled(tuner, len(space.design()) + 8)
+    best = sorted(history, key=lambda pair: pair[1])[: len(history) // PARENTS]
+    most = max(len(optional & {one.key for one in each.techniques}) for each, _ in best)
+    for seed in range(20):
+        opened = {axis.name.partition(".")[0] for axis in tuner.opened(history, "network", seed)}
+        assert len(opened & optional) <= most + NEWCOMERS
+        assert {"network", "early_stopping"} <= opened
+    asked = [one for one, _ in history[len(space.design()) :]]
+    assert max(len(one.techniques) for one in asked) < 8
+
+
+def test_techniques_that_did_well_are_opened_more_often():
+    space = Space.build(read_space("cocktail"), "binary")
+    history = []
+    for one in space.design():
+        keys = {each.key for each in one.techniques}
+        history.append((one, 0.1 if "ema" in keys else 0.5 if "sam" in keys else 1.0))
+    tuner = Tuner(space, "tpe", 60, 0, "final")
+    counts = dict.fromkeys(("ema", "sam", "cutmix"), 0)
+    for seed in range(200):
+        opened = {axis.name for axis in tuner.opened(history, "network", seed)}
+        for key in counts:
+            counts[key] += key in opened
+    assert counts["ema"] > counts["sam"] > counts["cutmix"]

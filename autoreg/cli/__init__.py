@@ -24,6 +24,7 @@ from autoreg.cli import (
     showing,
     tracking,
     scheduling,
+    watching,
     learning,
 )
 from autoreg.cli.shell import app, err
@@ -42,6 +43,7 @@ __all__ = [
     "showing",
     "starting",
     "tracking",
+    "watching",
 ]
 
 

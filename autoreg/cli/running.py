@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from autoreg.cli.shell import REFUSED, HomeOption, app, err, places
 
 if TYPE_CHECKING:
     from autoreg.result import StudyResult
+    from autoreg.spec import StudySpec
 
 
 @app.command()
@@ -45,15 +47,32 @@ def run(
     tick: Annotated[
         str | None, typer.Option(help="The occasion, a date for example; implies --once.")
     ] = None,
+    outer_fold: Annotated[
+        str | None,
+        typer.Option(help="Run one search only, by name or number; `merge` joins them."),
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Database in which workers take part: postgresql://...")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where fits are made: dask@tcp://host:8786.")
+    ] = None,
+    learn: Annotated[
+        int, typer.Option(help="Try first so many settings that worked on similar data.", min=0)
+    ] = 0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit code 3 if there are alarms or no signal.")
     ] = False,
 ) -> None:
     """Run a study to its verdict, or continue one that was cut off."""
+    changes = {"trials": trials, "minutes": minutes, "seed": seed}
+    if outer_fold is not None:
+        _segment(study, changes, outer_fold, home, workers, as_json)
+        return
     with contract({"study": study}, as_json=as_json, again=f"autoreg run {study}"):
         result = _run(
             study,
-            {"trials": trials, "minutes": minutes, "seed": seed},
+            changes,
             home=home,
             tracking=not no_tracking,
             workers=workers,
@@ -62,6 +81,9 @@ def run(
             within=within,
             once=once or tick is not None,
             tick=tick,
+            storage=storage,
+            executor=executor,
+            learn=learn,
         )
     document = result.to_data()
     refused = strict and not sound(document)
@@ -85,12 +107,87 @@ def sound(document: dict[str, Any]) -> bool:
     return document["signal"] and all(one["severity"] == "info" for one in document["alarms"])
 
 
-def _run(study: str, changes: dict[str, Any], **options: Any) -> StudyResult:
+@app.command()
+def merge(
+    study: Annotated[str, typer.Argument(help="A study whose searches ran by --outer-fold.")],
+    trials: Annotated[int | None, typer.Option(help="As in the searches.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="As in the searches.")] = None,
+    home: HomeOption = None,
+    no_tracking: Annotated[
+        bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End stdout with one JSON line.")] = False,
+) -> None:
+    """Join the searches of an array job, and take the study to its verdict."""
+    with contract({"study": study}, as_json=as_json, again=f"autoreg merge {study}"):
+        from autoreg.fleet import joined
+        from autoreg.home import study_folder
+        from autoreg.study import prepare
+
+        changes = {"trials": trials, "seed": seed}
+        spec = _changed(study, changes)
+        joined(prepare(spec), study_folder(home, spec.study))
+        result = _run(study, changes, home=home, tracking=not no_tracking)
+    document = result.to_data() | {"exit_code": 0}
+    lines = [*result.summary, *places(document)]
+    typer.echo(json.dumps(document) if as_json else "\n".join(lines))
+
+
+@app.command()
+def worker(
+    study: Annotated[str, typer.Argument(help="A shipped study or a YAML file.")],
+    storage: Annotated[str, typer.Option(help="The database: postgresql://user@host/name.")],
+    trials: Annotated[int | None, typer.Option(help="As in `run`.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="As in `run`.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; all cores by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End stdout with one JSON line.")] = False,
+) -> None:
+    """Take part in a study's searches; `run --storage` takes it to its verdict."""
+    again = f"autoreg worker {study} --storage ..."
+    with contract({"study": study}, as_json=as_json, again=again):
+        from autoreg.fleet import take_part
+        from autoreg.study import prepare
+
+        ready = prepare(_changed(study, {"trials": trials, "seed": seed}), workers=workers)
+        with bars(err) as listener:
+            known = take_part(ready, storage, listener)
+    count = sum(map(len, known.values()))
+    line = {"study": ready.spec.study, "status": "complete", "exit_code": 0, "trials": count}
+    typer.echo(json.dumps(line) if as_json else f"all {count} trials are recorded")
+
+
+def _segment(
+    study: str,
+    changes: dict[str, Any],
+    which: str,
+    home: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    again = f"autoreg run {study} --outer-fold {which}"
+    with contract({"study": study, "search": which}, as_json=as_json, again=again):
+        from autoreg.fleet import run_segment
+        from autoreg.home import study_folder
+        from autoreg.study import prepare
+
+        ready = prepare(_changed(study, changes), workers=workers)
+        with bars(err) as listener:
+            count = run_segment(ready, study_folder(home, ready.spec.study), which, listener)
+    line = {"study": ready.spec.study, "search": which, "status": "complete", "exit_code": 0}
+    line |= {"trials": count}
+    typer.echo(json.dumps(line) if as_json else f"search {which}: {count} trials")
+
+
+def _changed(study: str, changes: dict[str, Any]) -> StudySpec:
     from autoreg.spec import read_study
 
-    spec = read_study(study).model_copy(
+    return read_study(study).model_copy(
         update={name: value for name, value in changes.items() if value is not None}
     )
+
+
+def _run(study: str, changes: dict[str, Any], **options: Any) -> StudyResult:
+    spec = _changed(study, changes)
     err.print(f"[bold]{spec.study}[/]: {escape(spec.question or 'no question given')}")
     from autoreg.study import run_study
 

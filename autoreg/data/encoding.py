@@ -94,7 +94,7 @@ def features(
     for position, column in enumerate(columns):
         X[:, position] = cells(table, column)
     if spec.gaps == "mark":
-        gaps = np.isnan(X).any(axis=0).tolist()
+        gaps = [bool(np.isnan(values).any()) for values in X.T]
         marked = [
             gap_column(column.name)
             for column, gap in zip(columns, gaps, strict=True)

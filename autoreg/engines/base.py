@@ -54,6 +54,7 @@ class Job:
     ``steps`` is None in the search; a refit gives the number of optimizer steps, and then
     no stop-set is cut. ``seed`` is the study's seed. ``rungs`` are numbers of epochs after which
     a network's loss on its stop-set is wanted; an engine may end a fit whose ``race`` is lost.
+    ``member`` numbers the networks that a refit averages.
     """
 
     candidate: Candidate
@@ -67,6 +68,13 @@ class Job:
     keep_model: bool = False
     rungs: tuple[int, ...] = ()
     race: Race | None = None
+    member: int | None = None
+
+    @property
+    def networks(self) -> int:
+        """How many networks the fit averages: of a refit as many as the study says, else one."""
+        is_refit = self.steps is not None and self.candidate.family == "network"
+        return self.settings.members if is_refit and self.member is None else 1
 
     @property
     def walked(self) -> tuple[float, ...]:
@@ -85,7 +93,8 @@ class Job:
     @property
     def fit_seed(self) -> int:
         """The seed of everything random inside this fit."""
-        return seed_for(self.seed, "fit", self.candidate.key, *self.training.excluded)
+        member = ("member", self.member) if self.member else ()
+        return seed_for(self.seed, "fit", self.candidate.key, *self.training.excluded, *member)
 
     @property
     def stop_seed(self) -> int:
@@ -212,6 +221,7 @@ def identity(job: Job) -> tuple[object, ...]:
         job.steps,
         job.keep_model,
         job.rungs,
+        job.member,
     )
 
 

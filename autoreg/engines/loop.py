@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import Engine, Failure, Job, Outcome, identity, technique_refusal
+from autoreg.engines.committee import Committee
 from autoreg.spec import LinearSpec
 
 Fitter = Callable[[Job, Dataset], Outcome]
@@ -75,6 +76,8 @@ class LoopEngine(Engine):
         on_done: Callable[[int], None] | None = None,
     ) -> list[Outcome]:
         """Fit each job; jobs that ask for the same fit are fitted once and share the outcome."""
+        committee = Committee(jobs)
+        jobs = committee.jobs
         unique: dict[tuple[Any, ...], list[int]] = {}
         for position, job in enumerate(jobs):
             unique.setdefault(identity(job), []).append(position)
@@ -86,7 +89,7 @@ class LoopEngine(Engine):
             found |= dict.fromkeys(positions, outcome)
             if on_done:
                 on_done(len(found))
-        return [found[position] for position in range(len(jobs))]
+        return committee.outcomes([found[position] for position in range(len(jobs))], table)
 
 
 def fit(job: Job, table: Dataset) -> Outcome:

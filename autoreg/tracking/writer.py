@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ REPORTS = (FILE_NAME, DATA_NAME)
 DONE = {"trial": ("FINISHED", "FAILED")}  # what ends a run that is complete, by role
 TRIAL_LEVEL = 2  # a trial's key has one part more than that of its search
 BATCH = 800  # metrics; MLflow takes 1000 things at once, params and tags included
+UNNAMEABLE = re.compile(r"[/:.%\"']")  # what MLflow takes in no name of a model
 NOISY = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.pyfunc")
 
 
@@ -333,7 +335,7 @@ class Writer:
         tags = {"autoreg.technique": closing["technique"], "autoreg.study_key": self.key}
         return self.client.create_logged_model(
             self.experiment,
-            name=self.study,
+            name=UNNAMEABLE.sub("-", self.study),
             source_run_id=self.parent,
             params=closing["model"],
             tags={**tags, "autoreg.selection": digest},

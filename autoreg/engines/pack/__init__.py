@@ -28,6 +28,7 @@ from autoreg.engines.base import (
     identity,
     technique_refusal,
 )
+from autoreg.engines.committee import Committee
 from autoreg.engines.path import made_up
 from autoreg.errors import DataError, SpecError
 from autoreg.spec import LinearSpec, Training
@@ -84,6 +85,8 @@ class PackEngine(Engine):
 
         Jobs that ask for the same fit are fitted once and share the outcome.
         """
+        committee = Committee(jobs)
+        jobs = committee.jobs
         unique: dict[tuple[object, ...], list[int]] = {}
         for position, job in enumerate(jobs):
             unique.setdefault(identity(job), []).append(position)
@@ -98,7 +101,7 @@ class PackEngine(Engine):
                     on_done(len(found))
 
         _fit_all([_one([jobs[p] for p in positions]) for positions in groups], table, workers, done)
-        return [found[position] for position in range(len(jobs))]
+        return committee.outcomes([found[position] for position in range(len(jobs))], table)
 
 
 def _one(jobs: Sequence[Job]) -> Job:
