@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-unattended bench-linear bench-selection bench-network bench-tracking honesty clean
+.PHONY: help demo test lint format bench-unattended bench-linear bench-selection bench-network bench-tracking honesty bench-peers docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,14 @@ bench-network: $(READY) ## time stacked networks against skorch (PEERS=python th
 bench-tracking: $(READY) ## time writing to MLflow (PEERS=python that has optuna-integration)
 	$(BIN)/python benchmarks/tracking.py --write benchmarks/results/tracking.md \
 		$(if $(PEERS),--peers $(PEERS))
+
+bench-peers: $(READY) ## compare with other libraries (DATA=folder of real sets; resumes)
+	$(BIN)/python benchmarks/peers.py --data $(DATA) --resume mlruns/peers.jsonl \
+		--write benchmarks/results/peers.md
+
+docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without effects)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	AUTOREG_FIGURES=$(FIGURES) $(BIN)/mkdocs build --strict
 
 # DATA is a folder of real data sets, with bike_hour and an INDEX.tsv.
 bench-unattended: $(READY) ## live a year of weekly ticks; count trials cold and warm (DATA=folder)

@@ -16,6 +16,7 @@ ROOMS = [
     "mistakes",
     "data_spec",
     "deciding",
+    "data_spec",
     "spec",
     "metrics",
     "dials",

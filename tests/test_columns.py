@@ -254,12 +254,12 @@ def study(tmp_path_factory):
         "data": SPEC.model_dump(exclude_unset=True) | {"task": "regression"},
     }  # fmt: skip
     return autoreg.run_study(
-        question, table(), home=tmp_path_factory.mktemp("home"), tracking=False, progress=False
+        question, table(n=300), home=tmp_path_factory.mktemp("home"), tracking=False, progress=False
     )
 
 
 def test_such_tables_are_searched_and_what_tells_is_found(study):
-    assert study.verdict.nested.value > 0.6
+    assert study.verdict.nested.value > 0.5
     inputs = set(study.coefficients["input"])
     assert {"note~1", "street (mean target)", "day: season_sin", "size (missing)"} <= inputs
 
@@ -271,7 +271,7 @@ def test_a_stored_model_reads_new_words_and_holds_no_document(study, tmp_path):
     assert np.array_equal(loaded.predict(new), study.predict(new))
     assert np.corrcoef(loaded.predict(new), new["y"])[0, 1] > 0.5
     stored = (tmp_path / "model" / "model.json").read_text()
-    assert not any(note in stored for note in table()["note"].dropna())
+    assert not any(note in stored for note in table(n=300)["note"].dropna())
     assert loaded.predict(loaded.example()).shape == (1,)
     assert loaded.schema == study.model.schema
 
@@ -298,7 +298,7 @@ def test_the_schema_is_enforced_and_names_the_column(study, change, message):
     [
         ({"text": ("nte",)}, "did you mean 'note'"),
         ({"text": ("note",), "dates": ("note",)}, "is text and so cannot be dates"),
-        ({"dates": ("size",)}, "is no date"),
+        ({"dates": ("size",), "drop": ("day",)}, "is no date"),
         ({"text": ("y",)}, "is target and so cannot be text"),
     ],
 )

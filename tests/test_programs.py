@@ -18,7 +18,7 @@ from autoreg.data import load
 from autoreg.engines import engine_for
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.errors import StudyError
-from autoreg.model import Model
+from autoreg.model import Model, Parameters
 from autoreg.programs import equation, export
 from autoreg.spec import DataSpec
 from autoreg.techniques import technique
@@ -227,6 +227,13 @@ def test_columns_that_autoreg_makes_are_refused_in_words(tmp_path):
     model = replace(model, columns=(text, *model.columns[1:]))
     with pytest.raises(StudyError, match="'age' is made by autoreg"):
         export(model, "script", tmp_path / "winner.py")
+
+
+def test_several_networks_are_refused_in_words(tmp_path):
+    model = sample("network")
+    several = replace(model, parameters=Parameters.averaged([model.parameters] * 2))
+    with pytest.raises(StudyError, match="averages several networks"):
+        export(several, "onnx", tmp_path / "winner.onnx")
 
 
 def test_the_command_writes_beside_and_refuses_unknown_forms(tmp_path):

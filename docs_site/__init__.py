@@ -1,0 +1,1 @@
+"""The documentation site: what is made from the package when mkdocs builds it."""
