@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,7 @@ def run_study(
 
     Args:
         study: a shipped name, a YAML file, or the same as a dictionary.
-        data: a table that holds the target column, or a pair (X, y); only where the study
-            names no source.
+        data: a table with the target column, or a pair (X, y), where the study names no source.
         home: folder for state and MLflow store; ``AUTOREG_HOME`` or ``./mlruns`` by default.
         tracking: write every trial to MLflow.
         workers: processes; all cores by default. The result does not depend on it.
@@ -115,8 +114,7 @@ def run_study(
     (12, True)
     """
     window, place = Window.of(within), home_folder(home)
-    if learn:
-        study = taught(read(study), data, place, learn)
+    study = taught(read(study), data, place, learn) if learn else study
     ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
     folder = study_folder(home, ready.spec.study)
@@ -129,22 +127,42 @@ def run_study(
         leased(folder) as lease,
         open_tracker(folder, place, enabled=tracking) as tracker,
     ):
-        ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
-        record_question(folder, ready.spec)
-        tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
-        listener = listening(progress)
-        if storage:
-            add(ledger, take_part(ready, storage, listener))
-        trials = searched(ready, ledger, listener, window, lease)
-        findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
-        winner = findings.final.chosen.candidate
-        worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
-        proof = read_certificate(folder, ready.header)
-        seconds = time.monotonic() - window.started
-        seen = _seen_through(replace(findings, attribution=worth, seconds=seconds), proof)
-        result = _written(ready, seen, model, folder, tracker, ready.key(tick))
-        remember(ready, trials, place)
-        return result
+        work = Work(ready, folder, tracker, lease, window, listening(progress), ready.key(tick))
+        return _concluded(work, storage, reopen=reopen)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A study at work: its folder is held, its listeners are there."""
+
+    ready: Prepared
+    folder: Path
+    tracker: Tracker
+    lease: Lease
+    window: Window
+    listener: Progress
+    key: str
+
+
+def _concluded(work: Work, storage: str | None, *, reopen: bool) -> StudyResult:
+    """From the ledger to the verdict and its files."""
+    ready, folder, tracker, listener = work.ready, work.folder, work.tracker, work.listener
+    place = folder.parents[1]
+    ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
+    record_question(folder, ready.spec)
+    tracker.begin(ready.spec, f"{ready.spec.study}:{ledger.id}", ready.facts, ready.splits)
+    if storage:
+        add(ledger, take_part(ready, storage, listener))
+    trials = searched(ready, ledger, listener, work.window, work.lease)
+    findings, model = conducted(ready, trials, ledger, listener, Openings(place), reopen)
+    winner = findings.final.chosen.candidate
+    worth = kept_or_made(ready.bench, winner, folder, ready.header, listener)
+    proof = read_certificate(folder, ready.header)
+    seconds = time.monotonic() - work.window.started
+    seen = _seen_through(replace(findings, attribution=worth, seconds=seconds), proof)
+    result = _written(ready, seen, model, folder, tracker, work.key)
+    remember(ready, trials, place)
+    return result
 
 
 def conducted(

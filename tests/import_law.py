@@ -14,6 +14,7 @@ ROOMS = [
     "progress",
     "strictyaml",
     "mistakes",
+    "data_spec",
     "deciding",
     "data_spec",
     "spec",

@@ -18,51 +18,62 @@ if TYPE_CHECKING:
     from autoreg.spec import StudySpec
 
 
+Trials = Annotated[int | None, typer.Option(help="Trials of each search.", min=1)]
+Minutes = Annotated[float | None, typer.Option(help="Stop searching after that long.")]
+Seed = Annotated[int | None, typer.Option(help="Another seed, another result.")]
+Workers = Annotated[int | None, typer.Option(help="Threads; all cores by default.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="End stdout with one JSON line, nothing else on it.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Set an earlier state aside and start anew.")]
+Reopen = Annotated[
+    bool, typer.Option("--reopen", help="Look at held-out rows again; the result is marked.")
+]
+NoTracking = Annotated[bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")]
+Within = Annotated[
+    float | None, typer.Option(help="Minutes that the whole run may take, verdict included.")
+]
+Once = Annotated[
+    bool, typer.Option("--once", help="Exit code 99 if this very question was answered.")
+]
+TickOption = Annotated[
+    str | None, typer.Option(help="The occasion, a date for example; implies --once.")
+]
+OuterFold = Annotated[
+    str | None, typer.Option(help="Run one search only, by name or number; `merge` joins them.")
+]
+Storage = Annotated[
+    str | None, typer.Option(help="Database in which workers take part: postgresql://...")
+]
+Executor = Annotated[str | None, typer.Option(help="Where fits are made: dask@tcp://host:8786.")]
+Learn = Annotated[
+    int, typer.Option(help="Try first so many settings that worked on similar data.", min=0)
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit code 3 if there are alarms or no signal.")
+]
+
+
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="A shipped study (see `studies`) or a YAML file.")],
-    trials: Annotated[int | None, typer.Option(help="Trials of each search.", min=1)] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop searching after that long.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed, another result.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    seed: Seed = None,
+    workers: Workers = None,
     home: HomeOption = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="End stdout with one JSON line, nothing else on it.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Set an earlier state aside and start anew.")
-    ] = False,
-    reopen: Annotated[
-        bool, typer.Option("--reopen", help="Look at held-out rows again; the result is marked.")
-    ] = False,
-    no_tracking: Annotated[
-        bool, typer.Option("--no-tracking", help="Write nothing to MLflow.")
-    ] = False,
-    within: Annotated[
-        float | None, typer.Option(help="Minutes that the whole run may take, verdict included.")
-    ] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="Exit code 99 if this very question was answered.")
-    ] = False,
-    tick: Annotated[
-        str | None, typer.Option(help="The occasion, a date for example; implies --once.")
-    ] = None,
-    outer_fold: Annotated[
-        str | None,
-        typer.Option(help="Run one search only, by name or number; `merge` joins them."),
-    ] = None,
-    storage: Annotated[
-        str | None, typer.Option(help="Database in which workers take part: postgresql://...")
-    ] = None,
-    executor: Annotated[
-        str | None, typer.Option(help="Where fits are made: dask@tcp://host:8786.")
-    ] = None,
-    learn: Annotated[
-        int, typer.Option(help="Try first so many settings that worked on similar data.", min=0)
-    ] = 0,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 3 if there are alarms or no signal.")
-    ] = False,
+    as_json: Json = False,
+    fresh: Fresh = False,
+    reopen: Reopen = False,
+    no_tracking: NoTracking = False,
+    within: Within = None,
+    once: Once = False,
+    tick: TickOption = None,
+    outer_fold: OuterFold = None,
+    storage: Storage = None,
+    executor: Executor = None,
+    learn: Learn = 0,
+    strict: Strict = False,
 ) -> None:
     """Run a study to its verdict, or continue one that was cut off."""
     changes = {"trials": trials, "minutes": minutes, "seed": seed}
@@ -85,15 +96,17 @@ def run(
             executor=executor,
             learn=learn,
         )
+    _shown(result, as_json=as_json, strict=strict)
+
+
+def _shown(result: StudyResult, *, as_json: bool, strict: bool) -> None:
     document = result.to_data()
     refused = strict and not sound(document)
     document |= {"exit_code": REFUSED if refused else 0}
     if result.tracking_problem:
         err.print(f"[yellow]MLflow:[/] {escape(result.tracking_problem)}")
-    if as_json:
-        typer.echo(json.dumps(document))
-    else:
-        typer.echo("\n".join([*result.summary, *places(document)]))
+    lines = [*result.summary, *places(document)]
+    typer.echo(json.dumps(document) if as_json else "\n".join(lines))
     if refused:
         raise typer.Exit(REFUSED)
 
