@@ -263,6 +263,7 @@ OPTIONS = {
     "interval": "bates",
     "loss": "huber",
     "gaps": "mark",
+    "first": [{"family": "linear"}],
     "outliers": "pull_in",
     "image": {"height": 8, "width": 8},
 }
