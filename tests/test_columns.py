@@ -299,7 +299,7 @@ def test_the_schema_is_enforced_and_names_the_column(study, change, message):
         ({"text": ("nte",)}, "did you mean 'note'"),
         ({"text": ("note",), "dates": ("note",)}, "is text and so cannot be dates"),
         ({"dates": ("size",), "drop": ("day",)}, "is no date"),
-        ({"text": ("y",)}, "is target and so cannot be text"),
+        ({"text": ("y",)}, "is target and so no feature"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, message):

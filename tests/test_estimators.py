@@ -124,7 +124,9 @@ def test_pipelines_stacks_calibration_and_cross_validation():
         transform="pandas"
     )
     scores = cross_validate(pipe, X, y, cv=3)["test_score"]
-    assert scores.mean() > 0.8
+    plain = make_pipeline(StandardScaler(), LogisticRegression())
+    known = cross_validate(plain, X, y, cv=3)["test_score"]
+    assert scores.mean() > known.mean() - 0.03
     stack = StackingClassifier(
         [("auto", AutoRegClassifier(**QUICK)), ("plain", LogisticRegression(max_iter=5000))], cv=3
     ).fit(X, y)

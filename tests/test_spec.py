@@ -235,8 +235,10 @@ def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypat
 
 
 def test_shipped_files_are_listed_and_read():
-    assert set(shipped("studies")) == {"breast_cancer", "diabetes", "wine", "digits"}
-    known = {"quick", "linear", "network", "linear_and_network", "cocktail"}
+    real = {"breast_cancer", "diabetes", "wine", "digits"}
+    drawn = {"demand", "genes", "patients", "ratings", "returns", "reviews"}
+    assert set(shipped("studies")) == real | drawn
+    known = {"quick", "ridge_to_lasso", "linear", "network", "linear_and_network", "cocktail"}
     assert set(shipped("search_spaces")) == known
 
 
@@ -260,6 +262,9 @@ OPTIONS = {
     "window": "rolling",
     "interval": "bates",
     "loss": "huber",
+    "gaps": "mark",
+    "first": [{"family": "linear"}],
+    "outliers": "pull_in",
     "image": {"height": 8, "width": 8},
 }
 NUMBERS = {"epochs": 3, "minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}

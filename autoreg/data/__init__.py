@@ -175,9 +175,10 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
         if known in kinds and {known, kind} <= {"categorical", "mean_target"}:
             continue
         if known != kind:
+            what = f"cannot be {kind}" if known in kinds else "no feature"
             raise DataError(
-                f"{table.place}: column {column!r} is {known} and so cannot be {kind}; take it "
-                f"out of data: {kind}"
+                f"{table.place}: column {column!r} is {known} and so {what}; take it out of data: "
+                f"{kind}"
             )
 
 
