@@ -30,7 +30,7 @@ from autoreg.data.dataset import Column, Dataset
 from autoreg.engines import path
 from autoreg.engines.base import Fit, Job, TrainingSet, mean_losses
 from autoreg.engines.loop import LoopEngine
-from autoreg.engines.path import PathEngine
+from autoreg.engines.path import PathEngine, walk
 from autoreg.metrics import row_losses
 from autoreg.preprocess import Preprocessor
 from autoreg.techniques import technique
@@ -392,10 +392,12 @@ def cells_of(data, seed=0):
 
 
 @defaults()
-def test_any_partition_into_cells_gives_the_same_fit(one, loss):
+def test_any_partition_into_cells_gives_the_same_fit(one, loss, monkeypatch):
+    # Rounding may turn what a group's inner steps decide, then the solver's tolerance is left: so
+    # it is asked for a hundredth of what it leaves elsewhere.
+    monkeypatch.setattr(walk, "TARGET", walk.TARGET / 100)
     data = table(loss, rich=True)
     plain, cut = fitted(PATH, one, data), fitted(PATH, one, data, cells=cells_of(data))
-    # Rounding may turn what a group's inner steps decide, then the solver's tolerance is left.
     exact = 1e-6 if penalty(one).group else 1e-9
     np.testing.assert_allclose(cut.train_loss, plain.train_loss, rtol=exact)
     np.testing.assert_allclose(cut.losses, plain.losses, rtol=exact)

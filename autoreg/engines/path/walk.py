@@ -51,7 +51,7 @@ def solve(
         return components(design, kind, strengths)
     constraints = design.constraints(linear)
     penalty = chosen.penalty()
-    found = _solve(design, kind, penalty, strengths, constraints)
+    found = _solve(design, kind, penalty, strengths, constraints, TARGET)
     if linear.at_most is None:
         return found
     return _at_most(design, kind, penalty, strengths, constraints, found, linear.at_most)
@@ -69,7 +69,7 @@ def _solve(
     penalty: Penalty,
     strengths: Sequence[float],
     constraints: Constraints,
-    target: float = TARGET,
+    target: float,
 ) -> Solutions:
     if kind == "regression" and constraints.free and not penalty.zeroes:
         if penalty.is_null:
@@ -200,7 +200,7 @@ def _in_order(
     )
 
 
-def aim_at(penalty: Penalty, target: float = TARGET) -> Aim:
+def aim_at(penalty: Penalty, target: float) -> Aim:
     """How small violations must be beside the penalty's pull."""
     if penalty.is_null:
         return Aim(0.0, 0.0, PRECISION)
@@ -320,7 +320,7 @@ def _at_most(
         size[always] = np.inf
         best = np.argsort(-size, kind="stable")[:most]
         narrow = constraints.only(np.isin(groups, best))
-        again = _solve(design, kind, penalty, (strengths[position],), narrow)
+        again = _solve(design, kind, penalty, (strengths[position],), narrow, TARGET)
         coefficients[position], intercepts[position] = again.whole(0), again.intercepts[0]
         left[position], allowed[position] = again.left[0], again.allowed[0]
         l2[position] = again.l2[0]
