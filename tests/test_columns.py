@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -242,6 +243,41 @@ def test_every_learned_column_alone_is_deaf_and_hears_its_own_rows(rows):
         clean = inputs(rows)
         assert np.array_equal(clean, inputs(kind.on(rows, np.arange(70, 120)))), column.name
         assert not np.array_equal(clean, inputs(kind.on(rows, np.arange(40)))), column.name
+
+
+@pytest.mark.parametrize("name", ["note", "street", "size"])
+def test_a_column_learned_from_all_rows_is_caught(rows, name, monkeypatch):
+    """A planted leak in each kind of learned column alone: the test above must see it."""
+    honest = Preprocessor.of.__func__
+    position = [column.name for column in rows.columns].index(name)
+
+    def leaky(cls, table, ids):
+        mine, whole = honest(cls, table, ids), honest(cls, table, np.arange(table.n))
+        if name == "note":  # more documents have more directions
+            return replace(whole, own={})
+        learned = {**mine.learned, position: whole.learned[position]}
+        own = {k: v for k, v in mine.own.items() if k != position}
+        return replace(mine, learned=learned, own=own)
+
+    monkeypatch.setattr(Preprocessor, "of", classmethod(leaky))
+    train, other, test = np.arange(70), np.arange(70, 110), np.arange(110, 120)
+    spoilt = KINDS["huge" if name == "size" else "permuted"].on(rows, other)
+    inputs = [Preprocessor.of(one, train).inputs(one.X[train]) for one in (rows, spoilt)]
+    assert inputs[0].shape != inputs[1].shape or not np.array_equal(*inputs)
+    if name == "street":
+        clean = fits(rows, "linear", train, test)
+        assert not np.array_equal(clean[0], fits(spoilt, "linear", train, test)[0])
+
+
+def test_a_whole_study_of_such_columns_is_proven(tmp_path):
+    table().to_csv(tmp_path / "mixed.csv", index=False)
+    question = {
+        "study": "mixed", "space": "ridge_to_lasso", "trials": 2, "folds": {"outer": 3},
+        "data": SPEC.model_dump(exclude_unset=True)
+        | {"task": "regression", "source": str(tmp_path / "mixed.csv")},
+    }  # fmt: skip
+    proof = autoreg.verify(question, home=tmp_path, tracking=False, workers=1, progress=False)
+    assert proof.outcome == "clean", proof.words
 
 
 # ---- a study, its model, its complaints --------------------------------------------------------

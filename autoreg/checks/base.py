@@ -72,8 +72,11 @@ class Look:
 
     @cached_property
     def numeric(self) -> Rows:
-        """Positions of numeric columns that vary."""
-        kinds = np.array([not column.is_categorical for column in self.table.columns], dtype=bool)
+        """Positions of numeric columns that vary; parts of dates repeat by their nature."""
+        kinds = np.array(
+            [column.kind == "numeric" and not column.part for column in self.table.columns],
+            dtype=bool,
+        )
         return np.flatnonzero(kinds & (self.distinct > 1))
 
     @cached_property

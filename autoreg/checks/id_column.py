@@ -27,7 +27,8 @@ class IdColumn(TableCheck):
         found = [
             column.name
             for j, column in enumerate(look.table.columns)
-            if (look.distinct[j] > look.n / 2 if column.is_categorical else _counts(look.X[:, j]))
+            if column.kind != "text"  # every document may be one of its kind
+            and (look.distinct[j] > look.n / 2 if column.is_categorical else _counts(look.X[:, j]))
         ]
         return f"{listed(found)}" if found else None
 

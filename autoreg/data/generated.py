@@ -37,8 +37,8 @@ def reviews(n: int = 600) -> tuple[pd.DataFrame, str]:
     negated = draws.random(n) < 0.25
     texts = []
     for happy, turned in zip(good, negated, strict=True):
-        words = list(draws.choice(PLAIN, int(draws.integers(6, 14))))
-        for _ in range(int(draws.integers(1, 4))):
+        words = list(draws.choice(PLAIN, int(draws.integers(4, 9))))
+        for _ in range(int(draws.integers(2, 5))):
             mood = draws.choice(GLAD if happy != turned else SORRY)
             place = int(draws.integers(len(words)))
             words[place:place] = ["not", str(mood)] if turned else [str(mood)]
@@ -56,20 +56,20 @@ def reviews(n: int = 600) -> tuple[pd.DataFrame, str]:
     return frame, "verdict"
 
 
-def demand(n: int = 720) -> tuple[pd.DataFrame, str]:
-    """Two years of daily demand: weekday, season, weather, and what was known a week before.
+def demand(n: int = 2_200) -> tuple[pd.DataFrame, str]:
+    """Six years of daily demand: weekday, season, weather, and what was known a week before.
 
     Lags are older than the gap of the study, so that a forecast a week ahead can use them.
     """
     draws = _draws("demand")
-    day = pd.date_range("2024-01-01", periods=n, freq="D")
+    day = pd.date_range("2020-01-01", periods=n, freq="D")
     weekday = np.array([0.0, 0.1, 0.15, 0.2, 0.6, 1.0, 0.7])[day.day_of_week]
     season = np.sin(2 * np.pi * (day.day_of_year - 100) / 365.25)
     level = np.zeros(n)
     for t in range(1, n):
         level[t] = 0.9 * level[t - 1] + 0.2 * draws.normal()
     weather = draws.normal(size=n)
-    sold = 50 + 12 * weekday + 8 * season + 6 * level + 2 * weather + 2 * draws.normal(size=n)
+    sold = 50 + 12 * weekday + 6 * season + 6 * level + 2 * weather + 2 * draws.normal(size=n)
     frame = pd.DataFrame({"day": day.strftime("%Y-%m-%d"), "weather": weather})
     frame["weekday"] = day.day_name().str[:3]
     frame["season_sin"] = np.sin(2 * np.pi * day.day_of_year / 365.25)
@@ -99,7 +99,7 @@ def patients(n: int = 120) -> tuple[pd.DataFrame, str]:
     return frame.assign(readmitted=back), "readmitted"
 
 
-def returns(n: int = 900) -> tuple[pd.DataFrame, str]:
+def returns(n: int = 1_500) -> tuple[pd.DataFrame, str]:
     """Daily signals and whether the price is higher ten days later: overlapping targets.
 
     A little can be known. Neighbouring rows share most of their target, so rows next to those
@@ -109,10 +109,10 @@ def returns(n: int = 900) -> tuple[pd.DataFrame, str]:
     signals = draws.normal(size=(n + 10, 8))
     for t in range(1, n + 10):
         signals[t] = 0.8 * signals[t - 1] + 0.6 * draws.normal(size=8)
-    daily = 0.18 * signals[:, 0] - 0.12 * signals[:, 1] + draws.normal(size=n + 10)
+    daily = 0.35 * signals[:, 0] - 0.25 * signals[:, 1] + draws.normal(size=n + 10)
     later = np.array([daily[t + 1 : t + 10].sum() for t in range(n)])
     frame = pd.DataFrame(signals[:n]).add_prefix("signal_")
-    frame.insert(0, "day", pd.bdate_range("2022-01-03", periods=n).strftime("%Y-%m-%d"))
+    frame.insert(0, "day", pd.bdate_range("2020-01-01", periods=n).strftime("%Y-%m-%d"))
     return frame.assign(direction=np.where(later > 0, "up", "down")), "direction"
 
 

@@ -90,11 +90,18 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
         if frame is not None:
             validate_data(self, frame, reset=reset, skip_check_array=True)
             if reset:
-                check_array(np.empty(frame.shape, dtype=np.int8), estimator=self)
+                shape: NDArray[np.int8] = np.zeros(frame.shape, dtype=np.int8)
+                check_array(shape, estimator=self, ensure_min_samples=2)
             # Columns are found by name; scikit-learn has checked that the names agree.
             return frame if reset else frame[self.model_columns_]
         checked = validate_data(
-            self, X, reset=reset, accept_sparse=True, dtype=None, ensure_all_finite=False
+            self,
+            X,
+            reset=reset,
+            accept_sparse=True,
+            dtype=None,
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
         )
         if hasattr(checked, "toarray") and (cells := checked.shape[0] * checked.shape[1]) > LARGEST:
             raise ValueError(

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from autoreg.data.dataset import Column, Floats, Rows
 
 BUCKETS = 1024
-MOST = 40  # directions
-ROWS_EACH = 5  # documents behind a direction, at least
+MOST = 100  # directions
+ROWS_EACH = 3  # documents behind a direction, at least
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 AT_ONCE = 2_000  # documents that are filled in together
 
