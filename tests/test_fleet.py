@@ -255,6 +255,7 @@ def test_eight_workers_two_killed_and_the_server_restarted_lose_and_double_nothi
     assert {name: [one.number for one in own] for name, own in known.items()} == {
         name: list(range(6)) for name in ready.bench.searches
     }
+    watcher.close()
     result = run(tmp_path / "home", STUDY, storage=url)
     assert essence(result) == essence(whole)
 
