@@ -146,7 +146,7 @@ CASES = {
     "overtuned": (rising(0.5, 0.1, 0.4), "--trials 5"),
     "unstable": (with_verdict(agreement=1), "rule: parsimonious"),
     "none as good": (with_verdict(incumbent=better("none", -0.1, 0.1)), "better columns"),
-    "wide": (with_verdict(nested_loss=Interval(0.3, 0.0, 0.6)), "outer_repeats"),
+    "wide": (with_verdict(nested_loss=Interval(0.3, 0.0, 0.6)), "four times as many"),
     "networks": (sample(), "space: linear"),
     "unverified": (sample(), "autoreg verify breast_cancer"),
     "unsealed": (build(held_out=False), "held_out: 0.2"),
