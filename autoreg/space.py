@@ -223,7 +223,9 @@ class Space:
         others = [offer for offer in self._network_offers if not offer.kind.on_by_default]
         wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
         incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
-        sets = [[], base, incumbent, *([*base, offer.default()] for offer in others)]
+        # A stop-set is a share of the rows: where they are few, it costs more than it saves.
+        alone = [[offer.default()] for offer in others if offer.kind.holds_alone]
+        sets = [[], base, incumbent, *alone, *([*base, offer.default()] for offer in others)]
         design = [candidate(family, chosen, shape) for chosen in sets]
         return list(dict.fromkeys(design))
 

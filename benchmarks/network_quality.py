@@ -4,7 +4,8 @@ Each side searches the training rows of every outer fold on the same inner folds
 and is judged on the fold's own rows, in the task's loss. Sides of autoreg have the same number of
 trials and the same architectures to choose from:
 
-* cocktail: the space ``network``, all its techniques in any combination;
+* cocktail: the space ``network``, all its techniques in any combination; of five: each refit
+  averages five networks;
 * plain: no technique at all; dropout, weight decay: that technique or none;
 * linear: ridge, or logistic regression with that penalty;
 * lightgbm, xgboost: boosted trees, tuned by Optuna for as long as the cocktail's searches took.
@@ -85,6 +86,7 @@ def network_space(techniques: list[str], incumbent: list[str]) -> dict:
 
 SPACES: dict[str, str | dict] = {
     "cocktail": "network",
+    "cocktail of five": "network",
     "plain": network_space(["none"], []),
     "dropout": network_space(["none", "dropout"], ["dropout"]),
     "weight decay": network_space(["none", "weight_decay"], ["weight_decay"]),
@@ -110,6 +112,8 @@ def question(name: str, side: str, folder: Path | None, trials: int) -> tuple[di
         "select": {"final": "skip"},
         "attribution": False,
     }
+    if side == "cocktail of five":
+        asked["training"] = {"members": 5}
     if name == "friedman":
         return asked, make_friedman1(200, noise=1.0, random_state=0)
     if name == "wine":
@@ -250,7 +254,7 @@ def measure(state: State, names: list[str], sides: list[str], folder, trials: in
             found = work(name, side, folder, trials, **options)
             state.add(name, side, found)
             print(
-                f"{name:<14} {side:<13} {np.mean(found['losses']):10.5g}  "
+                f"{name:<14} {side:<17} {np.mean(found['losses']):10.5g}  "
                 f"{found['trials']:5} trials {found['seconds']:7.1f} s",
                 flush=True,
             )

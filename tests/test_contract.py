@@ -241,8 +241,10 @@ def test_another_machines_lease_keeps_us_away_until_it_runs_out(tmp_path):
 
 
 def test_a_crash_on_this_machine_leaves_no_lease_to_wait_for(tmp_path):
-    with leased(tmp_path), leased(tmp_path) as second:
+    with leased(tmp_path) as first, leased(tmp_path) as second:
         second.check()
+        with pytest.raises(BusyError, match="has taken .* over"):
+            first.check()
 
 
 def test_a_study_whose_lease_was_taken_over_stops_before_the_next_record(tmp_path, monkeypatch):

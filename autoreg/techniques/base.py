@@ -153,6 +153,9 @@ ZEROING_STRENGTH = Range(
 class Technique:
     """One chosen setting of one technique, frozen; subclasses declare what it is.
 
+    ``on_by_default``: networks of the fixed design have it; ``holds_alone``: it keeps a network in
+    check however long it is trained, so the design tries it without those, too.
+
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
     >>> ridge(strength=0.1), ridge(strength=0.1) == ridge(strength=0.1)
@@ -166,6 +169,7 @@ class Technique:
     references: ClassVar[tuple[str, ...]]
     tasks: ClassVar[tuple[str, ...]] = TASKS
     on_by_default: ClassVar[bool] = False
+    holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
 
     __slots__ = ("_values",)

@@ -30,6 +30,7 @@ class WeightDecay(Technique):
         ),
     )
     rank = 1
+    holds_alone = True
     references = (
         "Loshchilov & Hutter 2019, Decoupled weight decay regularization, ICLR, algorithm 2",
         "Krogh & Hertz 1991, A simple weight decay can improve generalization, NeurIPS 4",

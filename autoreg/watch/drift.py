@@ -109,6 +109,10 @@ def _shift(then: Floats, now: Floats, levels: bool) -> tuple[float, float, float
     edges = np.unique(np.quantile(a, np.linspace(0, 1, BINS + 1)[1:-1]))
     counts = [np.bincount(np.searchsorted(edges, one), minlength=len(edges) + 1) for one in (a, b)]
     test = stats.ks_2samp(a, b, method="asymp")
+    if not any(lost):
+        return psi(*counts), float(test.statistic), float(test.pvalue)
+    # Two tests, of values and of gaps: the smaller p counts twice.
+    gaps = np.array([[len(a), lost[0]], [len(b), lost[1]]])
+    gone = float(stats.chi2_contingency(gaps, correction=False).pvalue)
     whole = [np.append(c, n) for c, n in zip(counts, lost, strict=True)]
-    index = psi(*whole) if any(lost) else psi(*counts)
-    return index, float(test.statistic), float(test.pvalue)
+    return psi(*whole), float(test.statistic), min(1.0, 2 * min(float(test.pvalue), gone))

@@ -64,6 +64,10 @@ class PathEngine(Engine):
     def __init__(self) -> None:
         self._remembered: WeakKeyDictionary[Dataset, _Sums] = WeakKeyDictionary()
 
+    def __reduce__(self) -> tuple[type[PathEngine], tuple[()]]:
+        """In another process it starts anew: what is remembered belongs to tables of this one."""
+        return PathEngine, ()
+
     def refuses(self, candidate: Candidate, task: Task) -> str | None:
         """Name the technique that does not fit, and why; None where all do."""
         if candidate.family != "linear":
