@@ -248,12 +248,14 @@ def test_eight_workers_two_killed_and_the_server_restarted_lose_and_double_nothi
             with suppress(ProcessLookupError):
                 os.killpg(one.pid, signal.SIGKILL)
     assert (killed, restarted) == (2, 1)
-    ends = [(one.wait(), one.stderr.read()) for one in crew]
+    said = [one.communicate()[1] for one in crew]  # which closes the pipes, too
+    ends = [(one.returncode, words) for one, words in zip(crew, said, strict=True)]
     assert [code for code, _ in ends] == [-signal.SIGKILL] * 2 + [0] * 6, ends
     known = watcher.trials()
     assert {name: [one.number for one in own] for name, own in known.items()} == {
         name: list(range(6)) for name in ready.bench.searches
     }
+    watcher.close()
     result = run(tmp_path / "home", STUDY, storage=url)
     assert essence(result) == essence(whole)
 

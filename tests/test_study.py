@@ -218,7 +218,7 @@ def test_a_time_budget_ends_all_searches_at_a_common_round_and_is_replayed(tmp_p
     first = run(tmp_path, document)
     counts = first.trials.groupby("search").size()
     assert set(counts) == {4}  # networks are searched, four ahead
-    assert any("time budget" in remark for remark in first.findings.remarks)
+    assert any("ended the search" in remark for remark in first.findings.remarks)
     assert essence(run(tmp_path, document)) == essence(first)
 
 

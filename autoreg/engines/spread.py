@@ -93,7 +93,7 @@ class Spread(Engine):
                     client.submit(fitted_of, data, [jobs[k] for k in pack], pure=False): pack
                     for pack in left
                 }
-                for task in as_completed(tasks):
+                for task in as_completed(tasks, loop=client.loop):
                     if task.status == "finished":
                         yield tasks[task], task.result()
                         left.remove(tasks[task])

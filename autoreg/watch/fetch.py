@@ -87,7 +87,7 @@ def _queried(sql: SqlSpec) -> pd.DataFrame:
 
     url = from_environment(sql.url)
     try:
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             return pd.read_sql_query(sqlalchemy.text(sql.query), connection)
     except OperationalError as error:
