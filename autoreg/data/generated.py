@@ -79,7 +79,7 @@ def demand(n: int = 2_200) -> tuple[pd.DataFrame, str]:
     return frame.assign(sold=sold).iloc[28:].reset_index(drop=True), "sold"
 
 
-def patients(n: int = 120) -> tuple[pd.DataFrame, str]:
+def patients(n: int = 200) -> tuple[pd.DataFrame, str]:
     """Several visits of each patient; what is peculiar to a patient would tell the others.
 
     Cut row by row, a model that knows patients by their habits looks far better than it is.
@@ -91,7 +91,7 @@ def patients(n: int = 120) -> tuple[pd.DataFrame, str]:
     peculiar = draws.normal(size=n)[patient]
     age = draws.integers(30, 80, size=n)[patient]
     lab = draws.normal(size=len(patient))
-    score = 0.7 * lab + 0.03 * (age - 55) + 1.5 * peculiar
+    score = 1.3 * lab + 0.05 * (age - 55) + 1.2 * peculiar
     chance = 1 / (1 + np.exp(-score))
     frame = pd.DataFrame(own + 0.05 * draws.normal(size=own.shape)).add_prefix("habit_")
     frame = frame.assign(patient=patient, age=age, lab=lab)
