@@ -149,7 +149,8 @@ def _trial(search, number, one, origin, space, task, winner, draws, failed):
     strengths = space.strengths(one)
     means, train = _curves(one, strengths, task, winner, draws)
     spread = _unit(task) * 0.02
-    noise = draws.normal(0, spread, folds) + draws.normal(0, spread / 8, (len(means), folds))
+    hard = draws.normal(0, spread, folds)  # folds; on average none, so that luck decides nothing
+    noise = hard - hard.mean() + draws.normal(0, spread / 8, (len(means), folds))
     losses = means[:, None] + noise
     common = {
         "search": search,
