@@ -373,7 +373,7 @@ def test_a_refit_takes_its_steps_and_cuts_no_stop_set(monkeypatch, steps):
     refit = fitted(job("early_stopping", kind=SameSeed, steps=steps), table())
     assert refit.steps == steps
     assert taken == list(range(steps))
-    assert list(refit.curve) == ["train"]
+    assert list(refit.curve) == ["train", "norm"]
     assert bits(refit) == bits(fitted(job(kind=SameSeed, steps=steps), table()))
 
 
