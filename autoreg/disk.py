@@ -10,14 +10,16 @@ durable stays, and the same command continues.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoreg.errors import DiskError
+from autoreg.errors import BusyError, DiskError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,6 +120,34 @@ def made(folder: Path) -> Path:
     with guarded(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def transaction(path: Path) -> Iterator[sqlite3.Connection]:
+    """One transaction on an SQLite file: all of it is kept at the end, or nothing."""
+    with (
+        guarded(path),
+        closing(sqlite3.connect(path, timeout=20)) as connection,
+        connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def exclusive(path: Path, busy: str) -> Iterator[None]:
+    """Hold a file for one process; the lock ends with the process.
+
+    Raises BusyError in the words of ``busy`` where another process holds it, DiskError where the
+    file cannot be written.
+    """
+    with guarded(path):
+        file = path.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(busy) from None
+        yield
 
 
 @contextmanager

@@ -11,9 +11,7 @@ Source: Feurer, Springenberg & Hutter 2015, AAAI (warm starts by the likeness of
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from autoreg.data.dataset import Dataset, Floats
-from autoreg.disk import guarded, made
+from autoreg.disk import made, transaction
 from autoreg.folds import FINAL
 from autoreg.trial import Trial
 
@@ -58,7 +56,7 @@ class Knowledge:
 
     def __init__(self, home: Path) -> None:
         self.path = made(home) / "knowledge.db"
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.execute(TABLE)
 
     def learn(self, lesson: Lesson) -> None:
@@ -67,12 +65,12 @@ class Knowledge:
             *(lesson.key, lesson.study, lesson.data, lesson.task),
             *(json.dumps(dict(lesson.features)), json.dumps(list(lesson.settings))),
         )
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.execute("INSERT OR REPLACE INTO studies VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def lessons(self, task: str | None = None) -> list[Lesson]:
         """All that is known, of one task or of all, by key."""
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             rows = connection.execute("SELECT * FROM studies ORDER BY key").fetchall()
         found = [
             Lesson(key, study, data, of, json.loads(features), tuple(json.loads(settings)))
@@ -95,15 +93,6 @@ class Knowledge:
         for setting in turns:
             unique.setdefault(json.dumps(setting, sort_keys=True), setting)
         return list(unique.values())[:count]
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with (
-            guarded(self.path),
-            closing(sqlite3.connect(self.path, timeout=20)) as connection,
-            connection,  # one transaction
-        ):
-            yield connection
 
 
 def lesson_of(key: str, study: str, table: Dataset, trials: Iterable[Trial]) -> Lesson:

@@ -7,7 +7,6 @@ damage anywhere else is an error.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import secrets
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from autoreg.disk import append_line, cut_torn_line, guarded, made, sweep
-from autoreg.errors import BusyError, StudyError
+from autoreg.disk import append_line, cut_torn_line, exclusive, guarded, made, sweep
+from autoreg.errors import StudyError
 from autoreg.trial import Trial
 
 
@@ -99,16 +98,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises BusyError where another process holds it, DiskError where the folder cannot be written.
     """
-    made(folder)
-    with guarded(folder):
-        file = (folder / "lock").open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{folder} is in use by another run of this study; wait for it to end"
-            ) from None
+    busy = f"{folder} is in use by another run of this study; wait for it to end"
+    with exclusive(made(folder) / "lock", busy):
         sweep(folder)
         sweep(folder / "model")
         yield

@@ -29,9 +29,10 @@ def losses(number, seed=0):
     return random.Random(seed * 1000 + number).random()
 
 
-def searched(space, ahead, loss=losses, past=()):
+def searched(space, ahead, loss=losses, past=(), **options):
     """All trials of a search whose losses are made up, and how many it asked for at once."""
-    running = search("final", Tuner(space, "tpe", TRIALS, 0, "final"), past, ahead)
+    tuner = Tuner(space, "tpe", TRIALS, 0, "final")
+    running = search("final", tuner, past, ahead, **options)
     trials, together = list(past), []
     asks = next(running, [])
     while asks:
@@ -87,16 +88,7 @@ def test_spaces_with_networks_ask_ahead_unless_the_study_says_otherwise():
 
 def test_the_design_is_asked_in_longer_rounds_and_changes_nothing(space):
     plain, _ = searched(space, 4)
-    running = search("final", Tuner(space, "tpe", TRIALS, 0, "final"), [], 4, design_rounds=4)
-    asks, trials, together = next(running), [], []
-    while asks:
-        together.append(len(asks))
-        made = [answered(ask, losses(ask.number)) for ask in asks]
-        trials += made
-        try:
-            asks = running.send(made)
-        except StopIteration:
-            asks = []
+    trials, together = searched(space, 4, design_rounds=4)
     assert candidates(trials) == candidates(plain)
     assert together[0] == 16 <= len(space.design())
     assert max(together[1:]) == 4

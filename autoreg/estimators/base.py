@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from autoreg.data.border import as_frame
 from autoreg.errors import AutoregError, DataError
@@ -83,6 +83,13 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
         return hasattr(self, "model_")
 
     # ---- in -------------------------------------------------------------------------------------
+
+    def _pair(self, X: Any, y: Any) -> tuple[pd.DataFrame, NDArray[Any]]:
+        """Rows to fit as a frame, and their targets (n,), as they were given."""
+        table = self._table(X, reset=True)
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        return table, column_or_1d(y, warn=True)
 
     def _table(self, X: Any, *, reset: bool) -> pd.DataFrame:
         """Rows to fit or to predict as a frame, their shape and names checked by scikit-learn."""

@@ -12,7 +12,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     assert_all_finite,
     check_consistent_length,
-    column_or_1d,
 )
 
 from autoreg.estimators.base import AutoReg
@@ -61,10 +60,7 @@ class AutoRegClassifier(ClassifierMixin, AutoReg):  # type: ignore[misc] # sciki
         Rows of one of ``groups`` (n,) are never split apart; ``sample_weight`` (n,) counts in
         fits and in scores, and rows of weight 0 are left out.
         """
-        table = self._table(X, reset=True)
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        labels = column_or_1d(y, warn=True)
+        table, labels = self._pair(X, y)
         check_consistent_length(table, labels)
         if labels.dtype.kind == "f":
             assert_all_finite(labels, input_name="y", estimator_name=type(self).__name__)

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length
 
 from autoreg.estimators.base import AutoReg
 
@@ -31,10 +31,7 @@ class AutoRegRegressor(RegressorMixin, AutoReg):  # type: ignore[misc] # scikit-
         Rows of one of ``groups`` (n,) are never split apart; ``sample_weight`` (n,) counts in
         fits and in scores, and rows of weight 0 are left out.
         """
-        table = self._table(X, reset=True)
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        target = column_or_1d(y, warn=True)
+        table, target = self._pair(X, y)
         target = check_array(
             target, ensure_2d=False, dtype="numeric", input_name="y", estimator=self
         ).astype(np.float64)

@@ -8,20 +8,18 @@ a run that was about to start is started, and its tick makes autoreg answer 99 i
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from autoreg.disk import guarded, made
-from autoreg.errors import BusyError
+from autoreg.disk import exclusive, guarded, made
 from autoreg.schedule.jobs import Job, Jobs, Run
 from autoreg.schedule.times import due_between
 
@@ -165,18 +163,9 @@ class Daemon:
             if run.number in self._own:
                 self._look(run, datetime.now(UTC))
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with guarded(self.jobs.path):
-            file = (self.jobs.home / "schedule.lock").open("w")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BusyError(
-                    f"another `autoreg schedule run` works in {self.jobs.home}; one is enough"
-                ) from None
-            yield
+    def _alone(self) -> AbstractContextManager[None]:
+        busy = f"another `autoreg schedule run` works in {self.jobs.home}; one is enough"
+        return exclusive(self.jobs.home / "schedule.lock", busy)
 
 
 def _born(pid: int) -> str | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from autoreg.disk import guarded, made
+from autoreg.disk import made, transaction
 from autoreg.errors import SpecError, StudyError
 from autoreg.home import home_folder
 from autoreg.schedule import times
@@ -90,7 +89,7 @@ class Jobs:
     def __init__(self, home: str | Path | None = None) -> None:
         self.home = made(home_folder(home))
         self.path = self.home / "schedule.db"
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.executescript(TABLES)
             # Readers do not wait for the daemon, nor it for them.
             connection.execute("PRAGMA journal_mode=WAL")
@@ -106,7 +105,7 @@ class Jobs:
         if not job.command:
             raise SpecError("a job needs a command: -- run houses.yaml, for example")
         whole = replace(job, home=job.home or str(self.home))
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             try:
                 connection.execute(
                     "INSERT INTO jobs VALUES (?, ?, ?)",
@@ -122,7 +121,7 @@ class Jobs:
     def remove(self, name: str) -> None:
         """Remove a job; what it did is kept. Raises StudyError where there is none."""
         self.get(name)
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.execute("DELETE FROM jobs WHERE name = ?", (name,))
 
     def get(self, name: str) -> Job:
@@ -135,20 +134,20 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """All jobs, by name."""
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             rows = connection.execute("SELECT spec FROM jobs ORDER BY name").fetchall()
         specs = [json.loads(row[0]) for row in rows]
         return [Job(**{**one, "command": tuple(one["command"])}) for one in specs]
 
     def handled(self, name: str) -> datetime:
         """The moment up to which a job needs no more run."""
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             row = connection.execute("SELECT handled FROM jobs WHERE name = ?", (name,)).fetchone()
         return datetime.fromisoformat(row[0])
 
     def begin(self, name: str, due: datetime, attempt: int, now: datetime) -> int:
         """Write down that a run begins, and that its moment is taken care of, in one go."""
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             cursor = connection.execute(
                 "INSERT INTO runs (job, due, attempt, started) VALUES (?, ?, ?, ?)",
                 (name, _text(due), attempt, _text(now)),
@@ -158,7 +157,7 @@ class Jobs:
 
     def drop(self, name: str, due: datetime, now: datetime, note: str) -> None:
         """Write down that a moment was missed for good."""
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.execute(
                 "INSERT INTO runs (job, due, attempt, started, ended, note) VALUES (?,?,0,?,?,?)",
                 (name, _text(due), _text(now), _text(now), note),
@@ -169,13 +168,13 @@ class Jobs:
         """Change some fields of a run."""
         names = ", ".join(f"{name} = ?" for name in changes)
         values = [_text(one) if isinstance(one, datetime) else one for one in changes.values()]
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             connection.execute(f"UPDATE runs SET {names} WHERE id = ?", (*values, number))
 
     def runs(self, name: str | None = None, last: int = 1000) -> list[Run]:
         """The last runs, of one job or of all, oldest first."""
         where, of = ("WHERE job = ?", (name,)) if name else ("", ())
-        with self._connected() as connection:
+        with transaction(self.path) as connection:
             query = f"SELECT * FROM runs {where} ORDER BY id DESC LIMIT {last:d}"
             rows: Sequence[Any] = connection.execute(query, of).fetchall()
         return [_run(row) for row in reversed(rows)]
@@ -183,15 +182,6 @@ class Jobs:
     @staticmethod
     def _mark(connection: sqlite3.Connection, name: str, due: datetime) -> None:
         connection.execute("UPDATE jobs SET handled = ? WHERE name = ?", (_text(due), name))
-
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with (
-            guarded(self.path),
-            closing(sqlite3.connect(self.path, timeout=20)) as connection,
-            connection,  # one transaction
-        ):
-            yield connection
 
 
 def _text(moment: datetime) -> str:
