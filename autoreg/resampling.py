@@ -32,7 +32,7 @@ def wilson(hits: float, n: int, *, level: float = LEVEL) -> Interval:
     share = hits / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return Interval(share, middle - half, middle + half, level, "wilson")
+    return Interval(share, middle - half, middle + half, level, "Wilson")
 
 
 def bootstrap(

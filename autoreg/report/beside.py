@@ -55,8 +55,11 @@ def certainty(findings: Findings) -> str:
     coverage = judged.coverage if judged else None
     if judged and coverage:
         size = judged.measured["size"]
-        what = "classes in a set" if findings.data["classes"] else "wide"
-        mean = "" if size is None else f", on average {size:.3g} {what}"
+        mean = ""
+        if size is not None:
+            is_set = bool(findings.data["classes"])
+            mean = f", with {size:.2f} classes" if is_set else f", {size:.3g} wide"
+            mean += " on average"
         parts.append(f"they hold {percent(coverage.value)} of the held-out rows{mean}")
     if known.error is not None and known.error_after is not None:
         parts.append(

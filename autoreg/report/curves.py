@@ -250,7 +250,7 @@ def history_chart(findings: Findings) -> Picture | None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=11, handlelength=1.4,
                     columnspacing=1.3, borderaxespad=0.2)  # fmt: skip
 
-    beyond = f" {count(lost, 'worse trial')} lie at the upper edge." if lost else ""
+    beyond = f" At the upper edge: {count(lost, 'worse trial')}." if lost else ""
     return picture(
         "history",
         WIDE,
