@@ -157,6 +157,13 @@ class Problem:
             (b + self.scaling.mean @ W - self.shift) / self.unit,
         )
 
+    def tells_apart(self, W, b):
+        """Whether scores of a standardized solution put each row into its own class."""
+        scores = self.X @ W + b
+        if self.loss_name == "binary":
+            return bool(((2 * self.y - 1) * scores[:, 0] > 0).all())
+        return self.loss_name == "multiclass" and bool((scores.argmax(axis=1) == self.y).all())
+
     # ---- the loss -----------------------------------------------------------------------------
 
     def loss(self, W, b):
