@@ -101,11 +101,6 @@ class Burden:
         )
 
     @property
-    def is_smooth(self) -> bool:
-        """Whether nothing has a kink."""
-        return not self.l1.any() and not self.heights.any()
-
-    @property
     def is_idle(self) -> NDArray[np.bool_]:
         """Which rows of a point nothing penalizes, (q + 1,)."""
         idle = ~self.l1.any(axis=1) & (self.l2[:, 0] == 0) & (self.heights[self.groups] == 0)

@@ -13,7 +13,6 @@ SHOWN = 25
 NAMED = 5
 MOST_OUTPUTS = 4  # side by side in the table; of more, each row shows the one that it says most of
 LONGEST = 48
-INTERCEPT = "(intercept)"
 EFFECTS = {
     "regression": "A coefficient is the change of the predicted {output} for one unit of its "
     "column",
