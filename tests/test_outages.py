@@ -141,6 +141,7 @@ def test_a_read_only_database_is_made_up_for_when_it_can_be_written_again(
 def test_a_really_read_only_database_is_reported_and_then_synced(
     tracked, spool, tmp_path, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)  # MLflow takes such an address for a folder, too, and makes it
     database = tmp_path / "mlflow.db"
     read_only = Store(f"sqlite:///file:{database}?mode=ro&uri=true", "autoreg")
     state = projected(spool, store=read_only)
