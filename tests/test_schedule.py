@@ -340,10 +340,10 @@ def test_units_explain_themselves_and_end_with_a_line(job, scheduler):
 
 
 def shellcheck(text, *flags):
+    program = os.path.join(os.path.dirname(sys.executable), "shellcheck")
     done = subprocess.run(
-        [os.path.join(os.path.dirname(sys.executable), "shellcheck"), *flags, "-"], input=text, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+        [program, *flags, "-"], input=text, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
