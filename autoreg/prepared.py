@@ -112,14 +112,15 @@ def prepare(
     return Prepared(spec, bench, held_out, describe(table), alarms)
 
 
-def taught(spec: StudySpec, data: Any, home: Path, count: int) -> StudySpec:
+def taught(spec: StudySpec, data: Any, home: Path, count: int, *, anew: bool) -> StudySpec:
     """The study with settings to try first: what worked on similar tables in a home folder.
 
-    A study that was begun keeps what it was begun with, so that it can be continued. Only tables
-    that are not this one teach: what was found on the same rows would make the nested estimate
-    optimistic.
+    A study that was begun keeps what it was begun with, whatever was learned in between, so that it
+    can be continued; unless it is to begin ``anew``. Only tables that are not this one teach: what
+    was found on the same rows would make the nested estimate optimistic.
     """
-    if (begun := recorded_question(home, spec.study)) is not None and begun.first:
+    begun = None if anew else recorded_question(home, spec.study)
+    if begun is not None and begun.first[: len(spec.first)] == spec.first:
         return spec.model_copy(update={"first": begun.first})
     table = table_of(spec, data)
     development, _ = seal(table, spec.held_out)

@@ -114,7 +114,7 @@ def run_study(
     (12, True)
     """
     window, place = Window.of(within), home_folder(home)
-    study = taught(read(study), data, place, learn) if learn else study
+    study = taught(read(study), data, place, learn, anew=fresh) if learn else study
     ready = prepare(study, data, workers=workers, executor=executor)
     refuse_errors(ready.alarms)
     folder = study_folder(home, ready.spec.study)

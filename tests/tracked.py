@@ -168,7 +168,8 @@ class Line:
         self._port = port
         self._ends = []
         self._door = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self.port = self._door.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._listen, daemon=True).start()
 
     def hang_up(self):
@@ -191,10 +192,19 @@ class Line:
             if self.cut:
                 caller.close()
                 continue
+            try:
+                caller = self.heard(caller)
+            except OSError:  # somebody who does not speak as the line does
+                caller.close()
+                continue
             called = socket.create_connection(("127.0.0.1", self._port))
             self._ends += [caller, called]
             for ends in ((caller, called), (called, caller)):
                 threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def heard(self, caller):
+        """What is said before words are passed on; here nothing."""
+        return caller
 
     @staticmethod
     def _pass_on(source, target):
