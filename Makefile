@@ -15,7 +15,7 @@ demo: $(READY) ## install into .venv and run the study breast_cancer to its verd
 	$(BIN)/autoreg run breast_cancer
 
 test: $(READY) lint ## check style and types, and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(READY) ## check style and types only
 	$(BIN)/ruff check .

@@ -124,13 +124,24 @@ def made(folder: Path) -> Path:
 
 @contextmanager
 def transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction on an SQLite file: all of it is kept at the end, or nothing."""
-    with (
-        guarded(path),
-        closing(sqlite3.connect(path, timeout=20)) as connection,
-        connection,
-    ):
-        yield connection
+    """One transaction on an SQLite file: all of it is kept at the end, or nothing.
+
+    Raises DiskError where the file cannot be read or written, or is no database (any more).
+    """
+    try:
+        # Begun by hand: sqlite3 by itself begins late, after reads and tables that are made.
+        opened = sqlite3.connect(path, timeout=20, isolation_level=None)
+        with closing(opened) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+    except sqlite3.OperationalError as error:  # the disk is full, the file is locked or read-only
+        raise _unwritable(path, str(error)) from error
+    except sqlite3.IntegrityError:  # what the caller asked of it, not the file
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DiskError(
+            f"{path} cannot be read ({error}): set the file aside, and a new one is begun"
+        ) from error
 
 
 @contextmanager
@@ -156,11 +167,14 @@ def guarded(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DiskError(
-            f"{path} cannot be written ({error.strerror or error}); everything recorded before is "
-            f"kept: make room or allow writing there (--home names another folder), and the same "
-            f"command continues"
-        ) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
+
+
+def _unwritable(path: Path, why: str) -> DiskError:
+    return DiskError(
+        f"{path} cannot be written ({why}); everything recorded before is kept: make room or allow "
+        f"writing there (--home names another folder), and the same command continues"
+    )
 
 
 def _write(descriptor: int, data: bytes, path: Path) -> None:

@@ -13,7 +13,7 @@ from crashing import KILLED
 from test_study import essence, run, study
 
 from autoreg import disk
-from autoreg.disk import append_line, cut_torn_line, write_whole
+from autoreg.disk import append_line, cut_torn_line, transaction, write_whole
 from autoreg.errors import BusyError, DiskError
 from autoreg.ledger import locked
 
@@ -175,6 +175,34 @@ def test_the_end_of_a_real_disk_is_noticed(tmp_path):
     assert path.read_text().startswith("x" * 30 + "\ny")
     append_line(path, "z")
     assert path.read_text() == "x" * 30 + "\nz\n"
+
+
+def fill(path):
+    with transaction(path) as connection:
+        connection.execute("PRAGMA max_page_count=2")
+        connection.execute("CREATE TABLE one (text)")
+        connection.execute("INSERT INTO one VALUES (?)", ("x" * 100_000,))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("folder", "cannot be written .*--home names another folder"),
+        ("garbage", "cannot be read .*set the file aside"),
+        ("full", "cannot be written .*full.*the same command continues"),
+    ],
+)
+def test_a_database_that_fails_is_named_with_its_remedy(tmp_path, fault, words):
+    path = tmp_path / "own.db"
+    if fault == "folder":
+        path.mkdir()
+    elif fault == "garbage":
+        path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(DiskError, match=f"(?s)own.db {words}"):
+        fill(path)
+    if fault == "full":  # nothing of it was kept
+        with transaction(path) as connection:
+            assert connection.execute("SELECT * FROM sqlite_master").fetchall() == []
 
 
 # ---- the room of writing -----------------------------------------------------------------------
