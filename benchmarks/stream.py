@@ -2,6 +2,7 @@
 
     python benchmarks/stream.py                    # 10,000,000 rows x 50 columns
     python benchmarks/stream.py --rows 1000000     # smaller
+    python benchmarks/stream.py --write benchmarks/results/stream.md
 
 The file is made first, in a temporary folder (about 2 GB for the default). The study runs in a
 process of its own, whose peak memory is printed beside the size of the rows in memory.
@@ -17,11 +18,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import table, versions  # first: it sets the number of threads
+
+# isort: split
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 CHUNK = 100_000
+HEAD = ("rows", "file, GiB", "rows in memory, GiB", "writing the file", "one pass", "whole study")
+HEAD += ("libraries alone", "peak memory", "nested R2", "held-out rows")
 PROGRAM = """
 import json, pathlib, re, sys, time
 import numpy, pandas, pyarrow.parquet, sklearn.linear_model, optuna
@@ -62,7 +68,8 @@ def write(path: Path, rows: int, columns: int) -> None:
             writer.write_table(pa.table(dict(zip([*names, "y"], cells, strict=True)), schema))
 
 
-def measure(rows: int, columns: int) -> None:
+def measure(rows: int, columns: int) -> tuple[str, ...]:
+    """The cells of one row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         start = time.perf_counter()
@@ -77,12 +84,17 @@ def measure(rows: int, columns: int) -> None:
         command = [sys.executable, "-c", PROGRAM, json.dumps(document), folder]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         before, passed, whole, peak, score, held_out = json.loads(done.stdout.splitlines()[-1])
-        print(
-            f"{rows:>12,} x {columns}: file {path.stat().st_size / 2**30:.2f} GiB (written in "
-            f"{made:.0f} s), {rows * (columns + 1) * 8 / 2**30:.2f} GiB as rows in memory\n"
-            f"{'':12} one pass {passed:.1f} s; the whole study {whole:.1f} s (its own pass "
-            f"included); peak memory {peak:.0f} MiB, of which {before:.0f} MiB are libraries\n"
-            f"{'':12} nested R2 {score:.4f}, {held_out:,} held-out rows"
+        return (
+            f"{rows:,} x {columns}",
+            f"{path.stat().st_size / 2**30:.2f}",
+            f"{rows * (columns + 1) * 8 / 2**30:.2f}",
+            f"{made:.0f}",
+            f"{passed:.1f}",
+            f"{whole:.1f}",
+            f"{before:.0f}",
+            f"{peak:.0f}",
+            f"{score:.4f}",
+            f"{held_out:,}",
         )
 
 
@@ -90,9 +102,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--columns", type=int, default=50)
+    parser.add_argument("--write", type=Path, help="write the table to this file, too")
     options = parser.parse_args()
-    for rows in dict.fromkeys([max(options.rows // 10, 1000), options.rows]):
-        measure(rows, options.columns)
+    sizes = dict.fromkeys([max(options.rows // 10, 1000), options.rows])
+    rows = [measure(rows, options.columns) for rows in sizes]
+    text = (
+        "# A study on a file that is read once, in pieces\n"
+        f"{table('One worker; seconds of wall time, memory in MiB', HEAD, rows)}\n\n"
+        f"{versions('autoreg', 'numpy', 'pyarrow')}\n"
+    )
+    print(text)
+    if options.write:
+        options.write.write_text(text)
 
 
 if __name__ == "__main__":
