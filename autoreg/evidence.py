@@ -188,8 +188,8 @@ def row_loss_matrix(bench: Bench, trials: Sequence[Trial]) -> tuple[Floats, Floa
             fit = next(fits)
             assert isinstance(fit, Fit), "a fit that was valid once is valid again"
             y = table.y[fold.test]
-            for s in range(sums.shape[1]):
-                sums[fold.test, s] += row_losses(table.task, y, fit.predictions[s])
+            for s, predicted in enumerate(fit.predictions):
+                sums[fold.test, s] += row_losses(table.task, y, predicted)
         raw.append(sums / bench.plan.repeats)
         dial = trial.candidate.path
         places = smoother(tuple(map(dial.strength, trial.strengths))) if dial else np.eye(1)

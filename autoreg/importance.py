@@ -21,12 +21,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from autoreg.space import Axis, Space
 from autoreg.spec import seed_for
 from autoreg.trial import Trial
 
 FEWEST = 12  # settings; fewer tell nothing
-MOST = 150  # points: the forest's time grows with their square
+MOST = 120  # points: the forest's time grows with their square
 OF_A_PATH = 7  # points of one path
 TREES = 32
 STRENGTH = "strength"
@@ -68,7 +70,8 @@ def _shares(space: Space, trials: Sequence[Trial], seed: int) -> dict[str, float
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     points = list(_points(space, trials))
-    points = points[:: -(-len(points) // MOST)]
+    kept = np.linspace(0, len(points) - 1, min(len(points), MOST)).round().astype(int)
+    points = [points[k] for k in kept]
     if len({loss for _, loss in points}) < 2:
         return {}
     study = _study(_axes(space, trials), points)

@@ -16,6 +16,8 @@ from autoreg.statistics import LEVEL, Interval
 
 Units = Rows | None
 
+TOGETHER = 50  # bags whose means are one product of matrices
+
 
 def wilson(hits: float, n: int, *, level: float = LEVEL) -> Interval:
     """The interval of a share of n independent rows, ``hits`` of which are right.
@@ -136,14 +138,15 @@ def bbc(
     judge = losses if compared is None else compared
     members = None if groups is None else _members(groups)
     values, chosen = [], np.zeros(losses.shape[1], dtype=np.int64)
-    for _ in range(draws):
-        counts = np.bincount(_drawn(n, members, rng), minlength=n)
-        out = counts == 0
-        if not out.any():
-            continue
-        best = int(np.argmin((counts * weights) @ judge))
-        chosen[best] += 1
-        values.append(float(np.average(losses[out, best], weights=weights[out])))
+    for first in range(0, draws, TOGETHER):
+        count = min(TOGETHER, draws - first)
+        bags = np.array([np.bincount(_drawn(n, members, rng), minlength=n) for _ in range(count)])
+        for bag, best in zip(bags, ((bags * weights) @ judge).argmin(axis=1), strict=True):
+            out = bag == 0
+            if not out.any():
+                continue
+            chosen[best] += 1
+            values.append(float(np.average(losses[out, best], weights=weights[out])))
     low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(np.mean(values)), float(low), float(high), level, "bbc"), chosen
 

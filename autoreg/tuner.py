@@ -19,13 +19,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
 
 from autoreg.candidate import Candidate
 from autoreg.space import Axis, Space
@@ -70,26 +71,36 @@ class Tuner:
             return design[len(asked)]
         tried = {one.key for one in asked}
         for family in self.turns(asked):
-            for attempt in range(2 * ATTEMPTS):
-                sampler = self.sampler if attempt < ATTEMPTS else "random"
-                seed = seed_for(self.seed, "tuner", self.search, len(asked), family, attempt)
-                proposal = self._propose(history, family, sampler, seed)
+            for proposal in self._proposals(history, family, len(asked)):
                 if proposal.key not in tried:
                     return proposal
         return None
 
-    def _propose(self, history: History, family: str, sampler: str, seed: int) -> Candidate:
-        study = optuna.create_study(direction="minimize", sampler=_sampler(sampler, seed))
+    def _proposals(self, history: History, family: str, number: int) -> Iterator[Candidate]:
+        """What the sampler proposes, each time from another seed; in the end at random."""
+        seeds = [
+            seed_for(self.seed, "tuner", self.search, number, family, attempt)
+            for attempt in range(2 * ATTEMPTS)
+        ]
         own = [(one, loss) for one, loss in history if one.family == family]
-        axes = self.opened(own, family, seed)
-        box = {axis.name: _distribution(axis) for axis in axes}
+        box = {axis.name: _distribution(axis) for axis in self.opened(own, family, seeds[0])}
+        study = self._study(own, box)
+        for attempt, seed in enumerate(seeds):
+            study.sampler = _sampler(self.sampler if attempt < ATTEMPTS else "random", seed)
+            asked = study.ask(box)
+            yield self.space.decode(family, self.space.blank(family) | asked.params)
+            study.tell(asked, state=TrialState.FAIL)  # so that the next one does not see it
+
+    def _study(self, own: History, box: dict[str, BaseDistribution]) -> optuna.Study:
+        """A study that knows the trials of one family at the open coordinates."""
+        study = optuna.create_study(direction="minimize")
         for one, loss in own:
             point = self.space.encode(one)
             params = {name: point[name] for name in box}
             study.add_trial(
                 optuna.create_trial(params=params, distributions=box, value=float(loss))
             )
-        return self.space.decode(family, self.space.blank(family) | study.ask(box).params)
+        return study
 
     def opened(self, own: History, family: str, seed: int) -> list[Axis]:
         """The coordinates that an ask may set, from the trials of the family so far.

@@ -8,7 +8,7 @@ Engines differ in speed only: the same job gives the same fit on each of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -114,6 +114,9 @@ class Predictions(Protocol):
 
     def __getitem__(self, position: int, /) -> Floats:
         """The predictions (n_predict, C) at one strength."""
+
+    def __iter__(self) -> Iterator[Floats]:
+        """The predictions at all strengths, one after another."""
 
 
 class Freedom(Protocol):
@@ -257,5 +260,5 @@ def checked(fit: Fit) -> Outcome:
 def mean_losses(table: Dataset, rows: Rows, predictions: Predictions) -> Floats:
     """The weighted mean of the task's loss on some rows at each strength, shape (S,)."""
     y, weights = table.y[rows], table.weights[rows]
-    losses = [row_losses(table.task, y, predictions[k]) for k in range(len(predictions))]
+    losses = [row_losses(table.task, y, one) for one in predictions]
     return np.array([np.average(one, weights=weights) for one in losses])

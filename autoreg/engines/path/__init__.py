@@ -11,7 +11,7 @@ the cells alone; so a fit's bits depend neither on its company nor on the calls 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -214,7 +214,16 @@ class _Lazy:
         return len(self._path.coefficients)
 
     def __getitem__(self, position: int) -> Floats:
-        inputs = self._scaling.transform(self._table.X[self._rows])
+        return self._at(position, self._inputs())
+
+    def __iter__(self) -> Iterator[Floats]:
+        inputs = self._inputs()
+        return (self._at(position, inputs) for position in range(len(self)))
+
+    def _inputs(self) -> Floats:
+        return self._scaling.transform(self._table.X[self._rows])
+
+    def _at(self, position: int, inputs: Floats) -> Floats:
         W, b = self._path.whole(position), self._path.intercepts[position]
         return linked(inputs @ W + b, self._table.task)
 
