@@ -23,6 +23,7 @@ from autoreg.techniques import technique
 from autoreg.techniques.base import Dial, Technique, Value
 
 OFF_BELOW = 0.4
+MARGIN = 0.15  # of an architecture dial's range: the design keeps away from its ends
 
 
 @dataclass(frozen=True)
@@ -223,11 +224,25 @@ class Space:
         others = [offer for offer in self._network_offers if not offer.kind.on_by_default]
         wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
         incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
-        # A stop-set is a share of the rows: where they are few, it costs more than it saves.
-        alone = [[offer.default()] for offer in others if offer.kind.holds_alone]
-        sets = [[], base, incumbent, *alone, *([*base, offer.default()] for offer in others)]
-        design = [candidate(family, chosen, shape) for chosen in sets]
-        return list(dict.fromkeys(design))
+        plain = [candidate(family, chosen, shape) for chosen in ([], base, incumbent)]
+        return list(dict.fromkeys([*plain, *self._crossed(base, others)]))
+
+    def _crossed(self, base: list[Technique], others: list[Offer]) -> Iterator[Candidate]:
+        """Each optional technique once, each in another architecture.
+
+        So a few trials tell of both: the learning rate is often worth more than the technique. What
+        is on by default takes part in every other one: a stop-set is a share of the rows, and
+        where they are few, it costs more than it saves.
+        """
+        for k, offer in enumerate(others):
+            shape = {
+                dial.name: dial.at(MARGIN + (1 - 2 * MARGIN) * place)
+                for dial, place in zip(
+                    self.architecture, evenly(k, len(self.architecture)), strict=True
+                )
+            }
+            alone = offer.kind.holds_alone or k % 2 == 1
+            yield candidate("network", [*([] if alone else base), offer.default()], shape)
 
     def strengths(self, one: Candidate) -> tuple[float, ...]:
         """The path of a candidate, weakest first; empty where there is nothing to walk."""
@@ -257,6 +272,21 @@ def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool, symmetric
     if kind.needs_symmetries and not symmetric:
         return "data: image: names no symmetries"
     return ""
+
+
+def evenly(k: int, dimensions: int) -> list[float]:
+    """Point k of a sequence that fills the unit cube evenly, however many points are taken.
+
+    Source: Roberts 2018, The unreasonable effectiveness of quasirandom sequences (additive
+    recurrence with the root of x^(d + 1) = x + 1).
+
+    >>> [round(evenly(k, 1)[0], 2) for k in range(4)]
+    [0.5, 0.12, 0.74, 0.35]
+    """
+    root = 2.0
+    for _ in range(60):
+        root = (1 + root) ** (1 / (dimensions + 1))
+    return [(0.5 + k * root ** -(j + 1)) % 1.0 for j in range(dimensions)]
 
 
 def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:

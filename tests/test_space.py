@@ -1,12 +1,13 @@
 """The box that the tuner sees: points and candidates belong together, whatever the point."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoreg.candidate import Candidate, candidate
 from autoreg.errors import SpaceError
-from autoreg.space import OFF_BELOW, Space
+from autoreg.space import OFF_BELOW, Space, evenly
 from autoreg.spec import SpaceSpec, read_space
 from autoreg.techniques import technique
 
@@ -137,11 +138,30 @@ def test_families_take_turns_in_the_design():
     assert families[:6] == ["linear", "network"] * 3
 
 
-def test_early_stopping_is_on_by_default_in_networks_that_nothing_else_holds():
-    labels = [one.label for one in SPACES["network"].design()]
-    without = [label for label in labels if "early_stopping" not in label]
-    assert without == ["none", "weight_decay"]
-    assert "early_stopping+weight_decay" in labels
+def test_the_design_crosses_techniques_with_architectures_and_with_early_stopping():
+    space = SPACES["network"]
+    design = space.design()
+    optional = space.optional("network")
+    crossed = design[-len(optional) :]
+    assert all(key in one.label for one, key in zip(crossed, optional, strict=True))
+    assert len({one.architecture for one in crossed}) == len(crossed)
+    with_it = ["early_stopping" in one.label for one in crossed]
+    assert abs(sum(with_it) - len(crossed) / 2) <= 1
+    for name in ("width", "learning_rate"):  # both halves of a range are tried with and without
+        dial = next(one for one in space.architecture if one.name == name)
+        units = [dial.unit(dict(one.architecture)[name]) for one in crossed]
+        halves = {(unit > 0.5, held) for unit, held in zip(units, with_it, strict=True)}
+        assert len(halves) == 4
+
+
+def test_points_of_the_even_sequence_are_far_apart():
+    points = np.array([evenly(k, 2) for k in range(64)])
+    assert points.min() >= 0
+    assert points.max() < 1
+    cells = {tuple(cell) for cell in (points * 4).astype(int)}
+    assert len(cells) == 16  # all of them, where random points leave some out
+    gaps = np.abs(points[:, None] - points[None]).max(axis=2)[~np.eye(64, dtype=bool)]
+    assert gaps.min() > 0.25 / np.sqrt(64)
 
 
 # ---- candidates ------------------------------------------------------------------------------
