@@ -354,7 +354,7 @@ class Experiment:
 
 def experiments(quick: bool, columns: int | None = None) -> list[Experiment]:
     """All experiments, in the order of the table; ``columns`` of the wide tables, if given."""
-    wide = columns or (300 if quick else 500)
+    wide = columns or (300 if quick else 1000)
     few, some, many = (20, 40, 60) if quick else (200, 100, 400)
     most_trials = 40 if quick else 200
     null = f"n = 40, p = {wide}, classes by chance"
@@ -447,7 +447,7 @@ def report(lines: list[tuple[str, ...]], head: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and smaller tables")
-    parser.add_argument("--columns", type=int, help="columns of the wide tables (1000: slow)")
+    parser.add_argument("--columns", type=int, help="columns of the wide tables")
     parser.add_argument("--only", nargs="+", help="experiments whose id starts with one of these")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--resume", type=Path, help="keep results here, and continue from here")

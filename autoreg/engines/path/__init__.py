@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from autoreg.engines.path.terms import Constraints
 
 SEAMS = frozenset({"penalty", "prior", "components"})
-WIDEST = 1500  # columns, beyond which Gram matrices are larger than what they save
+WIDEST = 1500  # columns, or twice the rows: beyond, Gram matrices are larger than what they save
 FEW_ROWS = 3  # rows in a cell on average, below which sums save nothing
 LENIENT = 100  # times the tolerance: rounding may stop a solver before; beyond, it is flagged
 
@@ -173,7 +173,7 @@ class _Sums:
     def __init__(self, table: Dataset, numbers: Rows | None) -> None:
         self.numbers = numbers
         cells = table.n if numbers is None else int(numbers.max()) + 1
-        self._summed = len(table.columns) <= WIDEST and not any(
+        self._summed = len(table.columns) <= min(WIDEST, 2 * table.n) and not any(
             column.is_learned for column in table.columns
         )
         self._worth = self._summed and cells * FEW_ROWS <= table.n

@@ -196,7 +196,7 @@ class Design:
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
         """Eigenvalues of the Gram matrix, ascending, and eigenvectors (q, m); m = min(n, q)."""
-        if self.q <= len(self.rows) or self.moments is not None:
+        if self.q <= len(self.rows):
             values, vectors = np.linalg.eigh(self.gram)
             return np.maximum(values, 0.0), vectors
         values, left = np.linalg.eigh(self.rooted @ self.rooted.T)
@@ -228,7 +228,8 @@ class Design:
     def freedom(self, kind: str, W: Floats, l2: float) -> float:
         """The effective degrees of freedom of coefficients (q, K)."""
         varies = self.preprocessor.scale > 0
-        gram = self.gram[np.ix_(varies, varies)] if self.cells else None
+        by_sums = self.cells is not None and self.q <= len(self.rows)
+        gram = self.gram[np.ix_(varies, varies)] if by_sums else None
 
         def spectrum(used: NDArray[np.bool_]) -> Floats:
             if gram is not None:
