@@ -40,6 +40,7 @@ def advice(findings: Findings) -> tuple[Advice, ...]:
         _overfit,
         _no_gain,
         _loose,
+        _alone,
         _networks,
         _unverified,
         _unsealed,
@@ -169,6 +170,17 @@ def _loose(findings: Findings) -> Iterator[Advice]:
             "The interval of the nested loss is wide beside what was gained: four times as many "
             f"rows halve it{_if_repeated(findings, ', repeated outer folds make it steadier')}.",
             _if_repeated(findings, REPEATED),
+        )
+
+
+def _alone(findings: Findings) -> Iterator[Advice]:
+    """A single network is a draw of its start."""
+    chosen = findings.final.chosen.candidate
+    if chosen.family == "network" and findings.spec.training.members == 1:
+        yield Advice(
+            "The final model is one network, and from another start it would be another one: the "
+            "mean of a few is usually better, for little more time.",
+            "training: {members: 5}",
         )
 
 

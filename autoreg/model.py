@@ -70,13 +70,16 @@ class Parameters:
         return cls(first.family, arrays, first.preprocessor, info)
 
     @property
-    def _members(self) -> list[Parameters]:
+    def members(self) -> list[Parameters]:
+        """The networks whose mean this is; itself alone where it is no mean."""
+        if "members" not in self.info:
+            return [self]
         info = {name: value for name, value in self.info.items() if name != "members"}
         return [
             Parameters(
                 self.family, _with_prefix(self.arrays, f"member_{k}."), self.preprocessor, info
             )
-            for k in range(self.info.get("members", 0))
+            for k in range(self.info["members"])
         ]
 
     def outputs(self, X: Floats, number: int | None = None) -> Floats:
@@ -130,8 +133,8 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
-        if members := self._members:
-            each = [one.predictions(X, task) for one in members]
+        if "members" in self.info:
+            each = [one.predictions(X, task) for one in self.members]
             return np.asarray(np.mean(each, axis=0))
         if "pass_0" not in self.arrays:
             return linked(self.outputs(X), task)

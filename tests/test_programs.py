@@ -81,9 +81,37 @@ def test_a_program_without_autoreg_says_what_the_model_says(name, tmp_path):
     agrees(run_alone(written[0], rows), model, rows, rtol=1e-9, atol=1e-12)
 
 
+def averaged(name):
+    """A sample of a network and two others of its structure, as one model."""
+    model, rng = sample(name), np.random.default_rng(0)
+    own = model.parameters
+    others = [
+        replace(own, arrays={key: a * rng.uniform(0.7, 1.3) for key, a in own.arrays.items()})
+        for _ in range(2)
+    ]
+    if "embedded" in own.arrays:  # positions, which are no numbers to be changed
+        others = [
+            replace(one, arrays={**one.arrays, "embedded": own.arrays["embedded"]})
+            for one in others
+        ]
+    return replace(model, parameters=Parameters.averaged([own, *others]))
+
+
+NETWORKS = [name for name in SAMPLES if name not in LINEAR]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_program_of_several_networks_says_their_mean(name, tmp_path):
+    model, rows = averaged(name), asked(name)
+    written = export(model, "script", tmp_path / "winner.py")
+    agrees(run_alone(written[0], rows), model, rows, rtol=1e-9, atol=1e-12)
+
+
 def test_a_program_is_tidy(tmp_path):
     for name in SAMPLES:
         export(sample(name), "script", tmp_path / f"{name}.py")
+    for name in NETWORKS:
+        export(averaged(name), "script", tmp_path / f"{name}_averaged.py")
     rules = "--select=E,F,I,B --line-length=100"
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "--isolated", *rules.split(), tmp_path],
@@ -167,10 +195,14 @@ def test_what_scikit_learn_has_not_is_not_learned_anew(tmp_path):
 # ---- graphs and equations ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [one for one in SAMPLES if one != "filters"])
-def test_a_graph_says_what_the_model_says(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [(name, sample) for name in SAMPLES if name != "filters"]
+    + [(name, averaged) for name in NETWORKS if name != "filters"],
+)
+def test_a_graph_says_what_the_model_says(name, made, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    model, rows = sample(name), asked(name)
+    model, rows = made(name), asked(name)
     (path,) = export(model, "onnx", tmp_path / "winner.onnx")
     session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
     feed = {}
@@ -227,13 +259,6 @@ def test_columns_that_autoreg_makes_are_refused_in_words(tmp_path):
     model = replace(model, columns=(text, *model.columns[1:]))
     with pytest.raises(StudyError, match="'age' is made by autoreg"):
         export(model, "script", tmp_path / "winner.py")
-
-
-def test_several_networks_are_refused_in_words(tmp_path):
-    model = sample("network")
-    several = replace(model, parameters=Parameters.averaged([model.parameters] * 2))
-    with pytest.raises(StudyError, match="averages several networks"):
-        export(several, "onnx", tmp_path / "winner.onnx")
 
 
 def test_the_command_writes_beside_and_refuses_unknown_forms(tmp_path):

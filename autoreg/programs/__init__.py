@@ -41,11 +41,6 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
             f"gaps or fences), which no program writes yet; `result.save` keeps the model, and "
             f"autoreg.load predicts with numpy alone"
         )
-    if model.parameters.info.get("members"):
-        raise StudyError(
-            "the winner averages several networks (training: members), which no program writes "
-            "yet; `result.save` keeps them all"
-        )
     out.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx":
         return [write_onnx(model, out)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autoreg.model import Model
+from autoreg.model import Model, Parameters
 from autoreg.programs.linear_code import HEAD, Body
 
 IMPORTS = ["import torch", "from torch import nn"]
@@ -17,7 +17,7 @@ VECTORS = {
 }
 EMBED = '''
 
-def embedded(Z):
+def embedded(Z, W):
     """Inputs with the vectors of numeric ones behind them."""
     numeric = Z[:, W["embedded"].astype(int), None]{vectors}
     return np.concatenate([Z, vectors.reshape(len(Z), -1)], axis=1)
@@ -45,8 +45,9 @@ NETWORK = '''
 class Network(nn.Module):
     """{depth} hidden layers.{remarks}"""
 
-    def __init__(self):
+    def __init__(self, W):
         super().__init__()
+        self.W = W
         layers = [{make}(W[f"weight_{{k}}"], W[f"bias_{{k}}"]) for k in range({depth})]
         self.layers = nn.ModuleList(layers)
         self.output = dense(W["output_weight"], W["output_bias"])
@@ -57,17 +58,31 @@ class Network(nn.Module):
 
 
 torch.set_default_dtype(torch.float64)
-network = Network().eval()
+{made}
 '''
+PARTS = """\
+PARTS = [
+    {{key.partition(".")[2]: W[key] for key in W if key.startswith(f"member_{{k}}.")}}
+    for k in range({count})
+]"""
 PREDICT = '''
+
+def answers(network, Z{number}):
+    """What a network says of standardized inputs: {kind} (n, {columns})."""
+    scores = network(torch.as_tensor({given}){number})
+    return {linked}
+
 
 def predict(frame):
     """{what} of each row of a table."""
-    Z = torch.as_tensor({rows})
+    Z = inputs(frame)
     with torch.no_grad():
         {scores}
     return {answer}
 '''
+AVERAGED = """\
+each = [answers({who}, Z{number}){over}]
+        scores = torch.stack(each).mean(dim=0)"""
 NEXT = "\n\n"
 MEANS = 'pd.DataFrame({"prediction": scores[:, 0].numpy()})'
 CHANCES = """pd.DataFrame(
@@ -80,31 +95,36 @@ CHANCES = """pd.DataFrame(
 
 def network_code(model: Model, name: str) -> tuple[list[str], Body]:
     """Imports and body of the program of a network."""
-    arrays, info = model.parameters.arrays, model.parameters.info
-    images = info.get("images", [])
+    members = model.parameters.members
+    arrays, images = members[0].arrays, members[0].info.get("images", [])
     constants = [
         f'W = np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False)',
         "W = {key: W[key].astype(float) for key in W.files}",
         'MEAN, SCALE = W["mean"], W["scale"]',
     ]
+    if len(members) > 1:
+        constants += PARTS.format(count=len(members)).splitlines()
     code = ""
     for key, vectors in VECTORS.items():
         if key in arrays:
             code += EMBED.format(vectors=vectors)
-    code += DENSE + (FILTERS if images else "") + _network(model)
+    made = "network = Network(W).eval()"
+    if len(members) > 1:
+        made = "networks = [Network(part).eval() for part in PARTS]"
+    code += DENSE + (FILTERS if images else "") + _network(members[0], made)
     code += _predict(model)
     head = ["import sys", "from pathlib import Path", *HEAD[1:], *IMPORTS]
     return head, Body("\n".join(constants), code)
 
 
-def _network(model: Model) -> str:
-    arrays, info = model.parameters.arrays, model.parameters.info
+def _network(part: Parameters, made: str) -> str:
+    arrays, info = part.arrays, part.info
     depth, images = int(info["depth"]), info.get("images", [])
     make = f"(filters if k < {len(images)} else dense)" if images else "dense"
     passes = "pass_0" in arrays
     scaled = "target_scale" in arrays
     out = "self.output(hidden)"
-    out += ' * W["target_scale"][0] + W["target_mean"][0]' if scaled else ""
+    out += ' * self.W["target_scale"][0] + self.W["target_mean"][0]' if scaled else ""
     remarks = [
         (bool(images), f"{len(images)} of them 3 x 3 filters"),
         ("norm_scale_0" in arrays, "batch normalization as it was learned"),
@@ -114,7 +134,7 @@ def _network(model: Model) -> str:
     ]
     told = "".join(f"\n\n    * {words};" for holds, words in remarks if holds)
     told = f"{told.replace(f';{NEXT}', f';{NEXT[1:]}')[:-1]}.\n    " if told else ""
-    lines = [line for k in range(depth) for line in _layer(model, k)]
+    lines = [line for k in range(depth) for line in _layer(part, k)]
     return NETWORK.format(
         depth=depth,
         remarks=told,
@@ -122,30 +142,31 @@ def _network(model: Model) -> str:
         number=", number" if passes else "",
         forward="\n".join(f"        {line}" for line in lines),
         out=out,
+        made=made,
     )
 
 
-def _layer(model: Model, k: int) -> list[str]:
+def _layer(part: Parameters, k: int) -> list[str]:
     """The lines of the forward pass through one hidden layer."""
-    arrays, info = model.parameters.arrays, model.parameters.info
+    arrays, info = part.arrays, part.info
     images = info.get("images", [])
     if k < len(images):
         return _filter_layer(k, images)
     lines = [f"added = self.layers[{k}](hidden)"]
     if f"norm_scale_{k}" in arrays:
-        lines.append(
-            f'added = added * torch.as_tensor(W["norm_scale_{k}"]) '
-            f'+ torch.as_tensor(W["norm_shift_{k}"])'
-        )
+        lines += [
+            f'added = added * torch.as_tensor(self.W["norm_scale_{k}"])',
+            f'added = added + torch.as_tensor(self.W["norm_shift_{k}"])',
+        ]
     if f"layer_gain_{k}" in arrays:
         lines += [
-            f'gain = torch.as_tensor(W["layer_gain_{k}"])',
-            f'shift = torch.as_tensor(W["layer_shift_{k}"])',
+            f'gain = torch.as_tensor(self.W["layer_gain_{k}"])',
+            f'shift = torch.as_tensor(self.W["layer_shift_{k}"])',
             "added = nn.functional.layer_norm(added, added.shape[1:], gain, shift, 1e-5)",
         ]
     lines.append("added = torch.relu(added)")
     if f"pass_{k}" in arrays:
-        lines.append(f'added = added * torch.as_tensor(W["pass_{k}"][number])')
+        lines.append(f'added = added * torch.as_tensor(self.W["pass_{k}"][number])')
     skips = info.get("skip") and k > len(images)
     lines.append("hidden = hidden + added" if skips else "hidden = added")
     return lines
@@ -164,19 +185,26 @@ def _filter_layer(k: int, images: list[list[int]]) -> list[str]:
 
 
 def _predict(model: Model) -> str:
-    arrays = model.parameters.arrays
-    rows = "embedded(inputs(frame))" if "embedded" in arrays else "inputs(frame)"
-    call = "network(Z, number)" if "pass_0" in arrays else "network(Z)"
+    members = model.parameters.members
+    arrays = members[0].arrays
+    binary = model.task == "binary" and arrays["output_weight"].shape[1] == 1
+    linked = "torch.softmax(scores, dim=1)" if model.classes else "scores"
+    if binary:
+        linked = "torch.softmax(nn.functional.pad(scores, (1, 0)), dim=1)"
     if model.task == "count":
-        call = f"{call}.exp()"
-    elif model.task == "binary" and arrays["output_weight"].shape[1] == 1:
-        call = f"torch.softmax(nn.functional.pad({call}, (1, 0)), dim=1)"
-    elif model.classes:
-        call = f"torch.softmax({call}, dim=1)"
-    scores = f"scores = {call}"
-    if "pass_0" in arrays:
-        scores = 'passes = range(len(W["pass_0"]))\n        scores = '
-        scores += f"torch.stack([{call} for number in passes]).mean(dim=0)"
-    what = "The most probable class" if model.classes else "The mean"
-    answer = CHANCES if model.classes else MEANS
-    return PREDICT.format(what=what, rows=rows, scores=scores, answer=answer)
+        linked = "scores.exp()"
+    number = ", number" if "pass_0" in arrays else ""
+    over = " for one in networks" if len(members) > 1 else ""
+    over += f" for number in range({len(arrays['pass_0'])})" if number else ""
+    who = "one" if len(members) > 1 else "network"
+    averaged = AVERAGED.format(who=who, number=number, over=over)
+    return PREDICT.format(
+        number=number,
+        kind="probabilities" if model.classes else "means",
+        columns=len(model.classes) or 1,
+        given="embedded(Z, network.W)" if "embedded" in arrays else "Z",
+        linked=linked,
+        what="The most probable class" if model.classes else "The mean",
+        scores=averaged if over else "scores = answers(network, Z)",
+        answer=CHANCES if model.classes else MEANS,
+    )

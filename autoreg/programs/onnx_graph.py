@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreg.errors import DataError, StudyError
-from autoreg.model import LAYER_NORM_EPS, SMALLEST_BIN, Model
+from autoreg.model import LAYER_NORM_EPS, SMALLEST_BIN, Model, Parameters
 from autoreg.preprocess import FIRST_LEVEL, MISSING, NOWHERE, UNSEEN
 from autoreg.programs.words import title, written_by
 
@@ -38,8 +38,7 @@ def write_onnx(model: Model, path: Path) -> Path:
     if model.parameters.info.get("images"):
         raise StudyError("a network with filters of images is not exported to ONNX; use script")
     graph = _Graph(onnx)
-    scores = graph.scores(model)
-    graph.answers(model, scores)
+    graph.answers(model, graph.told(model))
     made = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes, "autoreg", graph.inputs, graph.outputs, graph.constants
@@ -91,19 +90,23 @@ class _Graph:
 
     # ---- inputs to scores -------------------------------------------------------------------
 
-    def scores(self, model: Model) -> str:
-        """Raw scores (n, C), the mean over passes where there are several left to the caller."""
-        hidden = self.standardized(model)
-        arrays, info = model.parameters.arrays, model.parameters.info
-        if model.parameters.family == "linear":
-            return self.dense(hidden, arrays["coefficients"], arrays["intercept"])
-        hidden = self.embedded(model, hidden)
-        if "pass_0" not in arrays:
-            return self.network(arrays, info, hidden, None)
-        passes = range(len(arrays["pass_0"]))
-        each = [self.linked(model, self.network(arrays, info, hidden, k)) for k in passes]
-        total = self.op("Sum", *each)
-        return self.op("Div", total, self.constant(float(len(each))))
+    def told(self, model: Model) -> str:
+        """Means (n, 1) or probabilities (n, C): the mean over networks and over their passes."""
+        inputs = self.standardized(model)
+        scores = [one for part in model.parameters.members for one in self.scores(part, inputs)]
+        each = [self.linked(model, one) for one in scores]
+        if len(each) == 1:
+            return each[0]
+        return self.op("Div", self.op("Sum", *each), self.constant(float(len(each))))
+
+    def scores(self, part: Parameters, inputs: str) -> list[str]:
+        """Raw scores (n, C) of a model, one for each of its passes."""
+        arrays = part.arrays
+        if part.family == "linear":
+            return [self.dense(inputs, arrays["coefficients"], arrays["intercept"])]
+        hidden = self.embedded(arrays, inputs)
+        passes = range(len(arrays["pass_0"])) if "pass_0" in arrays else [None]
+        return [self.network(arrays, part.info, hidden, number) for number in passes]
 
     def standardized(self, model: Model) -> str:
         """Standardized inputs (n, q) from one input for each column."""
@@ -144,9 +147,8 @@ class _Graph:
         flat = self.op("Reshape", kind, self.constant([-1], np.int64))
         return self.op("Gather", self.constant(table), flat, axis=0)
 
-    def embedded(self, model: Model, hidden: str) -> str:
+    def embedded(self, arrays: Any, hidden: str) -> str:
         """Inputs with the vectors of numeric ones behind them."""
-        arrays = model.parameters.arrays
         if "embedded" not in arrays:
             return hidden
         where = arrays["embedded"].astype(np.int64)
@@ -219,15 +221,14 @@ class _Graph:
 
     def columns_of(self, model: Model) -> int:
         """How many scores a row has."""
-        arrays = model.parameters.arrays
+        arrays = model.parameters.members[0].arrays
         last = "coefficients" if model.parameters.family == "linear" else "output_weight"
         return int(arrays[last].shape[1])
 
-    def answers(self, model: Model, scores: str) -> None:
+    def answers(self, model: Model, told: str) -> None:
         """The outputs of the graph."""
         kinds = self.onnx.TensorProto
         info = self.onnx.helper.make_tensor_value_info
-        told = scores if "pass_0" in model.parameters.arrays else self.linked(model, scores)
         if not model.classes:
             self.op("Reshape", told, self.constant([-1], np.int64), out="prediction")
             self.outputs = [info("prediction", kinds.DOUBLE, ["n"])]
