@@ -281,7 +281,8 @@ def test_packs_keep_training_sets_together_and_lose_no_job(ready):
             assert where.setdefault(own, number) == number
 
 
-def test_an_executor_needs_an_address_that_answers(ready):
+def test_an_executor_needs_an_address_that_answers(ready, monkeypatch):
+    monkeypatch.setattr("autoreg.engines.spread.PATIENCE", 1)
     with pytest.raises(SpecError, match="dask@tcp"):
         Spread(ready.bench.engine, "dask")
     spread = Spread(ready.bench.engine, "dask@tcp://127.0.0.1:9")

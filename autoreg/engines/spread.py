@@ -21,6 +21,7 @@ from autoreg.spec import LinearSpec
 
 PACKS = 3  # for each worker, so that the last one to end does not end long after the others
 TRIES = 5  # with what is left, after machines were lost
+PATIENCE = 20  # seconds, for a scheduler to answer
 PAUSE = 1.0
 DASK = "dask"
 
@@ -81,7 +82,7 @@ class Spread(Engine):
         from distributed import Client, as_completed
 
         try:
-            client = Client(self.address, timeout=20, set_as_default=False)
+            client = Client(self.address, timeout=PATIENCE, set_as_default=False)
         except OSError as error:
             raise BusyError(f"no Dask scheduler at {self.address} ({error})") from error
         with client:
