@@ -12,8 +12,7 @@ from autoreg.engines.draws import Streams
 from autoreg.engines.fitting import passes_of
 from autoreg.model import linked
 from autoreg.techniques import technique
-from autoreg.techniques.base import TASKS
-from autoreg.techniques.mc_dropout import PASSES
+from autoreg.techniques.base import PASSES, TASKS
 
 
 def passing(task, rate=0.4, **changes):
@@ -73,3 +72,41 @@ def test_dropout_that_stays_on_learns_what_dropout_learns():
     given, dials = numbers(1, 50, WIDTH), stacked({"rate": 0.3, "schedule": 0.0, "shape": 0.0})
     trained = [kind.hidden(given, dials, Streams([5]), moment()) for kind in (mc, plain)]
     assert torch.equal(*trained)
+
+
+# ---- Gaussian factors --------------------------------------------------------------------------
+
+
+def test_variational_noise_is_in_proportion_to_the_unit_and_has_its_variance():
+    given, sigma = numbers(1, 4000, WIDTH), 0.5
+    noisy = technique("variational").hidden(
+        given, stacked({"sigma": sigma}), Streams([5]), moment()
+    )
+    factors = (noisy / given).flatten().double()
+    assert abs(float(factors.mean()) - 1) < 4 * sigma / np.sqrt(len(factors))
+    assert abs(float(factors.std()) / sigma - 1) < 4 * np.sqrt(0.5 / len(factors))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_variational_predictions_are_the_mean_over_draws(task):
+    """The draws are fixed factors around one, of the dial's standard deviation."""
+    one = job(technique("variational")(sigma=0.7), epochs=20, keep_model=True)
+    outcome = fitted(one, table(task))
+    arrays, X = outcome.model.arrays, table(task).X[TEST]
+    both = np.concatenate([arrays["pass_0"], arrays["pass_1"]]).ravel()
+    assert abs(both.mean() - 1) < 4 * 0.7 / np.sqrt(len(both))
+    assert abs(both.std() / 0.7 - 1) < 4 * np.sqrt(0.5 / len(both))
+    each = [linked(outcome.model.outputs(X, number), task) for number in range(PASSES)]
+    spread = 1.0 if task in ("binary", "multiclass") else table(task).y.std()
+    assert np.abs(np.mean(each, axis=0) - outcome.predictions[0]).max() < 1e-5 * spread
+    assert np.ptp(each, axis=0).max() > 0.01 * spread
+
+
+def test_passes_of_two_techniques_are_multiplied_and_know_nothing_of_each_other():
+    kinds = technique("mc_dropout")(rate=0.4), technique("variational")(sigma=0.5)
+    both = passes_of(job(*kinds), [500])
+    factors = both[0].flatten().double().numpy()
+    on = factors[factors != 0] * 0.6
+    assert abs(np.mean(factors == 0) - 0.4) < 4 * np.sqrt(0.24 / len(factors))
+    assert abs(on.mean() - 1) < 4 * 0.5 / np.sqrt(len(on))
+    assert abs(on.std() / 0.5 - 1) < 4 * np.sqrt(0.5 / len(on))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "PASSES",
     "TASKS",
     "ZEROING_STRENGTH",
     "Architecture",
@@ -72,6 +73,7 @@ SEAMS = frozenset(
     | {"step", "prox", "average", "net", "stop", "passes"}
 )
 TASKS = ("regression", "count", "binary", "multiclass")
+PASSES = 32  # draws over which a Bayesian network's predictions are averaged
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique
+from autoreg.techniques.base import PASSES, Dials, Draws, Moment, Range, Technique
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PASSES = 32
 
 
 class McDropout(Technique):
