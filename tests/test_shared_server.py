@@ -129,7 +129,8 @@ def nginx(port, certificate, folder):
     }
     server = changed(block("nginx", "proxy_pass"), places)
     (folder / "nginx.conf").write_text(
-        f"daemon off; error_log {folder}/error; pid {folder}/pid;\n"
+        # As root, so that bodies may be kept in this folder, which is nobody else's.
+        f"user root; daemon off; error_log {folder}/error; pid {folder}/pid;\n"
         f"events {{}}\nhttp {{ access_log off; client_body_temp_path {folder}/body;\n{server} }}\n"
     )
     running = subprocess.Popen([NGINX, "-c", str(folder / "nginx.conf")])
@@ -183,7 +184,8 @@ def test_a_study_reaches_the_server_and_leaves_no_password(environment, behind, 
     assert json.loads(done.stdout.splitlines()[-1])["exit_code"] == 0
     found = asked(behind[0], "runs/search", {"experiment_ids": ["1"]}, "admin", PASSWORD)
     assert len([one for one in found["runs"] if tag(one, "autoreg.role") == "trial"]) > 1
-    assert {one["info"]["status"] for one in found["runs"]} <= {"FINISHED"}
+    unfinished = [one for one in found["runs"] if one["info"]["status"] != "FINISHED"]
+    assert unfinished == [], done.stderr
     written = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
     assert written
     for path in written:
@@ -211,6 +213,7 @@ def asked(port, what, words, user=None, password="", host=NAME):
 def refused(*words, **more):
     with pytest.raises(urllib.error.HTTPError) as caught:
         asked(*words, **more)
+    caught.value.close()
     return caught.value.code
 
 
