@@ -103,6 +103,7 @@ NETWORKS = [name for name in SAMPLES if name not in LINEAR]
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_program_of_several_networks_says_their_mean(name, tmp_path):
     model, rows = averaged(name), asked(name)
+    assert len(model.parameters.members) == 3
     written = export(model, "script", tmp_path / "winner.py")
     agrees(run_alone(written[0], rows), model, rows, rtol=1e-9, atol=1e-12)
 
