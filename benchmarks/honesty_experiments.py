@@ -1,0 +1,401 @@
+"""The experiments on honesty: what is drawn, what must hold, and how it is judged.
+
+Each draw is one made-up table whose truth is known, and the whole procedure on it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from leaky_tables import LEAKS, clean, encoded_before_split, persons  # noqa: E402
+
+from autoreg.budget import choices
+from autoreg.checks import look_at_table
+from autoreg.judge import refit_job
+from autoreg.metrics.base import row_losses
+from autoreg.rehearsal import rehearsed
+from autoreg.scoring import Bench
+from autoreg.search import run_searches
+from autoreg.spec import StudySpec
+from autoreg.study import prepare
+
+FRESH = 4_000  # rows on which the truth is measured
+SCREENED = 20
+Z90 = 1.6449
+
+
+def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, points=12) -> Bench:
+    """A bench of linear models on a made-up table: nothing held out, one worker."""
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    frame["target"] = y
+    roles = {} if group is None else {"group": "unit"}
+    if group is not None:
+        frame["unit"] = group
+    document = {
+        "study": "honesty",
+        "data": {"target": "target", **roles},
+        "held_out": "none",
+        "folds": {"outer": outer, "repeats": 1},
+        "trials": trials or 1,
+        "sampler": "random",
+        "space": {
+            "space": "linear",
+            "families": {"linear": {"techniques": list(techniques)}},
+            "incumbent": {"family": "linear", "techniques": [techniques[0]]},
+            "path_points": points,
+        },
+    }
+    bench = prepare(document, frame, workers=1).bench
+    # At the least the fixed design: without a penalty, and every technique with its default.
+    spec = bench.spec.model_copy(update={"trials": trials or len(bench.space.design())})
+    return replace(bench, spec=spec)
+
+
+def two_classes(rng, scores):
+    return np.where(scores + rng.logistic(size=len(scores)) > 0, "yes", "no")
+
+
+# ---- H1, H2, H3: nothing to find --------------------------------------------------------------
+
+
+def null_classes(seed: int, columns: int, screen: bool) -> dict:
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(40, columns)), rng.permutation(np.repeat(["no", "yes"], 20))
+    if screen:  # the classical mistake: the columns that correlate best with the target, all rows
+        ups = y == "yes"
+        gap = np.abs(X[ups].mean(axis=0) - X[~ups].mean(axis=0))
+        X = X[:, np.argsort(-gap)[:SCREENED]]
+    found = rehearsed(bench_for(X, y, outer=10, points=25))
+    return {"nested": 1 - found.scores["accuracy"].value, "inner": 1 - found.inner_best}
+
+
+def null_numbers(seed: int, columns: int) -> dict:
+    rng = np.random.default_rng(seed)
+    found = rehearsed(bench_for(rng.normal(size=(60, columns)), rng.normal(size=60), points=25))
+    return {"nested": found.scores["r2"].value, "inner": found.inner_best}
+
+
+def judge_null(rows: list[dict]) -> tuple[str, bool]:
+    error, inner = column(rows, "nested"), column(rows, "inner")
+    low = float((error < 0.3).mean())
+    fine = abs(error.mean() - 0.5) <= max(0.025, three_errors(error))
+    words = f"error {error.mean():.3f}, {low:.0%} below 0.30 (best inner: {inner.mean():.3f})"
+    return words, bool(fine and low <= 0.08 + 3 * math.sqrt(0.08 * 0.92 / len(rows)))
+
+
+def judge_numbers(rows: list[dict]) -> tuple[str, bool]:
+    nested, inner = column(rows, "nested"), column(rows, "inner")
+    fine = nested.mean() <= three_errors(nested) and inner.mean() > nested.mean()
+    return f"R2 {nested.mean():.3f} (best inner: {inner.mean():.3f})", bool(fine)
+
+
+def judge_canary(rows: list[dict]) -> tuple[str, bool]:
+    error = column(rows, "nested")
+    return f"error {error.mean():.3f}", bool(error.mean() < 0.15)
+
+
+# ---- H7: leaks and alarms ----------------------------------------------------------------------
+
+
+def alarms_of(table) -> set[str]:
+    answers = look_at_table(table, StudySpec(study="honesty"))
+    return {one.code for one in answers.alarms if one.severity != "info"}
+
+
+def leak(seed: int) -> dict:
+    return {
+        kind.__name__: bool(alarms_of(kind(np.random.default_rng(seed))) & codes)
+        for kind, codes in LEAKS.items()
+    }
+
+
+def quiet(seed: int) -> dict:
+    return {"rung": sorted(alarms_of(clean(seed)))}
+
+
+def declared(seed: int) -> dict:
+    """The share of the featureless loss that seems to be explained; and with the role declared."""
+    rng = np.random.default_rng(seed)
+    visits = persons(rng, shuffled=True, static=False)
+    y = np.array(["healthy", "ill"])[visits.y]
+    slow, target = memory(rng)
+    code = encoded_before_split(rng)
+    return {
+        "persons": explained(bench_for(visits.X, y)),
+        "persons, declared": explained(bench_for(visits.X, y, group=visits.group)),
+        "memory": explained(bench_for(slow, target)),
+        "memory, declared": explained(in_time(slow, target)),
+        "encoding": explained(bench_for(code.X, code.y)),
+        "encoding, left out": explained(bench_for(code.X[:, 1:], code.y)),
+    }
+
+
+def memory(rng, n=400, keeps=0.9):
+    """Columns and a target that forget slowly, and have nothing to do with each other."""
+    Z = rng.normal(size=(n, 6))
+    for t in range(1, n):
+        Z[t] = keeps * Z[t - 1] + math.sqrt(1 - keeps**2) * Z[t]
+    return Z[:, :5], Z[:, 5]
+
+
+def in_time(X, y) -> Bench:
+    """The past alone trains, and what it remembers is left out."""
+    import pandas as pd
+
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    frame["t"], frame["target"] = np.arange(len(y)), y
+    document = bench_for(X, y).spec.model_dump(mode="json")
+    document["data"] |= {"time": "t", "order": {"gap": 15}}
+    document["folds"] |= {"outer": 3}
+    return prepare(document, frame, workers=1).bench
+
+
+def explained(bench: Bench) -> float:
+    found = rehearsed(bench)
+    return 1 - found.nested_loss.value / found.baseline_loss.value
+
+
+def judge_leaks(rows: list[dict]) -> tuple[str, bool]:
+    shares = {name: np.mean([row[name] for row in rows]) for name in rows[0]}
+    worst = min(shares, key=lambda name: shares[name])
+    return f"{len(shares)} leaks; least: {worst} {shares[worst]:.0%}", shares[worst] >= 0.95
+
+
+def judge_quiet(rows: list[dict]) -> tuple[str, bool]:
+    share = np.mean([bool(row["rung"]) for row in rows])
+    codes = sorted({code for row in rows for code in row["rung"]})
+    return f"{share:.1%} of clean tables ({', '.join(codes) or 'none'})", bool(share <= 0.05)
+
+
+def judge_declared(rows: list[dict]) -> tuple[str, bool]:
+    mean = {name: column(rows, name).mean() for name in rows[0]}
+    error = {name: three_errors(column(rows, name)) for name in rows[0]}
+    words = ", ".join(f"{name} {value:.2f}" for name, value in mean.items())
+    leaky = [name for name in mean if "," not in name]
+    honest = [name for name in mean if "," in name]
+    fine = all(mean[name] > error[name] for name in leaky)
+    return words, bool(fine and all(mean[name] <= error[name] for name in honest))
+
+
+# ---- H8: do intervals cover? --------------------------------------------------------------------
+
+
+def coverage(seed: int, n: int, p: int, groups: int, halves: bool) -> dict:
+    """The interval, Wald's, and the true accuracy and loss of one outer refit.
+
+    ``halves``: the sample has half of its rows from each class, as the population has. Stratified
+    folds keep the class shares of the sample, so what they estimate is the error at these shares;
+    where a small sample's shares differ from the population's by chance, that is another number.
+    """
+    rng = np.random.default_rng([seed, n, p, groups])
+    make = partial(_halved if halves else _logistic, p=p, groups=groups)
+    X, y, group = make(rng, n)
+    bench = bench_for(X, y, group=group)
+    found = rehearsed(bench)
+    fold = bench.plan.outer[0]
+    fit = _model(bench, found.folds[0].chosen, fold)
+    fresh, truth, _ = make(rng, FRESH)
+    predicted = fit.predictions(fresh, "binary")
+    codes = np.searchsorted(bench.table.classes, truth)
+    accuracy, loss = found.scores["accuracy"], found.nested_loss
+    half = Z90 * math.sqrt(accuracy.value * (1 - accuracy.value) / n)
+    return {
+        "accuracy": [accuracy.low, accuracy.high],
+        "wald": [accuracy.value - half, accuracy.value + half],
+        "loss": [loss.low, loss.high],
+        "true_accuracy": float((predicted.argmax(axis=1) == codes).mean()),
+        "true_loss": float(row_losses("binary", codes, predicted).mean()),
+    }
+
+
+def _logistic(rng, n, p, groups):
+    """Ten weak columns decide; rows of one group share part of their columns and of their luck."""
+    X = rng.normal(size=(n, p))
+    group = None
+    luck = np.zeros(n)
+    if groups:
+        group = np.repeat(np.arange(-(-n // groups)), groups)[:n]
+        own = rng.normal(size=(group.max() + 1, p))
+        X = (X + own[group]) / math.sqrt(2)
+        luck = rng.normal(size=group.max() + 1)[group]
+    slope = np.zeros(p)
+    slope[:10] = 0.5
+    return X, two_classes(rng, X @ slope + luck), group
+
+
+def _halved(rng, n, p, groups):
+    """The first n/2 rows of each class out of more rows."""
+    X, y, _ = _logistic(rng, 3 * n, p, groups)
+    rows = np.sort(np.concatenate([np.flatnonzero(y == one)[: n // 2] for one in ("no", "yes")]))
+    return X[rows], y[rows], None
+
+
+def _model(bench: Bench, candidate, fold):
+    from autoreg.select import Contender
+
+    job = refit_job(bench, Contender(candidate, 0.0, 0, 0), fold)
+    (fit,) = bench.engine.run([replace(job, keep_model=True)], bench.table)
+    return fit.model
+
+
+def judge_coverage(rows: list[dict]) -> tuple[str, bool]:
+    held = {
+        name: covered(rows, name, f"true_{truth}")
+        for name, truth in (("accuracy", "accuracy"), ("loss", "loss"), ("wald", "accuracy"))
+    }
+    slack = 3 * math.sqrt(0.9 * 0.1 / len(rows))
+    words = ", ".join(f"{name} {share:.3f}" for name, share in held.items())
+    least = min(0.855, 0.9 - slack)  # few tables cannot tell 0.90 from 0.855
+    return words, bool(least <= held["accuracy"] <= 0.97 and held["wald"] < held["accuracy"])
+
+
+def told_coverage(rows: list[dict]) -> tuple[str, bool]:
+    return judge_coverage(rows)[0], True
+
+
+def covered(rows: list[dict], name: str, truth: str) -> float:
+    """How often an interval holds the procedure's mean error at the outer training size."""
+    true = column(rows, truth).mean()
+    ends = np.array([row[name] for row in rows])
+    return float(((ends[:, 0] <= true) & (true <= ends[:, 1])).mean())
+
+
+# ---- H9: is signal found? ------------------------------------------------------------------------
+
+
+def power(seed: int, effect: float) -> dict:
+    rng = np.random.default_rng([seed, round(10 * effect)])
+    X = rng.normal(size=(100, 20))
+    y = effect * X[:, :5].sum(axis=1) / math.sqrt(5) + rng.normal(size=100)
+    return {"found": rehearsed(bench_for(X, y, techniques=("ridge", "lasso"))).has_signal}
+
+
+def judge_power(rows: list[dict], least: float, most: float) -> tuple[str, bool]:
+    share = float(np.mean([row["found"] for row in rows]))
+    return f"signal found in {share:.0%}", least <= share <= most
+
+
+# ---- H13: what a larger budget seems to bring, and brings ----------------------------------------
+
+
+def overtuning(seed: int, trials: int) -> dict:
+    """After n trials: best inner loss, judged loss and true loss, means over the outer searches."""
+    rng = np.random.default_rng([seed, 13])
+    slope = np.r_[np.full(5, 0.6), np.zeros(25)]
+    X, fresh = rng.normal(size=(60, 30)), rng.normal(size=(FRESH, 30))
+    y = X @ slope + rng.normal(size=60)
+    truth = fresh @ slope + rng.normal(size=FRESH)
+    kinds = ("elastic_net", "adaptive_lasso", "relaxed_lasso", "mcp")
+    bench = bench_for(X, y, techniques=kinds, trials=trials, points=8)
+    found = run_searches(bench, {}, record=lambda one: None, round_done=lambda number: True)
+    outer = [fold.name for fold in bench.plan.outer]
+    after = choices(found, outer, bench.spec.select, bench.space.incumbent)
+    result = {}
+    for budget, chosen in after.items():
+        told = []
+        for fold in bench.plan.outer:
+            one = chosen[fold.name]
+            model = _model(bench, one.candidate, fold)
+            judged = row_losses(
+                "regression", bench.table.y[fold.test],
+                model.predictions(bench.table.X[fold.test], "regression"),
+            ).mean()  # fmt: skip
+            true = row_losses("regression", truth, model.predictions(fresh, "regression")).mean()
+            told.append((one.loss, float(judged), float(true)))
+        result[str(budget)] = np.mean(told, axis=0).tolist()
+    return result
+
+
+def judge_overtuning(rows: list[dict]) -> tuple[str, bool]:
+    words, fine = [], True
+    for budget in sorted(rows[0], key=int):
+        inner, nested, true = np.array([row[budget] for row in rows]).T
+        reported, measured = nested - inner, true - inner
+        fine &= abs((reported - measured).mean()) <= three_errors(reported - measured)
+        words.append(f"{budget}: {reported.mean():.3f} ({measured.mean():.3f})")
+    return "gap after n trials, reported (true): " + ", ".join(words), bool(fine)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One line of the table: what is drawn, how often, what must hold, how it is judged."""
+
+    key: str
+    what: str
+    must: str
+    draw: Callable[[int], dict]
+    judge: Callable[[list[dict]], tuple[str, bool]]
+    tables: int
+
+
+def experiments(quick: bool, columns: int | None = None) -> list[Experiment]:
+    """All experiments, in the order of the table; ``columns`` of the wide tables, if given."""
+    wide = columns or (300 if quick else 1000)
+    few, some, many = (20, 40, 60) if quick else (200, 100, 400)
+    most_trials = 40 if quick else 200
+    null = f"n = 40, p = {wide}, classes by chance"
+    found = [
+        Experiment("H1", null, "error 0.50 +- 0.025, at most 8% below 0.30",
+                   partial(null_classes, columns=wide, screen=False), judge_null, few),
+        Experiment("H2", f"n = 60, p = {wide // 2}, numbers by chance", "R2 not above 0",
+                   partial(null_numbers, columns=wide // 2), judge_numbers, few),
+        Experiment("H3", f"H1 after a screen of {SCREENED} columns on ALL rows",
+                   "error below 0.15: H1 can see a leak",
+                   partial(null_classes, columns=wide, screen=True), judge_canary, few),
+        Experiment("H7 leaks", "tables with one leak each", "alarm in at least 95%",
+                   leak, judge_leaks, some),
+        Experiment("H7 clean", "tables without a leak", "alarm in at most 5%",
+                   quiet, judge_quiet, 5 * some),
+        Experiment("H7 roles", "loss explained by nothing; role declared",
+                   "above 0; not above 0", declared, judge_declared, few),
+    ]  # fmt: skip
+    must = "accuracy: 0.855 to 0.97; Wald less"
+    for n, p, groups in ((90, wide, 0), (100, 20, 0), (400, 20, 0), (400, 20, 5)):
+        what = f"logistic, n = {n}, p = {p}, " + (f"groups of {groups}" if groups else "half each")
+        found.append(
+            Experiment(f"H8 {n}x{p}{'g' if groups else ''}", what, must,
+                       partial(coverage, n=n, p=p, groups=groups, halves=not groups),
+                       judge_coverage, few if p == wide else many)
+        )  # fmt: skip
+    for n, p in ((90, wide), (100, 20)):
+        found.append(
+            Experiment(f"H8 {n}x{p} drawn", f"logistic, n = {n}, p = {p}, class shares by chance",
+                       "(shares differ from the population's)",
+                       partial(coverage, n=n, p=p, groups=0, halves=False), told_coverage,
+                       few if p == wide else many)
+        )  # fmt: skip
+    effects = ((0.0, 0.0, 0.07), (0.5, 0, 1), (1.0, 0, 1), (2.0, 0.9, 1))
+    for effect, least, most in effects:
+        share = "at most 7%" if not effect else "at least 90%" if effect > 1 else "any"
+        most = most + (3 * math.sqrt(0.07 * 0.93 / many) if not effect else 0)
+        found.append(
+            Experiment(f"H9 {effect:g}", f"n = 100, p = 20, effect {effect:g}", share,
+                       partial(power, effect=effect),
+                       partial(judge_power, least=least, most=most), many)
+        )  # fmt: skip
+    found.append(
+        Experiment("H13", f"n = 60, p = 30, up to {most_trials} trials", "reported gap = true gap",
+                   partial(overtuning, trials=most_trials), judge_overtuning, 10 if quick else 30)
+    )  # fmt: skip
+    return found
+
+
+def column(rows: Iterable[dict], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows], dtype=float)
+
+
+def three_errors(values: np.ndarray) -> float:
+    return 3 * float(values.std(ddof=1)) / math.sqrt(len(values))
