@@ -83,7 +83,7 @@ def main() -> None:
             if len(rows) < 2:
                 continue
             words, fine = one.judge(rows)
-            mark = "ok" if fine else "**NO**"
+            mark = "told" if fine is None else "ok" if fine else "**NO**"
             lines.append((one.key, one.what, one.must, str(len(rows)), words, mark))
             print(" | ".join(lines[-1]), flush=True)
     minutes = (time.monotonic() - started) / 60
