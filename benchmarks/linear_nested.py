@@ -17,7 +17,7 @@ from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Job, TrainingSet
 from autoreg.engines.path import PathEngine
 from autoreg.folds import plan
-from autoreg.spec import FoldsSpec
+from autoreg.spec import FoldsSpec, LinearSpec, Training
 from autoreg.techniques import technique
 
 MIXES = (0.1, 0.5, 0.9)
@@ -25,6 +25,7 @@ FOLDS = 5
 STRENGTHS = 100
 FRACTIONS = np.geomspace(1e-3, 1.0, STRENGTHS)  # as ElasticNetCV's own
 RIDGES = np.geomspace(1e-5, 1.0, STRENGTHS)
+TRAINING, LINEAR = Training(), LinearSpec()  # shared by all jobs, as those of a study
 SAMPLED = slice(12, None, 25)  # of the strengths, where a side is measured at a few only
 SHAPES = ((500, 20), (2_000, 200), (20_000, 100))
 SMALL = ((200, 10), (400, 40))
@@ -49,31 +50,30 @@ def regression(n: int, p: int, correlation: float = 0.5, seed: int = 0) -> Datas
 def nested(data: Dataset, folds, candidates, strengths) -> float:
     """Search every strength of every candidate, refit the best: the mean outer loss."""
     engine = PathEngine()
+    strengths = tuple(strengths)
     asked = [
-        (search.name, one, inner)
-        for search in folds.outer
-        for one in candidates
+        (outer, number, inner)
+        for outer, search in enumerate(folds.outer)
+        for number in range(len(candidates))
         for inner in folds.inner[search.name]
     ]
-    jobs = [_job(one, inner, tuple(strengths)) for _, one, inner in asked]
-    sums = {}
-    for (name, one, inner), fit in zip(
-        asked, engine.run(jobs, data, cells=folds.cells), strict=True
-    ):
-        known = sums.setdefault(name, {}).setdefault(one, np.zeros(len(strengths)))
-        known += fit.losses * len(inner.test)
+    jobs = [_job(candidates[number], inner, strengths) for _, number, inner in asked]
+    sums = np.zeros((len(folds.outer), len(candidates), len(strengths)))
+    fits = engine.run(jobs, data, cells=folds.cells)
+    for (outer, number, inner), fit in zip(asked, fits, strict=True):
+        sums[outer, number] += fit.losses * len(inner.test)
     refits = []
-    for search in folds.outer:
-        losses = sums[search.name]
-        best = min(candidates, key=lambda one: losses[one].min())
-        refits.append(_job(best.at(float(strengths[losses[best].argmin()])), search))
+    for search, losses in zip(folds.outer, sums, strict=True):
+        number, best = np.unravel_index(losses.argmin(), losses.shape)
+        refits.append(_job(candidates[number].at(float(strengths[best])), search))
     fits = engine.run(refits, data, cells=folds.cells)
     sizes = [len(search.test) for search in folds.outer]
     return float(np.average([fit.losses[0] for fit in fits], weights=sizes))
 
 
 def _job(one, fold, strengths=()) -> Job:
-    return Job(one, TrainingSet(fold.train, fold.excluded), fold.test, 0, strengths)
+    training = TrainingSet(fold.train, fold.excluded)
+    return Job(one, training, fold.test, 0, strengths, TRAINING, LINEAR)
 
 
 def warm_up() -> None:

@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from autoreg.engines.path.design import losses_of_scores
 from autoreg.engines.path.kernels.faces import conjugate, descend_faces
 from autoreg.engines.path.kernels.newton import foresee
+from autoreg.engines.path.kernels.quadratic import back_solve, descend, factorize, room_for
 from autoreg.engines.path.kernels.state import Sample, begin
 from autoreg.engines.path.kernels.sums import losses_by_sums, merge
 from autoreg.engines.path.terms import plain_terms
@@ -65,6 +66,32 @@ def test_faces_reach_the_minimum(kind):
     assert (w >= lowest).all()
     reached = w @ H @ w / 2 - u @ w + level @ np.abs(w) + shrink @ w**2 / 2
     assert reached == pytest.approx(by_halves(H, u, level, shrink, lowest), abs=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["well", "singular", "twins"])
+def test_a_room_used_before_leads_to_the_minimum(kind):
+    """Factors kept from supports and strengths of before must not spoil where the way ends."""
+    H, u, level, shrink, lowest = quadratic(kind)
+    room, w = room_for(len(u)), np.zeros(len(u))
+    for strength in np.geomspace(10.0, 0.01, 12):
+        levels, shrinks = strength * level, strength * shrink
+        left = descend(H, u - H @ w, w, levels, shrinks, lowest, 1e-9, room)
+        assert left <= 1e-9
+        value = w @ H @ w / 2 + shrinks @ w**2 / 2 - u @ w + levels @ abs(w)
+        assert value <= by_halves(H, u, levels, shrinks, lowest) + 1e-9
+
+
+def test_a_factor_grows_by_rows():
+    H = quadratic("well", m=6)[0]
+    whole, grown = np.tril(H), np.tril(H)
+    factorize(whole, 0, 6)
+    factorize(grown, 0, 4)
+    factorize(grown, 4, 6)
+    np.testing.assert_array_equal(grown, whole)
+    x = np.arange(6.0)
+    d = H @ x
+    back_solve(grown, d, 6)
+    np.testing.assert_allclose(d, x, rtol=0, atol=1e-10)
 
 
 def test_conjugate_gradients_stay_on_the_face_and_solve_there():

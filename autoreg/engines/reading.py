@@ -45,7 +45,7 @@ def selected_columns(
     >>> selected_columns(W, np.array([0, 0, 1]), 3)
     array([[ True, False, False]])
     """
-    nonzero: NDArray[np.bool_] = (W != 0).any(axis=2)
+    nonzero: NDArray[np.bool_] = W[:, :, 0] != 0 if W.shape[2] == 1 else (W != 0).any(axis=2)
     if axes is not None:
         nonzero = np.outer(nonzero.any(axis=1), (axes != 0).any(axis=1))
     if np.array_equal(groups, np.arange(p)):

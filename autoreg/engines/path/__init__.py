@@ -254,6 +254,7 @@ class _Path:
     intercepts: Floats
     train_loss: Floats
     selected: NDArray[np.bool_]
+    flags: tuple[str, ...]
 
     def whole(self, position: int | slice) -> Floats:
         """Coefficients (..., q, K) of the inputs, at one strength or some."""
@@ -296,20 +297,26 @@ def _solved(job: Job, design: Design) -> _Path:
         selected_columns(
             coefficients, design.preprocessor.groups, len(design.table.columns), solutions.axes
         ),
+        _flags(solutions),
     )
+
+
+def _flags(solutions: Solutions) -> tuple[str, ...]:
+    stopped = (solutions.left > LENIENT * solutions.allowed).any()
+    if stopped and "separable" not in solutions.flags:
+        return (*solutions.flags, "not converged")
+    return solutions.flags
 
 
 def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
     from autoreg.engines.path.walk import kind_of
 
-    solutions, flags = path.solutions, path.solutions.flags
-    if (solutions.left > LENIENT * solutions.allowed).any() and "separable" not in flags:
-        flags = (*flags, "not converged")
+    solutions = path.solutions
     fit = Fit(
         predictions=_Lazy(path, design.preprocessor, design.table, job.predict),
         losses=design.losses(job.predict, path.coefficients, path.intercepts, solutions.axes),
         train_loss=path.train_loss,
-        flags=flags,
+        flags=path.flags,
         seconds=time.perf_counter() - start,
         selected=path.selected,
         freedom=_Freedom(design, kind_of(design, job.linear), solutions),

@@ -24,17 +24,21 @@ OPTIONS: dict[str, Any] = {
 Decorator = Callable[[Callable[..., Any]], Any]
 
 
-def compiler(sources: Iterable[Path]) -> Decorator:
+def compiler(sources: Iterable[Path], **more: bool) -> Decorator:
     """A decorator that compiles a function, and again when any of the sources changes."""
     texts = b"\0".join(path.read_bytes() for path in sorted(sources))
     stamp = hashlib.blake2b(texts, digest_size=8).hexdigest()
+    options: dict[str, Any] = OPTIONS | more
 
     def compiled(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**OPTIONS)(function)
+        dispatcher = njit(**options)(function)
         dispatcher._cache._cache_file._source_stamp = stamp
         return dispatcher
 
     return compiled
 
 
-compiled = compiler(Path(__file__).parent.glob("*.py"))
+SOURCES = tuple(Path(__file__).parent.glob("*.py"))
+compiled = compiler(SOURCES)
+# For small parts of inner loops: a call hands over each array by seven numbers and counts it.
+inlined = compiler(SOURCES, forceinline=True)

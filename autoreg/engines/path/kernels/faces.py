@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.path.kernels.compiling import compiled
-from autoreg.engines.path.kernels.quadratic import descend, room_for, survey, sweep
+from autoreg.engines.path.kernels.quadratic import descend, invert, room_for, survey, sweep
 
 ROUNDS = 5  # of sweeps and conjugate gradients; what takes more is too near singular for them
 SWEEPS = 2  # between two faces
@@ -116,11 +116,12 @@ def descend_faces(H, g, w, level, shrink, lowest, tolerance):
     """Minimize ``w'Hw / 2 - u'w + penalty(w)`` in place from w, with its slope g = u - Hw."""
     m = len(w)
     room = room_for(m)
+    invert(H, shrink, room)
     for _ in range(ROUNDS):
         worst, count = survey(g, w, level, shrink, lowest, room.active)
         if worst <= tolerance:
             return worst
         for _ in range(SWEEPS):
-            sweep(H, g, w, level, shrink, lowest, room.active, count)
+            sweep(H, g, w, level, lowest, room, count)
         face_step(H, g, w, level, shrink, lowest, tolerance)
     return descend(H, g, w, level, shrink, lowest, tolerance, room)

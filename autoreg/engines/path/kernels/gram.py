@@ -136,8 +136,6 @@ def foresee(G, g, w, last_g, last_w, ahead):
 def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance, room):
     """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
     whole = len(height) == 0 and allowed.all() and DENSE * members.sum() >= len(w)
-    if whole and terms.concave == 0:
-        return descend(G, g, w, base, shrink, terms.lowest, tolerance, room)
     broken = np.zeros(len(w))
     level = np.empty(len(w))
     worst = 0.0
@@ -191,6 +189,7 @@ def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
         solve_on(G, c, g, w, free, terms, nothing, nothing, nothing[:0], NULL)
     if top == 0.0:
         top = zeroing(g, terms) * ROUNDING
+    plain = not len(heights) and terms.concave == 0
     room = room_for(q)
     last_w, last_g = w.copy(), g.copy()
     base, shrink, members = np.empty(q), np.empty(q), np.empty(q, np.bool_)
@@ -206,9 +205,12 @@ def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
         if len(heights):
             make_whole(members, terms.starts)
         allowed[k] = tolerance_at(s, aim)
-        left[k] = settle(
-            G, c, g, w, members, everything, terms, base, shrink, s * heights, allowed[k], room
-        )
+        if plain and DENSE * members.sum() >= q:
+            left[k] = descend(G, g, w, base, shrink, terms.lowest, allowed[k], room)
+        else:
+            left[k] = settle(
+                G, c, g, w, members, everything, terms, base, shrink, s * heights, allowed[k], room
+            )
         W[k], fitted[k] = w, explained(c, g, w)
         if terms.relax < 1.0:
             support = w != 0.0

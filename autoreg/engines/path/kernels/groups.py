@@ -125,7 +125,7 @@ def leap_groups(H, g, w, level, shrink, lowest, starts, height):
     if not len(S):
         return 1.0
     toward = pull[S]
-    factorize(inner, len(S))
+    factorize(inner, 0, len(S))
     back_solve(inner, toward, len(S))
     d[S] = toward
     step = 1.0
