@@ -22,6 +22,7 @@ from autoreg.metrics.base import row_losses
 from autoreg.resampling import corrected_p
 from autoreg.scoring import (
     Bench,
+    class_parts,
     featureless,
     featureless_loss,
     job_for,
@@ -30,10 +31,21 @@ from autoreg.scoring import (
 )
 from autoreg.sealed import Opening
 from autoreg.select import Contender, Selection
-from autoreg.statistics import Interval, mean_interval, nadeau_bengio, ratio_interval, widened
-from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Parts, Standing, Verdict
+from autoreg.splitters import is_stratified
+from autoreg.statistics import (
+    Interval,
+    Strata,
+    mean_interval,
+    nadeau_bengio,
+    ratio_interval,
+    widened,
+)
+from autoreg.verdict import FoldVerdict, HeldOut, Judgement, Margin, Standing, Verdict
 
 COMPARED = 8
+LOSS = "log_loss"  # of classes
+
+Judged = Mapping[tuple[str, str], Mapping[str, Judgement]]  # by technique set, by outer fold
 
 
 # ---- what is refitted ------------------------------------------------------------------------
@@ -89,21 +101,19 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
         predicted, flags = outcome.predictions[0], outcome.flags
         used = used_columns(bench, candidate, outcome, 0)
     y, weights = table.y[fold.test], table.weights[fold.test]
+    baseline = featureless(table, fold.train, len(fold.test))
+    names = list(dict.fromkeys((*bench.metrics, LOSS)))
     return Judgement(
         fold.name,
         candidate,
         float(np.average(row_losses(table.task, y, predicted), weights=weights)),
         featureless_loss(table, fold.train, fold.test),
         metric_parts(table, bench.metrics, predicted, fold.train, fold.test),
-        metric_parts(
-            table,
-            bench.metrics,
-            featureless(table, fold.train, len(fold.test)),
-            fold.train,
-            fold.test,
-        ),
+        metric_parts(table, bench.metrics, baseline, fold.train, fold.test),
         flags,
         None if used is None else tuple(used),
+        class_parts(table, names, predicted, fold.train, fold.test),
+        class_parts(table, names, baseline, fold.train, fold.test),
     )
 
 
@@ -125,32 +135,32 @@ def verdict(
     by_key = {(one.fold, one.candidate.key): one for one in judgements}
     chosen = [by_key[f.name, selections[f.name].chosen.candidate.key] for f in folds]
     scale = _Scale.of(bench)
-    losses = np.array([one.loss for one in chosen])
-    baselines = np.array([one.baseline_loss for one in chosen])
-    standings = _standings(bench, selections, by_key, scale)
+    baselines = [one.baseline for one in chosen]
+    judged = _by_set(bench, selections, by_key)
+    standings = [_standing(bench, key, own, scale) for key, own in judged.items()]
+    standings.sort(key=_mean_loss)
     winner = final.chosen.candidate.technique_set
-    parts = [one.parts for one in chosen]
     return Verdict(
         metric=scale.shown.name,
         greater_is_better=scale.shown.greater_is_better,
         inner_best=inner_scores[scale.shown.name],
         inner_best_loss=final.best.loss,
-        nested=scale.score(parts),
-        nested_loss=scale.loss(losses),
+        nested=scale.score(chosen),
+        nested_loss=scale.loss(chosen),
         folds=tuple(
             _fold_verdict(scale, selections[fold.name], one, bench.table.size_of(fold.test))
             for fold, one in zip(folds, chosen, strict=True)
         ),
-        standings=standings,
+        standings=tuple(standings),
         none={s.family: s.score for s in standings if s.label == "none" and s.score},
-        baseline=scale.score([one.baseline_parts for one in chosen]),
+        baseline=scale.score(baselines),
         baseline_loss=scale.loss(baselines),
-        runner_up=_margin(standings, winner, final.runner_up, final.lead, scale),
-        incumbent=_margin(standings, winner, final.incumbent, final.difference, scale),
-        signal=scale.loss(baselines - losses),
+        runner_up=_margin(judged, winner, final.runner_up, final.lead, scale),
+        incumbent=_margin(judged, winner, final.incumbent, final.difference, scale),
+        signal=scale.signal(chosen),
         agreement=sum(one.candidate.technique_set == winner for one in chosen),
         held_out=held_out,
-        scores={name: scale.score(parts, name) for name in bench.metrics},
+        scores={name: scale.score(chosen, name) for name in bench.metrics},
         statement=_remarks(bench, chosen),
     )
 
@@ -174,6 +184,13 @@ def judge_held_out(bench: Bench, predicted: Any, rows: Dataset, opening: Opening
     )
 
 
+def _strata(table: Dataset) -> Strata | None:
+    """The classes of the rows, where the folds hide what their shares do."""
+    if not is_stratified(table):
+        return None
+    return Strata(table.y.astype(np.int64), table.weights, table.group)
+
+
 @dataclass(frozen=True, eq=False)
 class _Scale:
     """How numbers of the outer folds become scores and intervals."""
@@ -181,6 +198,7 @@ class _Scale:
     shown: Metric
     share: float
     weights: Floats
+    strata: Strata | None
 
     @classmethod
     def of(cls, bench: Bench) -> _Scale:
@@ -188,21 +206,49 @@ class _Scale:
         units = [(bench.table.units(fold.test), bench.table.units(fold.train)) for fold in folds]
         share = float(np.mean([test / train for test, train in units]))
         weights = np.array([bench.table.weights[fold.test].sum() for fold in folds])
-        return cls(metric(bench.metrics[0]), share, weights)
+        return cls(metric(bench.metrics[0]), share, weights, _strata(bench.table))
 
-    def score(self, parts: Sequence[Parts], name: str | None = None) -> Interval:
+    def score(self, judged: Sequence[Judgement], name: str | None = None) -> Interval:
         """A metric over all folds; the one that is shown unless another is named."""
         measure = metric(name) if name else self.shown
-        pairs = np.array([one[measure.name] for one in parts])
-        return ratio_interval(pairs, measure.finish, self.share, ceiling=measure.ceiling)
+        pairs = np.array([one.parts[measure.name] for one in judged])
+        between = self.between(measure.name, judged)
+        return ratio_interval(
+            pairs, measure.finish, self.share, ceiling=measure.ceiling, between=between
+        )
 
     def fold_score(self, one: Judgement) -> float:
         """The shown metric on one fold."""
         return self.shown.pooled([one.parts[self.shown.name]])
 
-    def loss(self, values: Floats) -> Interval:
-        """The row-weighted mean over all folds."""
-        return nadeau_bengio(values, self.share, weights=self.weights)
+    def loss(self, judged: Sequence[Judgement]) -> Interval:
+        """The row-weighted mean loss over all folds."""
+        losses, between = np.array([one.loss for one in judged]), self.between(LOSS, judged)
+        return nadeau_bengio(losses, self.share, weights=self.weights, between=between)
+
+    def signal(self, judged: Sequence[Judgement]) -> Interval:
+        """How much less is lost than by the featureless model, over all folds."""
+        gains, between = self.gains([one.baseline for one in judged], judged)
+        return nadeau_bengio(gains, self.share, weights=self.weights, between=between)
+
+    def gains(
+        self, others: Sequence[Judgement], judged: Sequence[Judgement]
+    ) -> tuple[Floats, float]:
+        """How much more others lose on each fold, and the variance between classes of the mean."""
+        pairs = zip(others, judged, strict=True)
+        gains = np.array([theirs.loss - mine.loss for theirs, mine in pairs])
+        return gains, self.between(LOSS, judged, others)
+
+    def between(
+        self, name: str, judged: Sequence[Judgement], others: Sequence[Judgement] = ()
+    ) -> float:
+        """The variance between classes of a metric, or of its difference from that of others."""
+        if self.strata is None:
+            return 0.0
+        totals = np.sum([one.by_class[name] for one in judged], axis=0)
+        if others:
+            totals[:, 0] -= np.sum([one.by_class[name] for one in others], axis=0)[:, 0]
+        return self.strata.variance(totals)
 
 
 def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, rows: int) -> FoldVerdict:
@@ -219,13 +265,12 @@ def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, rows: int
     )
 
 
-def _standings(
+def _by_set(
     bench: Bench,
     selections: Mapping[str, Selection],
     by_key: Mapping[tuple[str, str], Judgement],
-    scale: _Scale,
-) -> tuple[Standing, ...]:
-    """One standing for each technique set, best mean loss first."""
+) -> Judged:
+    """The judgements of each technique set, by outer fold."""
     found: dict[tuple[str, str], dict[str, Judgement]] = {}
     compared = _compared(bench, selections)
     for fold in bench.plan.outer:
@@ -236,25 +281,21 @@ def _standings(
             if one.candidate.technique_set in {*compared, own}:
                 sets = found.setdefault(one.candidate.technique_set, {})
                 sets.setdefault(fold.name, by_key[fold.name, one.candidate.key])
-    standings = [
-        _standing(bench, family, label, judged, scale) for (family, label), judged in found.items()
-    ]
-    return tuple(sorted(standings, key=_mean_loss))
+    return found
 
 
 def _standing(
-    bench: Bench, family: str, label: str, judged: Mapping[str, Judgement], scale: _Scale
+    bench: Bench, key: tuple[str, str], judged: Mapping[str, Judgement], scale: _Scale
 ) -> Standing:
     ordered = [judged.get(fold.name) for fold in bench.plan.outer]
     there = [one for one in ordered if one is not None]
     everywhere = len(there) == len(ordered)
     return Standing(
-        family,
-        label,
+        *key,
         tuple(one.loss if one else None for one in ordered),
         tuple(scale.fold_score(one) if one else None for one in ordered),
-        scale.score([one.parts for one in there]) if everywhere else None,
-        scale.loss(np.array([one.loss for one in there])) if everywhere else None,
+        scale.score(there) if everywhere else None,
+        scale.loss(there) if everywhere else None,
     )
 
 
@@ -264,7 +305,7 @@ def _mean_loss(standing: Standing) -> tuple[bool, float]:
 
 
 def _margin(
-    standings: Sequence[Standing],
+    judged: Judged,
     winner: tuple[str, str],
     other: Contender | None,
     inner: Interval | None,
@@ -272,22 +313,14 @@ def _margin(
 ) -> Margin | None:
     if other is None or other.candidate.technique_set == winner:
         return None
-    by_set = {(one.family, one.label): one for one in standings}
     family, label = other.candidate.technique_set
-    both = [
-        (theirs, mine)
-        for theirs, mine in zip(
-            by_set[family, label].losses if (family, label) in by_set else (),
-            by_set[winner].losses if winner in by_set else (),
-            strict=False,
-        )
-        if theirs is not None and mine is not None
-    ]
-    differences = np.array([theirs - mine for theirs, mine in both])
+    theirs, mine = judged.get((family, label), {}), judged.get(winner, {})
+    both = [fold for fold in mine if fold in theirs]
     if len(both) < 2:
         return Margin(family, label, inner, len(both), "inner")
-    gap = nadeau_bengio(differences, scale.share)
-    p_value = corrected_p(differences, scale.share)
+    gains, between = scale.gains([theirs[fold] for fold in both], [mine[fold] for fold in both])
+    gap = nadeau_bengio(gains, scale.share, between=between)
+    p_value = corrected_p(gains, scale.share, between)
     return Margin(family, label, gap, len(both), p_value=p_value)
 
 

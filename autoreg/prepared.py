@@ -39,7 +39,7 @@ from autoreg.trial import Trial
 if TYPE_CHECKING:
     import pandas as pd
 
-LEDGER_FORMAT = 1
+LEDGER_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)

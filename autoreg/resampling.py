@@ -151,11 +151,11 @@ def bbc(
     return Interval(float(np.mean(values)), float(low), float(high), level, "bbc"), chosen
 
 
-def corrected_p(differences: Floats, test_share: float) -> float:
+def corrected_p(differences: Floats, test_share: float, between: float = 0.0) -> float:
     """The two-sided p-value of a paired difference over folds: the corrected resampled t-test.
 
-    1 where the folds do not differ at all. Source: Nadeau & Bengio 2003, section 3; Bouckaert &
-    Frank 2004, PAKDD, for repeated cross-validation.
+    1 where nothing differs at all; ``between`` is as in ``statistics.nadeau_bengio``. Source:
+    Nadeau & Bengio 2003, section 3; Bouckaert & Frank 2004, PAKDD, for repeated cross-validation.
 
     >>> round(corrected_p(np.array([1.0, 2.0, 3.0]), 0.5), 2)
     0.16
@@ -164,6 +164,7 @@ def corrected_p(differences: Floats, test_share: float) -> float:
 
     count = len(differences)
     spread = (1 / count + test_share) * float(np.var(differences, ddof=1)) if count > 1 else 0.0
+    spread += between
     if spread == 0:
         return float(differences.mean() == 0)
     return float(2 * t.sf(abs(float(differences.mean())) / math.sqrt(spread), count - 1))

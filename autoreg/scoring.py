@@ -20,6 +20,7 @@ from autoreg.progress import Progress
 from autoreg.pruning import Bar, Heat, heats, rungs
 from autoreg.space import Space
 from autoreg.spec import StudySpec
+from autoreg.splitters import is_stratified
 from autoreg.trial import Pruned, Trial
 
 
@@ -262,6 +263,20 @@ def metric_parts(
     baseline = featureless(table, train, len(test))
     y, weights = table.y[test], table.weights[test]
     return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
+
+
+def class_parts(
+    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+) -> dict[str, list[list[float]]]:
+    """What each class adds to the parts of each metric, (C, 2).
+
+    Empty where folds are not stratified.
+    """
+    if not is_stratified(table):
+        return {}
+    baseline = featureless(table, train, len(test))
+    y, weights = table.y[test], table.weights[test]
+    return {name: metric(name).by_class(y, predicted, weights, baseline).tolist() for name in names}
 
 
 def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> dict[str, float]:

@@ -95,6 +95,18 @@ def splitter_name(data: Dataset) -> str:
     return "stratified k-fold" if data.classes else "shuffled k-fold"
 
 
+def is_stratified(data: Dataset) -> bool:
+    """Whether each fold gets its share of each class: where no other role says who goes where.
+
+    >>> from autoreg.data import load
+    >>> from autoreg.spec import DataSpec
+    >>> is_stratified(load(DataSpec(source="wine")))
+    True
+    """
+    is_free = data.block is None and data.time is None and data.fold is None
+    return bool(data.classes) and is_free
+
+
 def natural_folds(data: Dataset) -> int | None:
     """How many outer folds the table itself asks for; None where it leaves the number open."""
     return None if data.fold is None else len(np.unique(data.fold))

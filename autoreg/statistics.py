@@ -75,14 +75,20 @@ def standard_error(values: Floats, repeats: int = 1) -> Floats:
 
 
 def nadeau_bengio(
-    values: Floats, test_share: float, *, weights: Floats | None = None, level: float = LEVEL
+    values: Floats,
+    test_share: float,
+    *,
+    weights: Floats | None = None,
+    between: float = 0.0,
+    level: float = LEVEL,
 ) -> Interval:
     """The interval of a mean over folds whose training sets overlap.
 
     ``values`` (K,) are fold-wise numbers, ``test_share`` is n_test / n_train. The variance of
     the mean is ``(1/K + n_test/n_train) * s**2``, with s**2 the sample variance over the folds,
-    and the quantile is Student's t with K - 1 degrees of freedom. With one fold the
-    interval is unbounded. Source: Nadeau & Bengio 2003, Machine Learning 52, equation (9).
+    plus ``between``, what no two folds can differ by (see :class:`Strata`), and the quantile is
+    Student's t with K - 1 degrees of freedom. With one fold the interval is unbounded. Source:
+    Nadeau & Bengio 2003, Machine Learning 52, equation (9).
 
     >>> interval = nadeau_bengio(np.array([1.0, 2.0, 3.0]), test_share=0.5)
     >>> interval.value, interval.low < 1 < 3 < interval.high
@@ -94,9 +100,62 @@ def nadeau_bengio(
     center = float(np.average(values, weights=weights))
     if count < 2:
         return Interval(center, -math.inf, math.inf, level)
-    spread = math.sqrt((1 / count + test_share) * float(np.var(values, ddof=1)))
+    spread = math.sqrt((1 / count + test_share) * float(np.var(values, ddof=1)) + between)
     half = float(t.ppf(0.5 + level / 2, count - 1)) * spread
     return Interval(center, center - half, center + half, level)
+
+
+@dataclass(frozen=True, eq=False)
+class Strata:
+    """The classes (n,) of rows whose folds all repeat the sample's shares of the classes.
+
+    ``weights`` (n,) are those of the rows; ``groups`` (n,), where there are some, are the units.
+
+    Why: the next sample has other shares by chance, and a number over all rows moves with them.
+    Folds with equal shares cannot tell: how they differ is the variance WITHIN classes, and that
+    between classes has to be added. It matters most where a model knows little more than which
+    class is the larger one: it is right about all rows of one class and wrong about the others.
+    Source: Cochran 1977, Sampling Techniques, sections 5.6 and 5A.9.
+    """
+
+    classes: Rows
+    weights: Floats
+    groups: Rows | None = None
+
+    def variance(self, totals: Floats) -> float:
+        """The variance of a ratio of sums over all rows that comes from the shares of classes.
+
+        ``totals`` (C, 2) are what the rows of each class add to numerator and denominator. The
+        slope of the ratio in the share of class c is ``m_c - m`` where the ratio is a mean m and
+        that of the class is m_c; then, for equal weights and shares p_c, the result is
+        ``sum p_c (m_c - m)**2 / (n - 1)``. Other ratios are linearized (delta method).
+
+        >>> halves = Strata(np.repeat([0, 1], 8), np.ones(16))
+        >>> knows_one = np.array([[8.0, 8.0], [0.0, 8.0]])  # right about one class, and no other
+        >>> halves.variance(knows_one) == 0.5 * 0.5 / 15
+        True
+        """
+        numerators, denominators = totals.T
+        shares = np.bincount(self.classes, self.weights, len(totals)) / self.weights.sum()
+        pooled = numerators.sum() / denominators.sum()
+        slopes = (numerators - pooled * denominators) / denominators.sum() / shares
+        return mean_variance(slopes[self.classes], self.weights, self.groups)
+
+
+def mean_variance(values: Floats, weights: Floats, groups: Rows | None = None) -> float:
+    """The variance of a weighted mean over independent rows, or ``groups`` (n,) of rows.
+
+    It is that of a ratio of sums over these units, linearized; infinite for a single one. Source:
+    Cochran 1977, Sampling Techniques, sections 6.3 and 9A.
+
+    >>> round(mean_variance(np.array([1.0, 2.0, 3.0]), np.ones(3)), 3)  # 1 / 3
+    0.333
+    """
+    parts = weights / weights.sum() * (values - np.average(values, weights=weights))
+    if groups is not None:
+        parts = np.bincount(np.unique(groups, return_inverse=True)[1], weights=parts)
+    count = len(parts)
+    return count / (count - 1) * float((parts**2).sum()) if count > 1 else math.inf
 
 
 def mean_interval(
@@ -104,9 +163,8 @@ def mean_interval(
 ) -> Interval:
     """The interval of a weighted mean over rows, values and weights (n,).
 
-    The rows are independent, or the ``groups`` (n,) of rows are. The variance is that of a ratio
-    of sums over these units, linearized, and the quantile is Student's t. Source: Cochran 1977,
-    Sampling Techniques, sections 6.3 and 9A.
+    The rows are independent, or the ``groups`` (n,) of rows are. The variance is that of
+    :func:`mean_variance`, and the quantile is Student's t.
 
     >>> interval = mean_interval(np.array([1.0, 2.0, 3.0]), np.ones(3))
     >>> interval.value, round(interval.high, 2)  # 2 + 2.92 * 1 / sqrt(3)
@@ -116,13 +174,10 @@ def mean_interval(
 
     method = "rows" if groups is None else "groups"
     center = float(np.average(values, weights=weights))
-    parts = weights / weights.sum() * (values - center)
-    if groups is not None:
-        parts = np.bincount(np.unique(groups, return_inverse=True)[1], weights=parts)
-    count = len(parts)
+    count = len(values) if groups is None else len(np.unique(groups))
     if count < 2:
         return Interval(center, -math.inf, math.inf, level, method)
-    spread = math.sqrt(count / (count - 1) * float((parts**2).sum()))
+    spread = math.sqrt(mean_variance(values, weights, groups))
     half = float(t.ppf(0.5 + level / 2, count - 1)) * spread
     return Interval(center, center - half, center + half, level, method)
 
@@ -165,6 +220,7 @@ def ratio_interval(
     test_share: float,
     *,
     ceiling: float = math.inf,
+    between: float = 0.0,
     level: float = LEVEL,
 ) -> Interval:
     """The interval of a metric that is a ratio of sums over folds, such as R2 or accuracy.
@@ -174,7 +230,8 @@ def ratio_interval(
     linearized around its pooled value,
     ``r_k = r + (numerator_k - r * denominator_k) / mean(denominator)``, whose mean over the
     folds is exactly the pooled ratio. Source: Cochran 1977, Sampling Techniques, section 6.3,
-    with the variance of Nadeau & Bengio 2003.
+    with the variance of Nadeau & Bengio 2003 and, where folds are stratified, that ``between``
+    classes.
 
     >>> ratio_interval(np.array([[8.0, 10.0], [9.0, 10.0]]), lambda r: r, 0.25).value
     0.85
@@ -182,6 +239,6 @@ def ratio_interval(
     numerators, denominators = parts.T
     pooled = float(numerators.sum() / denominators.sum())
     folds = pooled + (numerators - pooled * denominators) / denominators.mean()
-    raw = nadeau_bengio(folds, test_share, level=level)
+    raw = nadeau_bengio(folds, test_share, between=between, level=level)
     ends = sorted(finish(min(max(end, 0.0), ceiling)) for end in (raw.low, raw.high))
     return Interval(finish(pooled), ends[0], ends[1], level)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from autoreg.candidate import Candidate
 from autoreg.statistics import Interval
 
 Parts = Mapping[str, tuple[float, float]]
+ByClass = Mapping[str, list[list[float]]]  # by metric: numerator and denominator of each class
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Judgement:
     """One candidate refitted on the training rows of one outer fold and scored on its rows.
 
     ``parts`` are the numerators and denominators of the metrics, ``baseline_parts`` those of
-    the featureless model. A failed refit is scored as the featureless model and flagged.
+    the featureless model; ``by_class`` and ``baseline_by_class`` are what each class adds to those
+    of the metrics and of the loss, where the outer folds are stratified. A failed refit is scored
+    as the featureless model and flagged.
     ``used`` names the columns that the refit uses; None where it could leave none out.
     """
 
@@ -29,6 +32,18 @@ class Judgement:
     baseline_parts: Parts
     flags: tuple[str, ...] = ()
     used: tuple[str, ...] | None = None
+    by_class: ByClass = field(default_factory=dict)
+    baseline_by_class: ByClass = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> Judgement:
+        """The featureless model, judged on the same fold."""
+        return replace(
+            self,
+            loss=self.baseline_loss,
+            parts=self.baseline_parts,
+            by_class=self.baseline_by_class,
+        )
 
     def to_data(self) -> dict[str, Any]:
         """The judgement as plain data."""
@@ -46,6 +61,8 @@ class Judgement:
             _pairs(data["baseline_parts"]),
             tuple(data["flags"]),
             None if data.get("used") is None else tuple(data["used"]),
+            data["by_class"],
+            data["baseline_by_class"],
         )
 
 

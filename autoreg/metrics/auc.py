@@ -26,6 +26,15 @@ class Auc(EveryClass):
         areas = [_area(y == one, predictions[:, one], weights) for one in classes]
         return float(np.mean(areas)) * float(weights.sum()), float(weights.sum())
 
+    def by_class(self, y: Target, predictions: Floats, weights: Floats, baseline: Floats) -> Floats:
+        """The weight of each class, times the area: shares of classes do not move an area.
+
+        Of more than two classes, which are mixed in "the rest", hardly; slopes would be slow.
+        """
+        area, total = self.parts(y, predictions, weights, baseline)
+        own = np.bincount(y.astype(np.int64), weights, predictions.shape[1])
+        return np.column_stack([area / total * own, own])
+
 
 def _area(positive: NDArray[np.bool_], scores: Floats, weights: Floats) -> float:
     """The weighted probability that a positive scores above a negative; ties count half.
