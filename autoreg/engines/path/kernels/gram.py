@@ -169,6 +169,17 @@ def explained(c, g, w):
 
 
 @compiled
+def relaxed(G, c, g, w, terms, base, shrink, height, tolerance, room):
+    """The inputs in use with a weaker L1 part: their coefficients, what is left and explained."""
+    support = w != 0.0
+    again, slope = w.copy(), g.copy()
+    members, weaker = support.copy(), terms.relax * base
+    aim = terms.relax * tolerance
+    left = settle(G, c, slope, again, members, support, terms, weaker, shrink, height, aim, room)
+    return again, left, explained(c, slope, again)
+
+
+@compiled
 def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
     """Fill W (S, q) with solutions; the strength scale.
 
@@ -213,22 +224,8 @@ def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
             )
         W[k], fitted[k] = w, explained(c, g, w)
         if terms.relax < 1.0:
-            support = w != 0.0
-            again, slope = w.copy(), g.copy()
-            left[k] = settle(
-                G,
-                c,
-                slope,
-                again,
-                support.copy(),
-                support,
-                terms,
-                terms.relax * base,
-                shrink,
-                s * heights,
-                allowed[k] * terms.relax,
-                room,
+            W[k], left[k], fitted[k] = relaxed(
+                G, c, g, w, terms, base, shrink, s * heights, allowed[k], room
             )
-            W[k], fitted[k] = again, explained(c, slope, again)
         before, last = last, s
     return top
