@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench-unattended bench-linear bench-selection bench-network bench-tracking honesty bench-peers docs clean
+.PHONY: help demo test lint format bench-unattended bench-linear bench-selection bench-network bench-tracking honesty bench-peers bench-scaling docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench-tracking: $(READY) ## time writing to MLflow (PEERS=python that has optuna
 bench-peers: $(READY) ## compare with other libraries (DATA=folder of real sets; resumes)
 	$(BIN)/python benchmarks/peers.py --data $(DATA) --resume mlruns/peers.jsonl \
 		--write benchmarks/results/peers.md
+
+bench-scaling: $(READY) ## time one study spread over threads, jobs, Dask nodes and PostgreSQL
+	$(BIN)/python benchmarks/scaling.py --write benchmarks/results/scaling.md
 
 docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without effects)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

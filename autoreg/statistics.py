@@ -158,6 +158,21 @@ def mean_variance(values: Floats, weights: Floats, groups: Rows | None = None) -
     return count / (count - 1) * float((parts**2).sum()) if count > 1 else math.inf
 
 
+def one_sided_p(interval: Interval, count: int, bound: float = 0.0) -> float:
+    """The p-value of a mean being no higher than a bound, of its t interval over ``count`` units.
+
+    >>> interval = nadeau_bengio(np.array([1.0, 2.0, 3.0]), 0.0)
+    >>> round(one_sided_p(interval, 3, interval.low), 4)  # the lower end of 90% two-sided
+    0.05
+    """
+    from scipy.stats import t
+
+    half = (interval.value - interval.low) / float(t.ppf(0.5 + interval.level / 2, count - 1))
+    if half == 0:
+        return 0.0 if interval.value > bound else 1.0
+    return float(t.sf((interval.value - bound) / half, count - 1))
+
+
 def mean_interval(
     values: Floats, weights: Floats, groups: Rows | None = None, *, level: float = LEVEL
 ) -> Interval:

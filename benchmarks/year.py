@@ -5,12 +5,19 @@ with each. The same year is then lived once more with nothing to find: rows keep
 everything else is dealt out anew, so that all weeks are alike. Whatever is promoted there beyond
 the first model is a false promotion.
 
-    python benchmarks/year.py --data FOLDER [--weeks 52] [--write FILE]
+    python benchmarks/year.py --data FOLDER [--weeks 52] [--nulls 2] [--write FILE]
+    python benchmarks/year.py --data FOLDER --resume FILE   # years in FILE are not lived again
+    python benchmarks/year.py --data FOLDER --only often-0  # one of drifting, calm, often-K
+
+Each comparison is judged twice: by the gate, whose error of 5 % is that of a champion's whole
+reign, and by a bound of 95 % alone, as if nobody had been compared before. What the gate would do
+in many more years is simulated (`gate_alone`): two equally good models, and better challengers.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 import warnings
@@ -21,9 +28,11 @@ from measuring import table, versions  # first: it sets the number of threads
 # isort: split
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from autoreg.sealed import Openings
-from autoreg.watch import Tick, WatchSpec, tick
+from autoreg.tracking.gate import ENOUGH, ERROR, FEWEST, evidence_of, share_of
+from autoreg.watch import WatchSpec, tick
 
 WEEK = 7 * 24
 FIRST = 26 * WEEK  # the rows of the first tick
@@ -51,18 +60,18 @@ STUDY = {
 }
 
 
-def bikes(folder: Path, *, alike: bool) -> pd.DataFrame:
-    """The hours in order; ``alike``: everything but the hour's number dealt out anew."""
+def bikes(folder: Path, dealt: int | None) -> pd.DataFrame:
+    """The hours in order; ``dealt``: all but the hour's number dealt out anew by that seed."""
     frame = pd.read_csv(folder / "bike_hour" / "bike_hour.csv.gz")
     frame["log_count"] = np.log1p(frame["cnt"])
-    if alike:
-        order = np.random.default_rng(0).permutation(len(frame))
+    if dealt is not None:
+        order = np.random.default_rng(dealt).permutation(len(frame))
         frame = frame.iloc[order].assign(instant=frame["instant"].to_numpy())
     return frame.reset_index(drop=True)
 
 
-def year(frame: pd.DataFrame, weeks: int, every: int | None) -> tuple[list[Tick], list[int], float]:
-    """The ticks of a year, the reuse of each opening, and the minutes it took."""
+def year(frame: pd.DataFrame, weeks: int, every: int | None) -> dict:
+    """The ticks of a year, the comparisons of the gate, the reuse of openings, the minutes."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         home, source = Path(place) / "home", Path(place) / "rows.parquet"
@@ -80,40 +89,128 @@ def year(frame: pd.DataFrame, weeks: int, every: int | None) -> tuple[list[Tick]
             frame.head(FIRST + week * WEEK).to_parquet(source, index=False)
             name = f"week-{week:02d}"
             found = tick((spec, Path(place)), name, home=home, dry=False, progress=False)
-            ticks.append(found)
+            ticks.append(found.to_data())
             print(f"  {name}: {found.decision}, {found.reason[:80]} | {found.gate}", flush=True)
         reused = [one["reused"] for one in Openings(home).openings()]
-    return ticks, reused, (time.monotonic() - started) / 60
+        lines = home / "promotions.jsonl"
+        told = lines.read_text().splitlines() if lines.exists() else []
+    asked = [json.loads(line)["comparison"] for line in told]
+    minutes = (time.monotonic() - started) / 60
+    return {"ticks": ticks, "asked": asked, "reused": reused, "minutes": minutes}
 
 
-def rows_of(ticks: list[Tick]) -> list[tuple[str, ...]]:
+def gate_alone(years: int, askings: int, gain: float = 0.0) -> dict[str, tuple[float, float]]:
+    """A challenger each week, better by a ``gain`` in standard errors: promotions a year, and years
+    with any.
+
+    ``alone``: by 95 % each time; ``corrected``: by the gate, a promotion beginning a new reign,
+    whose challengers are as much better again.
+    """
+    draws, falls = np.random.default_rng(0), {"alone": [], "corrected": []}
+    for _ in range(years):
+        p = stats.t.sf(
+            stats.nct.rvs(FEWEST - 1, gain, size=askings, random_state=draws), FEWEST - 1
+        )
+        count, asking, evidence = 0, 1, 1.0
+        for one in p:
+            evidence *= evidence_of(one)
+            fell = one <= ERROR and (one <= share_of(asking) or evidence >= ENOUGH)
+            asking, evidence = (1, 1.0) if fell else (asking + 1, evidence)
+            count += fell
+        falls["alone"].append((p <= ERROR).sum())
+        falls["corrected"].append(count)
+    return {name: (float(np.mean(n)), float(np.mean(np.array(n) > 0))) for name, n in falls.items()}
+
+
+def rows_of(ticks: list[dict]) -> list[tuple[str, ...]]:
     """The ticks that tuned, as rows of a table."""
     found = []
     for one in ticks:
-        if one.decision != "tuned":
+        if one["decision"] != "tuned":
             continue
-        held = one.verdict["held_out"]
-        score = "-" if held["score"] is None else f"{held['score']:.3f}"
-        moved = ", ".join(shift.column for shift in one.drift if shift.moved)
-        what = "promoted" if one.promoted else "alarms" if one.alarms else "kept the champion"
+        score = one["verdict"]["held_out"]["score"]
+        moved = ", ".join(shift["column"] for shift in one["drift"] if shift["moved"])
+        what = "alarms" if one["alarms"] else "kept the champion"
         found.append(
-            (one.tick, moved[:60] or one.reason, one.verdict["selection"]["words"], score, what)
+            (
+                one["tick"],
+                moved[:60] or one["reason"],
+                one["verdict"]["selection"]["words"],
+                "-" if score is None else f"{score:.3f}",
+                "promoted" if one["promoted"] else what,
+            )
         )
     return found
 
 
-def summary(name: str, ticks: list[Tick], reused: list[int], minutes: float) -> tuple[str, ...]:
+def summary(name: str, lived: dict) -> tuple[str, ...]:
     """One row for a year."""
-    tuned = [one for one in ticks if one.decision == "tuned"]
+    tuned = [one for one in lived["ticks"] if one["decision"] == "tuned"]
     counts = (
-        len(ticks),
-        sum(one.decision == "skipped" for one in ticks),
+        len(lived["ticks"]),
+        sum(one["decision"] == "skipped" for one in lived["ticks"]),
         len(tuned),
-        sum(one.promoted for one in tuned[1:]),
-        sum(bool(one.alarms) for one in tuned),
-        sum(bool(k) for k in reused),
+        len(lived["asked"]),
+        sum(one["passed"] for one in lived["asked"]),
+        sum(one["gain"]["low"] > one["margin"] for one in lived["asked"]),
+        sum(bool(one["alarms"]) for one in tuned),
+        sum(bool(k) for k in lived["reused"]),
     )
-    return (name, *map(str, counts), f"{minutes:.0f}")
+    return (name, *map(str, counts), f"{lived['minutes']:.0f}")
+
+
+def lived(asked: argparse.Namespace) -> dict[str, dict]:
+    """All years, by name; those that the file knows are read, and the others written there."""
+    kinds = {"drifting": (None, None), "calm": (0, None)}
+    # The hardest for the gate: nothing changes, and it is asked every other week.
+    kinds |= {f"often-{seed}": (seed, 1) for seed in range(asked.nulls)}
+    known = {}
+    if asked.resume and asked.resume.exists():
+        known = dict(map(json.loads, asked.resume.read_text().splitlines()))
+    for name, (dealt, every) in kinds.items():
+        if name in known or (asked.only and name not in asked.only):
+            continue
+        print(name, flush=True)
+        known[name] = year(bikes(asked.data, dealt), asked.weeks, every)
+        if asked.resume:
+            with asked.resume.open("a") as file:
+                file.write(json.dumps([name, known[name]]) + "\n")
+    return {name: known[name] for name in kinds if name in known}
+
+
+WORDS = {"drifting": "as it was", "calm": "nothing changes"}
+OFTEN = "nothing changes, tuned every other week all the same"
+
+
+def report(years: dict[str, dict], simulated: int, weeks: int) -> str:
+    """All tables."""
+    head = ("year", "ticks", "skipped", "tuned", "asked", "promoted", "at 95 % alone", "alarms")
+    head += ("openings reused", "minutes")
+    rows = [summary(WORDS.get(name, OFTEN), one) for name, one in years.items()]
+    falls = [
+        (f"{gain:g}", name, f"{mean:.2f}", f"{share:.1%}")
+        for gain in (0, 0.5, 1, 2)
+        for name, (mean, share) in gate_alone(simulated, weeks, gain).items()
+    ]
+    parts = [
+        "# A year of weekly ticks",
+        "",
+        f"`bike_hour`, a window of {WINDOW // WEEK} weeks, one week added with each tick. Asked:",
+        "how often champion and challenger were compared; promoted: by the gate, after the first",
+        "model; at 95 % alone: how many of the same comparisons pass a bound of 95 % that does not",
+        "count how often the champion was asked. Where nothing changes all promotions are false.",
+        table("Years", head, rows),
+        table(
+            f"The gate alone: a challenger each week, {weeks} askings, {simulated} simulated years",
+            ("gain in standard errors", "gate", "promotions a year", "years with one or more"),
+            falls,
+        ),
+    ]
+    if "drifting" in years:
+        rows = rows_of(years["drifting"]["ticks"])
+        names = ("tick", "what moved", "chosen", "held-out r2", "outcome")
+        parts.append(table("The year as it was: ticks that tuned", names, rows))
+    return "\n".join([*parts, "", versions("autoreg", "optuna")])
 
 
 def main() -> None:
@@ -122,40 +219,14 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weeks", type=int, default=52)
+    parser.add_argument("--nulls", type=int, default=2, help="years of many askings in vain")
+    parser.add_argument("--simulated", type=int, default=1000, help="years of the gate alone")
+    parser.add_argument("--only", nargs="+", help="years to live")
+    parser.add_argument("--resume", type=Path)
     parser.add_argument("--write", type=Path)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
-    drifting = year(bikes(asked.data, alike=False), asked.weeks, None)
-    calm = year(bikes(asked.data, alike=True), asked.weeks, None)
-    # The hardest year for the gate: nothing changes, and it is asked every other week.
-    asked_often = year(bikes(asked.data, alike=True), asked.weeks, 1)
-    head = ("year", "ticks", "skipped", "tuned", "promoted after the first", "alarms")
-    head += ("openings reused", "minutes")
-    text = "\n".join(
-        [
-            "# A year of weekly ticks",
-            "",
-            f"`bike_hour`, a window of {WINDOW // WEEK} weeks, one week added with each tick.",
-            "",
-            "Promotions in the last two rows of the first table are false ones.",
-            table(
-                "Years",
-                head,
-                [
-                    summary("as it was", *drifting),
-                    summary("nothing changes", *calm),
-                    summary("nothing changes, tuned every other week all the same", *asked_often),
-                ],
-            ),
-            table(
-                "The year as it was: ticks that tuned",
-                ("tick", "what moved", "chosen", "held-out r2", "outcome"),
-                rows_of(drifting[0]),
-            ),
-            "",
-            versions("autoreg", "optuna"),
-        ]
-    )
+    text = report(lived(asked), asked.simulated, asked.weeks)
     print(text)
     if asked.write:
         asked.write.write_text(text + "\n")

@@ -11,21 +11,29 @@ import pytest
 from mlflow import MlflowClient
 from scipy import stats
 from tracked import LINEAR, QUICK, projected, run, uri_of
+from typer.testing import CliRunner
 
+from autoreg.cli import app
 from autoreg.data import load
 from autoreg.errors import StudyError
 from autoreg.model import Model
 from autoreg.sealed import Openings, row_hashes
 from autoreg.spec import DataSpec
+from autoreg.statistics import one_sided_p
 from autoreg.tracking.gate import (
+    ENOUGH,
+    ERROR,
     FEWEST,
+    Standing,
     as_seen_by,
     compare,
-    frame_of,
+    evidence_of,
     paired,
     remember_rows,
     remembered,
+    share_of,
     units_of,
+    unseen,
 )
 from autoreg.tracking.promote import promote, rollback
 from autoreg.tracking.spool import Spool
@@ -178,6 +186,61 @@ def test_looking_at_the_same_rows_again_is_counted(home):
     assert "1 earlier comparisons saw such rows" in again.reason
 
 
+def test_rows_that_were_trained_on_and_so_left_out_are_not_seen_again(home, houses):
+    promote("new", home, name="houses")
+    key, model = Openings(home).key, Model.load(home / "studies" / "new" / "model")
+    trained = remembered(home / "studies" / "new" / "model", key)
+    rows = as_seen_by(model, rows_of(houses[1]["new"]))
+    window = houses[1]["new"][[one in trained for one in row_hashes(rows, key)]]
+    for seed in (40, 41):
+        pd.concat([window, table(60, seed)]).to_csv(home / "window.csv", index=False)
+        answer = promote("old", home, data=home / "window.csv", name="houses")
+        assert (answer.comparison.rows, answer.comparison.seen) == (60, len(window))
+        assert "earlier comparisons" not in answer.reason
+
+
+def test_a_champion_that_is_asked_again_is_harder_to_beat_until_it_falls(home):
+    promote("new", home, name="houses")
+    known = []
+    for number in (1, 2):
+        answer = promote("old", home, data=fresh(home, seed=20 + number), name="houses")
+        known.append(answer.comparison)
+        assert (answer.promoted, known[-1].asking) == (False, number)
+        assert known[-1].evidence == pytest.approx(np.prod([one.added for one in known]))
+    assert "asking 2 of this champion, which falls wrongly with 5% probability" in answer.reason
+    assert "it takes p 0.0038" in answer.reason
+    again = promote("old", home, data=fresh(home, seed=21), name="houses").comparison
+    assert again == known[0]  # the same rows and models: the same question
+    alone = promote("old", home, data=fresh(home, seed=23), name="houses", corrected=False)
+    assert "not corrected for being asking 3 of this champion" in alone.reason
+    fourth = promote("old", home, data=fresh(home, seed=24), name="houses").comparison
+    assert fourth.asking == 4  # the one that was not corrected was an asking, too
+    lines = [json.loads(one) for one in (home / "promotions.jsonl").read_text().splitlines()]
+    assert [one["comparison"]["asking"] for one in lines] == [1, 2, 1, 3, 4]
+
+
+def test_a_new_champion_begins_a_new_reign_and_one_that_comes_back_goes_on(home):
+    promote("old", home, name="houses")
+    first = promote("new", home, data=fresh(home, seed=30), name="houses")
+    assert (first.promoted, first.comparison.asking) == (True, 1)
+    back = promote("old", home, data=fresh(home, seed=31), name="houses")
+    assert (back.promoted, back.comparison.asking) == (False, 1)
+    rollback("houses", home)
+    again = promote("new", home, data=fresh(home, seed=32), name="houses").comparison
+    assert again.asking == 2
+    assert again.evidence == pytest.approx(first.comparison.added * again.added)
+
+
+def test_the_command_says_how_often_it_asked(home):
+    promote("new", home, name="houses")
+    words = ["promote", "old", "--name", "houses", "--home", str(home)]
+    done = CliRunner().invoke(app, [*words, "--data", str(fresh(home))])
+    assert done.exit_code == 3
+    assert "it takes p 0.015 (here 1), or evidence of 40 (here 0.5)" in done.stdout
+    done = CliRunner().invoke(app, [*words, "--data", str(fresh(home, seed=10)), "--alone"])
+    assert "not corrected for being asking 2" in done.stdout
+
+
 def test_a_study_that_is_not_in_mlflow_cannot_be_promoted(home):
     (home / "mlflow.db").unlink()
     with pytest.raises(StudyError, match="autoreg sync old"):
@@ -195,28 +258,87 @@ def sides(houses):
     return [(Model.load(folder), remembered(folder, key)) for folder in folders], key
 
 
+def judged(sides, rows, key, **changes):
+    fresh = unseen(*sides, rows, key)
+    return compare(sides[0][0], sides[1][0], rows, fresh, **changes)
+
+
 def rows_of(frame, **roles):
     return load(DataSpec(target="price", task="regression", **roles), frame)
 
 
 def test_without_units_the_bound_is_that_of_a_plain_paired_t(sides):
     models, key = sides
-    rows = rows_of(table(60, 9))
-    found = compare(*models, rows, key)
-    losses = [(rows.y - model.predict(frame_of(rows))) ** 2 for model, _ in models]
+    frame = table(60, 9)
+    rows = rows_of(frame)
+    found = judged(models, rows, key)
+    losses = [(rows.y - model.predict(frame)) ** 2 for model, _ in models]
     gain = losses[0] - losses[1]
     low = gain.mean() - stats.t.ppf(0.95, 59) * gain.std(ddof=1) / np.sqrt(60)
     assert found.gain.value == pytest.approx(gain.mean())
     assert found.gain.low == pytest.approx(low)
 
 
+def reign(draws, weeks, shift=0.0):
+    """When a champion falls that is asked every week; losses as skewed as squared errors are."""
+    noise, one, other = np.moveaxis(draws.normal(size=(weeks, 3, 80)), 1, 0)
+    gains = (noise - 0.3 * one) ** 2 - (noise - 0.3 * other) ** 2 + shift
+    blocks = gains.reshape(weeks, FEWEST, -1).mean(axis=2)
+    p = stats.ttest_1samp(blocks, 0.0, axis=1, alternative="greater").pvalue
+    evidence = np.cumprod([evidence_of(week) for week in p])
+    spent = p <= [share_of(asking) for asking in range(1, weeks + 1)]
+    return p <= ERROR, (p <= ERROR) & (spent | (evidence >= ENOUGH)), (gains, p)
+
+
+def test_of_equals_asked_every_week_for_a_year_one_in_twenty_falls_at_most():
+    """The planted fault is the bound of 95% each time: it lets one fall in nearly every year."""
+    draws, years = np.random.default_rng(7), 600
+    found = [reign(draws, 52)[:2] for _ in range(years)]
+    assert np.mean([whole.any() for _, whole in found]) <= 0.05
+    assert np.mean([each.any() for each, _ in found]) > 0.8
+
+
+def test_many_small_gains_add_up_to_a_fall_that_spending_alone_would_not_allow():
+    draws = np.random.default_rng(8)
+    falls = [reign(draws, 26, shift=0.16)[1].any() for _ in range(100)]  # 1.7 standard errors
+    assert np.mean(falls) > 0.9
+    _, _, (gains, p) = reign(draws, 3)
+    interval = paired(gains[1], np.ones(80), np.arange(80) * FEWEST // 80)
+    assert one_sided_p(interval, FEWEST) == pytest.approx(p[1])  # which is what the gate asks
+
+
+def test_a_comparison_that_passes_needs_the_bound_of_95_percent_too(sides):
+    models, key = sides
+    rows = rows_of(table(60, 9))
+    plain = judged(models, rows, key)
+    needed = plain.gain.low  # a margin at which p is 5%
+    at_edge = [
+        judged(models, rows, key, margin=needed + step, standing=Standing(8, 1e6))
+        for step in (-1e-6, 1e-6)
+    ]
+    assert [one.passed for one in at_edge] == [True, False]
+    assert at_edge[0].p == pytest.approx(0.05, abs=1e-3)
+    poor = judged(models, rows, key, margin=needed - 1e-6, standing=Standing(8, 1.0))
+    assert not poor.passed
+    assert replace(poor, corrected=False).passed
+
+
+def test_rows_that_were_compared_before_add_no_evidence(sides):
+    models, key = sides
+    rows = rows_of(table(60, 9))
+    first = judged(models, rows, key)
+    assert first.added > 1
+    again = judged(models, rows, key, standing=Standing(2, first.added, repeated=True))
+    assert (again.added, again.evidence) == (1.0, first.added)
+
+
 def test_groups_are_the_units_and_too_few_of_them_keep_the_gate_shut(sides):
     models, key = sides
     frame = table(200, 9)
-    found = compare(*models, rows_of(frame.assign(who=np.arange(200) // 8), group="who"), key)
+    found = judged(models, rows_of(frame.assign(who=np.arange(200) // 8), group="who"), key)
     assert (found.units, found.unit) == (25, "groups")
     with pytest.raises(StudyError, match="at least 20 groups"):
-        compare(*models, rows_of(frame.assign(who=np.arange(200) // 20), group="who"), key)
+        judged(models, rows_of(frame.assign(who=np.arange(200) // 20), group="who"), key)
 
 
 def test_equal_rows_in_a_group_count_once():
@@ -251,10 +373,10 @@ def test_a_row_is_known_by_its_content_under_each_models_own_schema(sides, tmp_p
         pd.concat([frame, frame.assign(kind="castle")]),
     ):
         rows = rows_of(again)
-        seen = row_hashes(as_seen_by(model, rows, frame_of(rows)), key)
+        seen = row_hashes(as_seen_by(model, rows), key)
         assert sum(one in trained for one in seen) == 32
     changed = rows_of(frame.assign(a=frame["a"] + 1e-9))
-    seen = row_hashes(as_seen_by(model, changed, frame_of(changed)), key)
+    seen = row_hashes(as_seen_by(model, changed), key)
     assert not set(seen) & trained
 
 
@@ -262,9 +384,9 @@ def test_the_gate_is_blind_to_nothing_it_was_trained_on(sides):
     """A planted fault: a champion that has memorized the rows of the comparison."""
     models, key = sides
     rows = rows_of(table(60, 9))
-    memory = frozenset(row_hashes(as_seen_by(models[0][0], rows, frame_of(rows)), key))
+    memory = frozenset(row_hashes(as_seen_by(models[0][0], rows), key))
     with pytest.raises(StudyError, match="0 of 60 rows"):
-        compare((models[0][0], memory), models[1], rows, key)
+        unseen((models[0][0], memory), models[1], rows, key)
 
 
 def test_of_a_stream_no_rows_are_remembered(tmp_path):

@@ -63,12 +63,19 @@ def promote(
     name: Annotated[
         str | None, typer.Option(help="Registered model; the study's name by default.")
     ] = None,
+    corrected: Annotated[
+        bool,
+        typer.Option(
+            "--corrected/--alone",
+            help="5% error in a champion's whole reign, or in this comparison alone.",
+        ),
+    ] = True,
     home: HomeOption = None,
 ) -> None:
     """Register a study's model; make it the champion if it passes the gate (else exit code 3)."""
     from autoreg.tracking.promote import promote as ask
 
-    answer = ask(study, home, data=data, margin=margin, name=name)
+    answer = ask(study, home, data=data, margin=margin, name=name, corrected=corrected)
     role = "champion" if answer.promoted else "challenger"
     typer.echo(f"{answer.name} version {answer.version} is the {role}: {answer.reason}")
     if not answer.promoted:

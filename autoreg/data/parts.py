@@ -20,6 +20,7 @@ from autoreg.errors import DataError
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 YEAR, DAY = 365.25, 24.0
 MISSING = "missing"
+MIDNIGHT = {"hour_sin": 0.0, "hour_cos": 1.0}  # where no moment has a clock
 DATE_FORMATS = (
     "ISO8601",
     "%Y/%m/%d",

@@ -1,29 +1,29 @@
 """Champion, challenger, previous: aliases of a registered model, moved under the gate only.
 
-Every comparison is a look at rows, and is written to ``promotions.jsonl`` in the home folder,
-whatever comes of it; rows that were looked at before are counted in the answer.
+Every comparison is a look at rows, and is written down (:mod:`autoreg.tracking.askings`), whatever
+comes of it; rows that were looked at before are counted in the answer, and so is how often this
+champion was asked to go.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoreg.data import load
 from autoreg.data.dataset import Dataset
-from autoreg.disk import append_line
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
 from autoreg.model import Model
-from autoreg.sealed import Openings, row_hashes
+from autoreg.sealed import row_hashes
 from autoreg.spec import DataSpec
-from autoreg.tracking.gate import Comparison, compare, remembered
+from autoreg.tracking.askings import Asking, Askings
+from autoreg.tracking.gate import Comparison, Side, compare, remembered, unseen
 from autoreg.tracking.spool import Spool
 from autoreg.tracking.store import Store, impatient
 from autoreg.tracking.sync import spool_of
@@ -53,12 +53,15 @@ def promote(
     data: str | Path | None = None,
     margin: float = 0.0,
     name: str | None = None,
+    corrected: bool = True,
 ) -> Promotion:
     """Register a study's final model, and make it the champion if it passes the gate.
 
     The first model of a name has nobody to beat. Later ones are compared with the champion on
     the rows of ``data`` that neither model was trained on. ``margin`` is by how much the loss
-    must fall. Raises StudyError where the gate cannot be asked, with the reason.
+    must fall. ``corrected``: a champion falls wrongly with 5% probability in its whole reign,
+    however often it is asked; else in each asking. Raises StudyError where the gate cannot be
+    asked, with the reason.
     """
     place = home_folder(home)
     spool, store = spool_of(study, place), Store.of(place)
@@ -77,9 +80,18 @@ def promote(
                 f"{known} has a champion, version {_number(champion)}: name a table of rows to "
                 f"compare on with --data; rows that either model was trained on are left out"
             )
-        rows = _rows(spool, data)
-        found = _compared(client, champion, spool, rows, margin)
-        reused = _record(place, study, known, _number(champion), _number(version), rows, found)
+        rows, askings = _rows(spool, data), Askings(place)
+        sides = _sides(client, champion, spool, askings.key)
+        fresh = unseen(*sides, rows, askings.key)
+        hashes = tuple(row_hashes(rows.rows(fresh), askings.key))
+        asking = Asking(known, _number(champion), _number(version), hashes)
+        standing = askings.standing(asking)
+        found = compare(
+            *(sides[0][0], sides[1][0], rows, fresh, margin),
+            standing=standing,
+            corrected=corrected,
+        )
+        reused = askings.record(asking, study, found)
         reason = str(found) + (f"; {reused} earlier comparisons saw such rows" if reused else "")
         if found.passed:
             _crown(client, known, _number(version), _number(champion), found)
@@ -181,13 +193,14 @@ def _rows(spool: Spool, data: str | Path) -> Dataset:
     return load(declared.model_copy(update={"source": str(data), "task": task}))
 
 
-def _compared(
-    client: MlflowClient, champion: ModelVersion, spool: Spool, rows: Dataset, margin: float
-) -> Comparison:
-    key = Openings(spool.study_folder.parents[1]).key
-    folders = (_downloaded(client, champion), spool.study_folder / "model")
-    sides = [(Model.load(folder), remembered(folder, key)) for folder in folders]
-    return compare(sides[0], sides[1], rows, key, margin)
+def _sides(
+    client: MlflowClient, champion: ModelVersion, spool: Spool, key: str
+) -> tuple[Side, Side]:
+    old, new = _downloaded(client, champion), spool.study_folder / "model"
+    return (
+        (Model.load(old), remembered(old, key)),
+        (Model.load(new), remembered(new, key)),
+    )
 
 
 def _downloaded(client: MlflowClient, version: ModelVersion) -> Path:
@@ -197,28 +210,3 @@ def _downloaded(client: MlflowClient, version: ModelVersion) -> Path:
     uri = client.get_model_version_download_uri(version.name, _number(version))
     folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
     return next(folder.rglob("model.json")).parent
-
-
-def _record(
-    home: Path,
-    study: str,
-    name: str,
-    champion: str,
-    challenger: str,
-    rows: Dataset,
-    found: Comparison,
-) -> int:
-    """Write a comparison down; how many earlier ones of other versions saw any of its rows."""
-    path = home / "promotions.jsonl"
-    hashes = row_hashes(rows, Openings(home).key)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    mine = {"name": name, "champion": champion, "challenger": challenger}
-    earlier = [
-        one
-        for one in map(json.loads, lines)
-        if {key: one[key] for key in mine} != mine and not set(one["hashes"]).isdisjoint(hashes)
-    ]
-    line: dict[str, Any] = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **mine}
-    line |= {"study": study, "comparison": found.to_data(), "hashes": hashes}
-    append_line(path, json.dumps(line))
-    return len(earlier)

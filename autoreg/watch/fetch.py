@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import glob
 import io
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,22 +20,35 @@ from autoreg.data.dates import moments
 from autoreg.data.table import Table
 from autoreg.disk import made, write_whole
 from autoreg.errors import BusyError, DataError
+from autoreg.watch.agreement import agreed, joined, storable
 from autoreg.watch.watching import ParquetSpec, SourceSpec, SqlSpec, from_environment
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def fetch(source: SourceSpec, beside: Path) -> pd.DataFrame:
-    """All rows that a source has now.
+NO_ROW = "no row passes the filters; check source: parquet: filters"
+
+
+def fetch(source: SourceSpec, beside: Path, as_text: Collection[str] = ()) -> pd.DataFrame:
+    """All rows that a source has now; columns named in ``as_text`` as they are written there.
 
     Raises DataError where they cannot be read as one table, BusyError where a database is away.
     """
     if source.file:
-        return files.read(beside / source.file).frame
+        return storable(files.read(beside / source.file, as_text).frame, source.place, as_text)
     if source.glob:
-        return _joined(sorted(glob.glob(str(beside / source.glob))), source.glob)
+        paths = sorted(glob.glob(str(beside / source.glob)))
+        if not paths:
+            raise DataError(
+                f"{source.glob}: no file matches; check the pattern, or wait for a first file"
+            )
+        frames = {path: files.read(path, as_text).frame for path in paths}
+        parts = {path: storable(frame, path, as_text) for path, frame in frames.items()}
+        return joined(parts, source.glob)
     if source.sql:
-        return _queried(source.sql)
+        return storable(_queried(source.sql), source.place, as_text)
     assert source.parquet is not None
-    return _partitions(source.parquet, beside)
+    return storable(_partitions(source.parquet, beside), source.place, as_text)
 
 
 def windowed(frame: pd.DataFrame, time: str | None, rows: int | None) -> pd.DataFrame:
@@ -56,27 +71,36 @@ def windowed(frame: pd.DataFrame, time: str | None, rows: int | None) -> pd.Data
 
 
 def frozen(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a snapshot; one that is there already is kept."""
-    if not path.exists():
-        made(path.parent)
-        content = io.BytesIO()
+    """Write a snapshot; one that is there already is kept.
+
+    Raises DataError naming a column whose cells no Parquet file can hold.
+    """
+    import pyarrow as pa
+
+    if path.exists():
+        return path
+    made(path.parent)
+    content = io.BytesIO()
+    try:
         frame.to_parquet(content, index=False)
-        write_whole(path, content.getvalue())
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(f"the source: {_unkept(frame) or error}") from error
+    write_whole(path, content.getvalue())
     return path
 
 
-def _joined(paths: list[str], pattern: str) -> pd.DataFrame:
-    if not paths:
-        raise DataError(f"{pattern}: no file matches; check the pattern, or wait for a first file")
-    frames = [files.read(path).frame for path in paths]
-    names = list(frames[0].columns)
-    for path, frame in zip(paths, frames, strict=True):
-        if different := sorted(set(names) ^ set(frame.columns)):
-            raise DataError(
-                f"{path}: column {different[0]!r} is in this file or in {paths[0]}, but not in "
-                f"both; all files of {pattern} need the same columns"
+def _unkept(frame: pd.DataFrame) -> str | None:
+    """Which column cannot be written, in words; None where it is none alone."""
+    for name in frame:
+        try:
+            frame[[name]].to_parquet(io.BytesIO(), index=False)
+        except Exception:  # whatever it is, it is this column
+            kind = type(frame[name].dropna().iloc[0]).__name__
+            return (
+                f"column {name!r} holds {kind} objects, which no snapshot can hold; make them text "
+                f"or numbers, or leave the column out of the source"
             )
-    return pd.concat([frame[names] for frame in frames], ignore_index=True)
+    return None
 
 
 def _queried(sql: SqlSpec) -> pd.DataFrame:
@@ -106,16 +130,47 @@ def _queried(sql: SqlSpec) -> pd.DataFrame:
 
 
 def _partitions(parquet: ParquetSpec, beside: Path) -> pd.DataFrame:
+    """The rows of a folder of Parquet files that pass the filters; hive partitions are columns."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
+
     folder = beside / parquet.folder
     if not folder.exists():
         raise DataError(f"{folder}: there is no such folder; check the path")
-    chosen = list(parquet.filters)
+    chosen = pq.filters_to_expression(list(parquet.filters)) if parquet.filters else None
     try:
-        frame = pd.read_parquet(folder, filters=chosen or None)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{folder}: cannot be read ({error})") from error
+        first = ds.dataset(folder, format="parquet", partitioning="hive")
+        found = {one.path: one.physical_schema for one in first.get_fragments(chosen)}
+        if not found:
+            raise DataError(f"{folder}: {NO_ROW}")
+        kinds = {file: {one.name: _kind(one.type) for one in own} for file, own in found.items()}
+        names = agreed(kinds, parquet.folder)
+        # Whole numbers in one file and fractions in another are numbers.
+        whole = pa.unify_schemas(list(found.values()), promote_options="permissive")
+        parted = [one for one in first.schema if one.name not in names]
+        schema = pa.schema([*whole, *parted], whole.metadata)
+        rows = ds.dataset(folder, schema, format="parquet", partitioning="hive")
+        frame: pd.DataFrame = rows.to_table(filter=chosen).to_pandas().reset_index(drop=True)
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        raise DataError(f"{folder}: cannot be read ({str(error).splitlines()[0]})") from error
     if not len(frame):
-        raise DataError(f"{folder}: no row passes the filters; check source: parquet: filters")
-    # Partition columns come as categories; what they hold decides what they are.
-    parted = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
-    return frame.astype({name: frame[name].cat.categories.dtype for name in parted})
+        raise DataError(f"{folder}: {NO_ROW}")
+    return frame
+
+
+def _kind(type_: pa.DataType) -> str | None:
+    """What the cells of a Parquet column are, in words; None where all are missing."""
+    import pyarrow.types as known
+
+    if known.is_dictionary(type_):
+        return _kind(type_.value_type)
+    if known.is_null(type_):
+        return None
+    if known.is_boolean(type_):
+        return "yes or no"
+    if known.is_integer(type_) or known.is_floating(type_) or known.is_decimal(type_):
+        return "numbers"
+    if known.is_timestamp(type_) and type_.tz is not None:
+        return "dates with a time zone"
+    return "dates" if known.is_temporal(type_) else "text"

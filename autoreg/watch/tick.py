@@ -25,19 +25,17 @@ from autoreg.ledger import locked
 from autoreg.prepared import prepare
 from autoreg.progress import Progress
 from autoreg.result import StudyResult
-from autoreg.sealed import Openings, row_hashes
+from autoreg.sealed import Openings
 from autoreg.spec import DataSpec, StudySpec
 from autoreg.study import run_study
-from autoreg.tracking.gate import frame_of
 from autoreg.tracking.promote import Promotion, promote
 from autoreg.tracking.spool import Spool
-from autoreg.watch.drift import TARGET, Shift, shifts
+from autoreg.watch.change import Change, changed
+from autoreg.watch.drift import Shift
 from autoreg.watch.fetch import fetch, frozen, windowed
 from autoreg.watch.ticks import Ticks
 from autoreg.watch.watching import WatchSpec, read_watch
 from autoreg.watch.webhook import post
-
-NAMED = 3  # of many columns that moved
 
 
 @dataclass(frozen=True)
@@ -127,22 +125,17 @@ def _made(
 ) -> Tick:
     question = spec.question(beside)
     path = ticks.snapshot(label, spec.watch)
-    if not path.exists():
-        frozen(windowed(fetch(spec.source, beside), question.data.time, spec.window), path)
-    now = load(_placed(question, path))
-    last = ticks.tuned
-    then = _then(question, ticks, spec.watch)
-    key = Openings(home_folder(options["home"])).key
-    fresh, moved = _compared(spec, now, then, key)
-    why = _why(spec, ticks, fresh, moved, first=last is None)
-    facts: dict[str, Any] = {"rows": now.n, "fresh": fresh, "drift": tuple(moved)}
-    plan = _planned(spec, question, path, label, now, fresh, last, options["home"])
+    last, key = ticks.tuned, Openings(home_folder(options["home"])).key
+    now, change = _looked(spec, question, ticks, path, beside, key)
+    why = change.reason(spec, ticks.skipped) if last else "it is the first time"
+    facts: dict[str, Any] = {"rows": now.n, "fresh": change.fresh, "drift": change.moved}
+    plan = _planned(spec, question, path, label, now, change.fresh, last, options["home"])
     if dry:
         prepare(plan)
-        would = f"would tune: {why}" if why else f"would skip: {_calm(spec.fresh, fresh, moved)}"
+        would = f"would tune: {why}" if why else f"would skip: {change.calm(spec.fresh)}"
         return Tick(spec.watch, label, "dry run", would, **facts)
     if why is None:
-        return Tick(spec.watch, label, "skipped", _calm(spec.fresh, fresh, moved), **facts)
+        return Tick(spec.watch, label, "skipped", change.calm(spec.fresh), **facts)
     result = run_study(plan, reopen=True, **options)
     if result.tracking_problem:  # the gate needs the model there; the tick goes on from here
         raise BusyError(result.tracking_problem)
@@ -157,74 +150,22 @@ def _made(
     return Tick(spec.watch, label, "tuned", why, **facts, **whole, promoted=promoted, gate=words)
 
 
-def _compared(
-    spec: WatchSpec, now: Dataset, then: Dataset | None, key: str
-) -> tuple[int, list[Shift]]:
-    """How many rows are new, and how far they lie from those of the last tuning."""
-    if then is None:
-        return now.n, []
-    _check_schema(then, now)
-    view = _as_then(now, then)
-    known = set(row_hashes(then, key))
-    new = np.array([one not in known for one in row_hashes(view, key)])
-    if not new.any():
-        return 0, []
-    return int(new.sum()), shifts(then, view.rows(np.flatnonzero(new)), spec.drift)
-
-
-def _as_then(now: Dataset, then: Dataset) -> Dataset:
-    """Today's rows under the columns, levels and classes of then; new levels are no level."""
-    from dataclasses import replace
-
-    from autoreg.data.encoding import encode
-
-    y = now.y
-    if then.classes:
-        places = {label: k for k, label in enumerate(then.classes)}
-        y = np.array([places.get(now.classes[int(k)], len(places)) for k in now.y])
-    X = encode(frame_of(now), then.columns)
-    classes = (*then.classes, *sorted(set(now.classes) - set(then.classes), key=str))
-    return replace(now, X=X, y=y, columns=then.columns, classes=classes if then.classes else ())
-
-
-def _check_schema(then: Dataset, now: Dataset) -> None:
-    """Raise DataError where a column is gone or has become something else."""
-    today = {column.name: column for column in now.columns}
-    for column in then.columns:
-        if column.name not in today:
-            raise DataError(
-                f"column {column.name!r} is gone from the source; the champion needs it: bring it "
-                f"back, or drop it in the study and begin a watch of another name"
-            )
-        if today[column.name].kind != column.kind:
-            raise DataError(
-                f"column {column.name!r} was {column.kind} and is {today[column.name].kind} now; "
-                f"look at the source, or declare it under data: categorical"
-            )
-
-
-def _why(
-    spec: WatchSpec, ticks: Ticks, fresh: int, moved: list[Shift], *, first: bool
-) -> str | None:
-    """Why to tune, in words; None where there is no reason."""
-    if first:
-        return "it is the first time"
-    if fresh < spec.fresh:
-        return None
-    if far := [one for one in moved if one.moved]:
-        more = f" and {len(far) - NAMED} more" if len(far) > NAMED else ""
-        what = "the target moved" if far[0].column == TARGET else "columns moved"
-        return f"{what}: {', '.join(map(str, far[:NAMED]))}{more}"
-    if spec.every is not None and ticks.skipped >= spec.every:
-        return f"{ticks.skipped} ticks were skipped since the last tuning"
-    return None
-
-
-def _calm(least: int, fresh: int, moved: list[Shift]) -> str:
-    if fresh < least:
-        return f"only {fresh} rows are new; it takes {least}"
-    most = f"; the farthest is {moved[0]}" if moved else ""
-    return f"{fresh} new rows, and nothing has moved{most}"
+def _looked(
+    spec: WatchSpec, question: StudySpec, ticks: Ticks, path: Path, beside: Path, key: str
+) -> tuple[Dataset, Change]:
+    """The rows of this tick, frozen, and what has changed; rows of no use are not kept."""
+    data = question.data
+    as_written = {*data.categorical, *data.mean_target, *data.text, *filter(None, [data.group])}
+    try:
+        if not path.exists():
+            rows = fetch(spec.source, beside, as_written)
+            frozen(windowed(rows, data.time, spec.window), path)
+        now = load(_placed(question, path))
+        return now, changed(now, _then(question, ticks, spec.watch), key, spec.drift)
+    except DataError as error:
+        path.unlink(missing_ok=True)  # once the source is mended, the same tick reads it anew
+        words = f"{spec.source.place} (the rows of this tick)"
+        raise DataError(str(error).replace(str(path), words)) from error
 
 
 def _planned(
@@ -263,13 +204,13 @@ def _judged(
     from mlflow.exceptions import MlflowException
 
     try:
-        margin = spec.promote.margin
-        return promote(study, home, data=path, margin=margin, name=spec.watch)
+        margin, corrected = spec.promote.margin, spec.promote.corrected
+        return promote(study, home, data=path, margin=margin, name=spec.watch, corrected=corrected)
     except MlflowException as error:
         raise BusyError(f"MLflow's store is away ({str(error).splitlines()[0]})") from error
     except BusyError:
         raise
-    except StudyError as error:
+    except (StudyError, DataError) as error:  # such as a class that the champion does not know
         return str(error)
 
 

@@ -46,6 +46,11 @@ class SourceSpec(Frozen):
             raise ValueError("name exactly one of file, glob, sql, parquet")
         return self
 
+    @property
+    def place(self) -> str:
+        """Where the rows come from, in words."""
+        return self.file or self.glob or (self.parquet.folder if self.parquet else "source: sql")
+
 
 class DriftSpec(Frozen):
     """When columns or the target count as moved: the index AND the test must say so."""
@@ -58,6 +63,9 @@ class PromoteSpec(Frozen):
     """When the challenger replaces the champion."""
 
     margin: float = Field(0.0, description="by how much the loss must fall, at the least")
+    corrected: bool = Field(
+        True, description="5% error in a champion's whole reign; false: in each asking"
+    )
 
 
 class WatchSpec(Frozen):
