@@ -61,7 +61,7 @@ class Preprocessor:
     def of(cls, table: Dataset, rows: Rows) -> Preprocessor:
         """Learn from the training rows of a table."""
         weights, known = table.weights[rows], None
-        if any(column.is_learned for column in table.columns):
+        if any_learned(table.columns):
             group = None if table.group is None else table.group[rows]
             known = Known(_targets(table, rows), weights, group)
         return cls.fit(table.X[rows], table.columns, weights, known)
@@ -79,7 +79,7 @@ class Preprocessor:
         ``known`` is needed where a column is learned by more than its own cells.
         """
         weights = np.ones(len(X)) if weights is None else weights
-        if any(column.is_learned for column in columns):
+        if any_learned(columns):
             return cls._with_learned(X, columns, weights, known)
         if "categorical" not in [column.kind for column in columns]:  # there may be thousands
             names = tuple([column.name for column in columns])
@@ -156,10 +156,11 @@ class Preprocessor:
                 known if known is not None else one.values(X[:, position], self.levels[position])
             )
             raw[:, self.groups == position] = values
-        centred = raw - self.mean
-        varies = (self.scale > 0) & ~np.isnan(centred)
-        out = np.zeros_like(centred)
-        np.divide(centred, self.scale, out=out, where=varies)
+        varies = self.scale > 0
+        out = raw - self.mean
+        out /= np.where(varies, self.scale, 1.0)
+        out[:, ~varies] = 0.0
+        out[np.isnan(out)] = 0.0
         return out
 
     def original_units(self, coefficients: Floats, intercepts: Floats) -> tuple[Floats, Floats]:
@@ -223,6 +224,15 @@ class Preprocessor:
                 levels[position] = column.levels
         names = tuple(statistics["names"])
         return cls(names, groups, lookups, arrays["mean"], arrays["scale"], learned, levels)
+
+
+def any_learned(columns: Sequence[Column]) -> bool:
+    """Whether the inputs of some column are learned; quick, for there may be thousands.
+
+    >>> any_learned([Column("a", "numeric"), Column("b", "numeric", treated="fences")])
+    True
+    """
+    return any([column.kind == "text" or column.treated != "" for column in columns])
 
 
 def _targets(table: Dataset, rows: Rows) -> Floats:
