@@ -47,6 +47,7 @@ ROOMS = [
     "clock",
     "pruning",
     "scoring",
+    "attempt",
     "search",
     "select",
     "verdict",

@@ -380,7 +380,7 @@ def test_a_study_that_is_killed_leaves_no_run_open_and_is_completed_later(tracke
     state = eventually(lambda: Spool(tmp_path / "studies" / "tracked").state, "over")
     assert (state.over, state.reason) == (True, None)  # the writer has gone on and ended
     _, runs = runs_of(uri_of(tmp_path))
-    assert len(by_role(runs, "trial")) == 16  # four searches, four trials ahead
+    assert 16 <= len(by_role(runs, "trial")) < TRIALS  # four searches, a round of four trials
     assert {one.info.status for one in by_role(runs, "trial")} == {"FINISHED"}
     assert by_role(runs, "study")[0].info.status == "KILLED"
     result = run(tmp_path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Job, Outcome
+from autoreg.engines.base import After, Engine, Job, Outcome, counting_from
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.pack import PackEngine
 from autoreg.engines.path import PathEngine
@@ -87,16 +89,51 @@ class Crew(Engine):
                 table,
                 cells=cells,
                 workers=workers,
-                on_done=_counting_from(before, on_done),
+                on_done=None if on_done is None else counting_from(before, on_done),
             )
             outcomes |= dict(zip(mine, found, strict=True))
         return [outcomes[k] for k in range(len(jobs))]
 
+    def stream(
+        self,
+        jobs: Iterable[Job],
+        table: Dataset,
+        after: After,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Keep the steady engine busy: what follows for the others is done in between, at once."""
+        steady = next((one for one in self._members.values() if one.is_steady), None)
+        if steady is None:
+            super().stream(jobs, table, after, cells=cells, workers=workers, on_done=on_done)
+            return
+        counts: Counter[str] = Counter()
 
-def _counting_from(
-    before: int, on_done: Callable[[int], None] | None
-) -> Callable[[int], None] | None:
-    return None if on_done is None else lambda done: on_done(before + done)
+        def told(part: str, done: int) -> None:
+            counts[part] = done
+            if on_done:
+                on_done(counts.total())
+
+        def left_by_the_others(asked: Iterable[Job]) -> list[Job]:
+            """The steady engine's jobs, when the others' are done and all that follow from them."""
+            left, new = [], list(asked)
+            while theirs := [job for job in new if self._members[job.candidate.family] != steady]:
+                left += [job for job in new if self._members[job.candidate.family] == steady]
+                heard = counting_from(counts["others"], partial(told, "others"))
+                found = self.run(theirs, table, cells=cells, workers=workers, on_done=heard)
+                new = [one for pair in zip(theirs, found, strict=True) for one in after(*pair)]
+            return left + new
+
+        steady.stream(
+            left_by_the_others(jobs),
+            table,
+            lambda job, outcome: left_by_the_others(after(job, outcome)),
+            cells=cells,
+            workers=workers,
+            on_done=partial(told, "steady"),
+        )
 
 
 def _first(known: Sequence[Engine], wanted: Sequence[Candidate], task: Task) -> Engine:

@@ -8,7 +8,7 @@ Engines differ in speed only: the same job gives the same fit on each of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -176,12 +176,17 @@ class Failure:
 
 
 Outcome = Fit | Failure
+After = Callable[[Job, Outcome], Iterable[Job]]
 
 
 class Engine(ABC):
-    """Fits jobs. Engines hold no state between calls."""
+    """Fits jobs. Engines hold no state between calls.
+
+    ``is_steady``: a stream's jobs begin as soon as they are known, whatever else is under way.
+    """
 
     name: str
+    is_steady = False
 
     @abstractmethod
     def refuses(self, candidate: Candidate, task: Task) -> str | None:
@@ -209,14 +214,47 @@ class Engine(ABC):
         depend on ``workers``, the number of processes.
         """
 
+    def stream(
+        self,
+        jobs: Iterable[Job],
+        table: Dataset,
+        after: After,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Fit jobs and those that follow from their outcomes, until none follows.
+
+        ``after`` is given one outcome at a time, in any order, and returns the jobs that it makes
+        possible. Each outcome is what :meth:`run` gives. What ``after`` raises ends the stream.
+        Unless an engine is steady, it fits all jobs that are known, then all that follow.
+        """
+        waiting, before = list(jobs), 0
+        while waiting:
+            told = None if on_done is None else counting_from(before, on_done)
+            outcomes = self.run(waiting, table, cells=cells, workers=workers, on_done=told)
+            before += len(waiting)
+            pairs = zip(waiting, outcomes, strict=True)
+            waiting = [new for job, outcome in pairs for new in after(job, outcome)]
+
+
+def counting_from(before: int, on_done: Callable[[int], None]) -> Callable[[int], None]:
+    """What hears of fits, for the fits of a call before which so many were done."""
+    return lambda done: on_done(before + done)
+
 
 def identity(job: Job) -> tuple[object, ...]:
     """Equal for two jobs exactly when they ask for the same fit."""
+    return (*training_identity(job), job.predict.tobytes())
+
+
+def training_identity(job: Job) -> tuple[object, ...]:
+    """Equal for two jobs exactly when they train the same model, whatever it is to predict."""
     return (
         job.candidate.key,
         job.training.excluded,
         job.training.rows.tobytes(),
-        job.predict.tobytes(),
         job.seed,
         job.strengths,
         job.settings,
