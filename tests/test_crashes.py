@@ -151,7 +151,7 @@ def test_networks_that_are_killed_while_searches_are_at_other_trials_end_the_sam
     expected = essence(run(tmp_path / "whole", asked))
     seen = []
     for nth in (9, 12, 7):
-        order = {"study": asked, "step": "tear ledger.jsonl", "nth": nth}
+        order = {"study": asked, "step": "appended ledger.jsonl", "nth": nth}
         assert crash(tmp_path / "killed", **order)["status"] == KILLED
         seen.append(Counter(one["search"] for one in facts(tmp_path / "killed")[1:]))
     assert any(len(set(counts.values())) > 1 for counts in seen)

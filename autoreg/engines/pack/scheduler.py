@@ -36,7 +36,7 @@ BREAKING = (ValueError, ArithmeticError, RuntimeError)  # no memory is the last
 
 @dataclass(eq=False)
 class Bay:
-    """A stack between two epochs: what it is made of, and those who join it.
+    """A stack between two epochs: what it is made of, those who join it, and all its models.
 
     ``places`` is how many models it had at most since it was last taken up.
     """
@@ -44,20 +44,23 @@ class Bay:
     line: Line
     stacks: list[Stack] = field(default_factory=list)
     newcomers: list[Member] = field(default_factory=list)
+    members: list[Member] = field(default_factory=list)
     places: int = 0
-
-    @property
-    def members(self) -> list[Member]:
-        """The models that go on, and those who join them."""
-        return [m for one in self.stacks for m in staying(one)] + self.newcomers
 
     @property
     def oldest(self) -> int:
         """The number of the model that came first."""
         return min(one.number for one in self.members)
 
-    def __len__(self) -> int:
-        return len(self.members)
+    def joined_by(self, other: Bay) -> None:
+        """Take in another stack."""
+        self.stacks += other.stacks
+        self.members += other.members
+
+    def left_with(self, stacks: list[Stack]) -> None:
+        """Become what is left of some stacks after an epoch."""
+        self.stacks, self.newcomers = stacks, []
+        self.members = [m for one in stacks for m in staying(one)]
 
 
 @dataclass(eq=False)
@@ -75,8 +78,8 @@ class Line:
     @property
     def offer(self) -> int:
         """How many models the next stack can have; 0 where there is none."""
-        known = sum(map(len, self.aside)) + len(self.waiting)
-        return max(min(self.room, known), max(map(len, self.aside), default=0))
+        ready = [len(one.members) for one in self.aside]
+        return max(min(self.room, sum(ready) + len(self.waiting)), *ready, 0)
 
     @property
     def oldest(self) -> int:
@@ -90,10 +93,11 @@ class Line:
         """
         self.aside.sort(key=lambda one: one.oldest)
         bay = self.aside.pop(0) if self.aside else Bay(self)
-        while self.aside and len(bay) + len(self.aside[0]) <= self.room:
-            bay.stacks += self.aside.pop(0).stacks
-        free = min(self.room - len(bay), -(-len(self.waiting) // sharers))
+        while self.aside and len(bay.members) + len(self.aside[0].members) <= self.room:
+            bay.joined_by(self.aside.pop(0))
+        free = min(self.room - len(bay.members), -(-len(self.waiting) // sharers))
         bay.newcomers = [self.waiting.popleft() for _ in range(free)]
+        bay.members += bay.newcomers
         return bay
 
 
@@ -240,25 +244,25 @@ class Scheduler:
                 (line for line in offers if line.offer >= LEAST * most), key=lambda one: one.oldest
             )
             bay = turn.take(max(1, idle - len(offers) + 1))
-        bay.places = max(bay.places if bay is last else 0, len(bay))
+        bay.places = max(bay.places if bay is last else 0, len(bay.members))
         return bay
 
     def _train(self, bay: Bay) -> None:
         """Train a stack for an epoch; those who are over leave."""
-        members = bay.members
+        stacks = []
         try:
             with one_thread(), np.errstate(all="ignore"):
-                shelf = self._shelves[members[0].shelf]
+                shelf = self._shelves[bay.members[0].shelf]
                 stack = refilled(bay.stacks, bay.newcomers, shelf)
-                bay.stacks, bay.newcomers = [stack], []
-                count(len(members), bay.places, advance(stack))
-                found = self._outcomes(stack)
+                count(len(bay.members), bay.places, advance(stack))
+                found, stacks = self._outcomes(stack), [stack]
         except BREAKING as error:
-            found = self._broken(bay, members, _failure(error))
+            found = self._broken(bay, _failure(error))
         with self._changed:
             self._busy -= 1
             self._arrived += found
-            if len(bay):
+            bay.left_with(stacks)
+            if bay.members:
                 bay.line.aside.append(bay)
             self._changed.notify_all()
 
@@ -266,7 +270,8 @@ class Scheduler:
         """What the models that leave amount to, for each of their jobs."""
         found: list[tuple[Job, Outcome]] = []
         for m, member in enumerate(stack.crowd.members):
-            jobs = self._closed(member, stack.crowd.progress[m])
+            if not (jobs := self._closed(member, stack.crowd.progress[m])):
+                continue
             try:
                 found += zip(jobs, outcomes(stack, m, jobs), strict=True)
             except BREAKING as error:
@@ -283,11 +288,9 @@ class Scheduler:
                 del self._open[training_identity(member.job)]
             return member.jobs if each.has_left else []
 
-    def _broken(
-        self, bay: Bay, members: Sequence[Member], failure: Failure
-    ) -> list[tuple[Job, Outcome]]:
+    def _broken(self, bay: Bay, failure: Failure) -> list[tuple[Job, Outcome]]:
         """Let a stack begin anew in halves, until a model that breaks alone has failed."""
-        line, bay.stacks, bay.newcomers = bay.line, [], []
+        line, members = bay.line, bay.members
         with self._changed:
             if len(members) > 1:
                 line.room = len(members) // 2
