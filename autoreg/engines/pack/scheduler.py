@@ -249,7 +249,7 @@ class Scheduler:
 
     def _train(self, bay: Bay) -> None:
         """Train a stack for an epoch; those who are over leave."""
-        stacks = []
+        stacks: list[Stack] = []
         try:
             with one_thread(), np.errstate(all="ignore"):
                 shelf = self._shelves[bay.members[0].shelf]
