@@ -20,7 +20,7 @@ import numpy as np
 
 from autoreg import __version__
 from autoreg.calibration import Calibration
-from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURES, Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.dials import Dial, Value
 from autoreg.engines.base import Failure, Outcome
@@ -87,7 +87,7 @@ def median_candidate(same: Sequence[Candidate]) -> Candidate:
         for k in range(len(first.techniques))
     ]
     shapes = [dict(one.architecture) for one in same]
-    dials = {dial.name: dial for dial in ARCHITECTURE if dial.name in shapes[0]}
+    dials = {dial.name: dial for dial in ARCHITECTURES[first.family] if dial.name in shapes[0]}
     shape: dict[str, Any] = {
         name: _middle(dial, [one[name] for one in shapes]) for name, dial in dials.items()
     }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoreg.data.dataset import Column, Floats, Label, Task
+from autoreg.data.dataset import Column, Floats, Label, Rows, Task
 from autoreg.data.encoding import encode_open
 from autoreg.data.schema import schema_lines
 from autoreg.data.table import Table
@@ -48,8 +48,10 @@ class Parameters:
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
     the mean over the passes; where ``info`` says how many ``members`` there are, each network's
     arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
-    ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
-    logarithm of the mean).
+    Factorizations: ``user_bias`` (U,) and ``item_bias`` (I,) by the levels of the columns whose
+    positions ``info`` names, ``user_factors`` (U, K), ``item_factors`` (I, K) and ``mean`` (1,).
+    Of networks, ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of
+    counts: to the logarithm of the mean).
     """
 
     family: str
@@ -87,6 +89,8 @@ class Parameters:
 
         Those of one pass, by its ``number``, or with all units on.
         """
+        if self.family == "factorization":
+            return self._ratings(X)
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
@@ -103,6 +107,22 @@ class Parameters:
         if "target_scale" in self.arrays:
             out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
         return out
+
+    def _ratings(self, X: Floats) -> Floats:
+        """Ratings (n, 1): of a user or an item that training did not know nothing is added."""
+        known = {name: np.append(one, 0 * one[:1], axis=0) for name, one in self.arrays.items()}
+        users, items = (
+            np.where(cells >= 0, cells, len(known[name]) - 1).astype(np.int64)
+            for name, cells in (
+                ("user_bias", X[:, self.info["user"]]),
+                ("item_bias", X[:, self.info["item"]]),
+            )
+        )
+        told = rating(
+            known["user_bias"], known["item_bias"], known["user_factors"], known["item_factors"],
+            users, items,
+        )  # fmt: skip
+        return self.arrays["mean"] + told[:, None]
 
     def _embedded(self, inputs: Floats) -> Floats:
         """Inputs (n, q) with the vectors of numeric ones behind them, where there are any."""
@@ -141,6 +161,23 @@ class Parameters:
         passes = range(len(self.arrays["pass_0"]))
         each = [linked(self.outputs(X, number), task) for number in passes]
         return np.asarray(np.mean(each, axis=0))
+
+
+def rating(
+    user_bias: Floats,
+    item_bias: Floats,
+    user_factors: Floats,
+    item_factors: Floats,
+    users: Rows,
+    items: Rows,
+) -> Floats:
+    """What users (n,) think of items (n,), both positions, beyond the mean rating; shape (n,).
+
+    >>> rating(np.ones(1), np.ones(1), np.ones((1, 2)), np.ones((1, 2)), *np.zeros((2, 1), int))
+    array([4.])
+    """
+    tastes = (user_factors[users] * item_factors[items]).sum(axis=1)
+    return np.asarray(user_bias[users] + item_bias[items] + tastes)
 
 
 def patches(images: Floats, size: Sequence[int]) -> Floats:

@@ -238,7 +238,15 @@ def test_shipped_files_are_listed_and_read():
     real = {"breast_cancer", "diabetes", "wine", "digits"}
     drawn = {"demand", "genes", "patients", "ratings", "returns", "reviews"}
     assert set(shipped("studies")) == real | drawn
-    known = {"quick", "ridge_to_lasso", "linear", "network", "linear_and_network", "cocktail"}
+    known = {
+        "quick",
+        "ridge_to_lasso",
+        "linear",
+        "network",
+        "linear_and_network",
+        "cocktail",
+        "ratings",
+    }
     assert set(shipped("search_spaces")) == known
 
 

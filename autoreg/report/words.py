@@ -13,7 +13,11 @@ from autoreg.metrics import metric
 from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 
-FAMILIES = {"linear": "linear model", "network": "network"}
+FAMILIES = {
+    "linear": "linear model",
+    "factorization": "matrix factorization",
+    "network": "network",
+}
 STRENGTH_WORDS = ("very light", "light", "moderate", "strong", "very strong")
 PLURALS = {"search": "searches"}
 NOTHING = "n/a"

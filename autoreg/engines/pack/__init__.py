@@ -205,13 +205,12 @@ def _members(
     jobs: Sequence[Job], table: Dataset, done: Callable[[int, Outcome], None]
 ) -> list[Member]:
     """The models to train; jobs on which none can be trained are done already."""
-    from autoreg.engines.fitting import stops_early
     from autoreg.engines.pack.members import Grounds, Member
 
     grounds, members = Grounds(table), []
     for number, job in enumerate(jobs):
         start = time.perf_counter()
-        share = job.settings.stop_share if stops_early(job) else 0.0
+        share = job.settings.stop_share if job.stops_early else 0.0
         key = (job.training.excluded, job.training.rows.tobytes(), job.seed, share)
         try:
             members.append(Member.of(number, job, grounds.of(job, key)))
