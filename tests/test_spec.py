@@ -235,7 +235,7 @@ def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypat
 
 
 def test_shipped_files_are_listed_and_read():
-    real = {"breast_cancer", "diabetes", "wine", "digits"}
+    real = {"breast_cancer", "diabetes", "wine", "digits", "robust"}
     drawn = {"demand", "genes", "patients", "ratings", "returns", "reviews"}
     assert set(shipped("studies")) == real | drawn
     known = {

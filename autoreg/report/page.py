@@ -99,6 +99,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "level": percent(findings.verdict.nested.level),
         "numbers": _numbers(findings),
         "other_metrics": _other_metrics(findings),
+        "monitored": [metric_name(name) for name in findings.verdict.monitored],
         "number_charts": figures.number_charts(findings),
         "strength_charts": curves.strength_charts(findings),
         "coefficients": coefficient_rows(findings),
@@ -272,6 +273,7 @@ def _standings(findings: Findings) -> list[Cells]:
             "family": family_name(one.family),
             "score": fixed(one.score.value, places) if one.score else _between(one.scores, places),
             "span": _standing_span(one, places),
+            "monitored": [_monitored(one, name) for name in verdict.monitored],
             "tried": sum(loss is not None for loss in one.losses),
             "inner": fixed(inner.get((one.family, one.label)), places_for(verdict.nested_loss)),
             "is_winner": (one.family, one.label) == winner,
@@ -279,6 +281,12 @@ def _standings(findings: Findings) -> list[Cells]:
         }
         for one in verdict.standings
     ]
+
+
+def _monitored(one: Standing, name: str) -> tuple[str, str]:
+    """A metric that no search computes, of a technique set, with its span."""
+    score = one.monitored.get(name)
+    return (fixed(score.value, places_for(score)), span(score)) if score else (NOTHING, "")
 
 
 def _standing_span(one: Standing, places: int) -> str:
