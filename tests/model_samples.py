@@ -36,7 +36,10 @@ SAMPLES = {
     "periodic": ("multiclass", ("network", {}, NET | {"embedding": "periodic"})),
     "passes": ("regression", ("network", {"mc_dropout": {"rate": 0.2}}, NET)),
     "filters": ("binary", ("network", {}, NET | {"convolution": "one"})),
-    "ratings": ("regression", ("factorization", {"bias_l2": {"strength": 1.0}}, {"factors": 2})),
+    "ratings": (
+        "regression",
+        ("factorization", {"bias_shrinkage": {"strength": 1.0}}, {"factors": 2}),
+    ),
 }
 SINCE = {"ratings": 2}  # the format that a shape came with, where it was not the first
 

@@ -23,7 +23,9 @@ from autoreg.spec import DataSpec, Training, read_space, study_from
 from autoreg.techniques import technique
 from autoreg.techniques.base import Shrinkage
 
-BIAS, FACTOR, STOP = (technique(key) for key in ("bias_l2", "factor_l2", "early_stopping"))
+BIAS, FACTOR, STOP = (
+    technique(key) for key in ("bias_shrinkage", "factor_shrinkage", "early_stopping")
+)
 
 
 def planted(n=1_200, users=40, items=30, rank=2, noise=0.3, seed=0):
@@ -269,10 +271,10 @@ def test_a_space_leaves_it_out_and_says_why():
     only = spec.model_copy(update={"families": {"factorization": spec.families["factorization"]}})
     with pytest.raises(SpaceError, match=r"no family of models is left \(factorization"):
         Space.build(only, "binary")
-    beaten = {"family": "factorization", "techniques": ("bias_l2",)}
+    beaten = {"family": "factorization", "techniques": ("bias_shrinkage",)}
     moved = spec.model_copy(update={"incumbent": spec.incumbent.model_copy(update=beaten)})
     with pytest.raises(
-        SpaceError, match="the incumbent factorization: bias_l2 is left out: not for"
+        SpaceError, match="the incumbent factorization: bias_shrinkage is left out: not for"
     ):
         Space.build(moved, "count")
     table = load(DataSpec(target="stars"), planted(60))
@@ -320,7 +322,7 @@ STUDY = {
         "families": {
             "linear": {"techniques": ["none", "ridge"]},
             "factorization": {
-                "techniques": ["none", "bias_l2", "factor_l2", "early_stopping"],
+                "techniques": ["none", "bias_shrinkage", "factor_shrinkage", "early_stopping"],
                 "architecture": {"factors": [0, 2]},
             },
         },
@@ -347,7 +349,7 @@ def test_a_study_chooses_it_says_so_and_what_its_ingredients_are_worth(ran):
     chosen = ran.selection.chosen.candidate
     assert chosen.family == "factorization"
     assert dict(chosen.architecture) == {"factors": 2}
-    assert "factor_l2" in chosen.label
+    assert "factor_shrinkage" in chosen.label
     assert ran.verdict.nested.value < 0.75 * ran.verdict.none["linear"].value
     text = ran.report.with_name("report.md").read_text()
     assert "matrix factorization" in text

@@ -57,7 +57,7 @@ def attacked(
     scaler = model.preprocessor
     inputs = scaler.transform(X)
     free = movable(columns)[scaler.groups] & (scaler.scale > 0) & ~np.isnan(X[:, scaler.groups])
-    box = np.where(free, np.float64(reach), 0.0)
+    box = np.full(free.shape, reach) * free
     worst, least = np.empty((0, 0)), np.full(len(X), np.inf)
     for chances in _looked_at(model, inputs, y, box):
         leads = lead(chances, y)

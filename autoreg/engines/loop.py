@@ -69,8 +69,6 @@ class LoopEngine(Engine):
         family = candidate.family
         if family not in FAMILIES:
             return f"the loop engine fits {listed(FAMILIES)} models, not {family}"
-        if task not in FAMILY_TASKS.get(family, (task,)):
-            return f"{family} models are for {listed(FAMILY_TASKS[family])} targets, not {task}"
         if family == "linear" and len(candidate.techniques) != 1:
             return "the loop engine fits one technique of linear models at a time"
         opened, _ = FAMILIES[family]()
@@ -78,7 +76,11 @@ class LoopEngine(Engine):
             technique_refusal(self.name, chosen, family, task, opened)
             for chosen in candidate.techniques
         )
-        return next((reason for reason in reasons if reason), None)
+        if (found := next((reason for reason in reasons if reason), None)) is not None:
+            return found
+        if task not in (own := FAMILY_TASKS.get(family, (task,))):
+            return f"{family} models are for {listed(own)} targets, not {task}"
+        return None
 
     def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
         """Nothing: what fits need is imported with the first of them, and that is quick."""

@@ -21,7 +21,7 @@ import pandas as pd
 
 {user}
 {item}
-W = np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False)
+W = dict(np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False))
 USERS = {{one: k for k, one in enumerate(W["users"].tolist())}}
 ITEMS = {{one: k for k, one in enumerate(W["items"].tolist())}}
 

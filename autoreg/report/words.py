@@ -177,14 +177,15 @@ def about(kind: type[Technique]) -> str:
 
 
 def settings(candidate: Candidate) -> str:
-    """The dials of all techniques of a candidate, on one line."""
+    """The dials of all techniques of a candidate, and its shape, on one line."""
     parts = [
         f"{name_of(one.key)}: "
         + ", ".join(f"{name_of(dial)} {brief(value)}" for dial, value in one.values.items())
         for one in candidate.techniques
         if one.values
     ]
-    return "; ".join(parts) or "no dials"
+    shape = ", ".join(f"{name_of(name)} {brief(value)}" for name, value in candidate.architecture)
+    return "; ".join([*parts, *([shape] if shape else [])]) or "no dials"
 
 
 def strength_word(position: float) -> str:

@@ -3,7 +3,7 @@
 from autoreg.techniques.base import Range, Shrinkage, Technique
 
 
-class FactorL2(Technique):
+class FactorShrinkage(Technique):
     """Keep the factors of users and of items short, so that tastes must be well supported (L2).
 
     A strong enough penalty sets all tastes to zero: the trace norm of the matrix of tastes is

@@ -3,7 +3,7 @@
 from autoreg.techniques.base import Range, Shrinkage, Technique
 
 
-class BiasL2(Technique):
+class BiasShrinkage(Technique):
     """Pull the levels of users and of items towards the mean of all ratings (L2).
 
     A level that few ratings speak for is believed less: with strength s and n ratings its mean
