@@ -154,7 +154,10 @@ def keep_near(axes: Axes, told: Sequence[float], marks: Mapping[float, float | N
             edge, words = (
                 (right, f"{brief(value)} >") if value > right else (left, f"< {brief(value)}")
             )
-            axes.text(edge, place, words, ha=side, va="center", fontsize=11.5, color=MUTED)
+            axes.annotate(
+                words, (edge, place), (0, 5), textcoords="offset points", ha=side, va="bottom",
+                fontsize=11.5, color=MUTED,
+            )  # fmt: skip
 
 
 def _dot_chart(
