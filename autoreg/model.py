@@ -48,8 +48,9 @@ class Parameters:
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
     the mean over the passes; where ``info`` says how many ``members`` there are, each network's
     arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
-    Factorizations: ``user_bias`` (U,) and ``item_bias`` (I,) by the levels of the columns whose
-    positions ``info`` names, ``user_factors`` (U, K), ``item_factors`` (I, K) and ``mean`` (1,).
+    Factorizations: ``user_bias`` (U,), ``user_factors`` (U, K), ``item_bias`` (I,),
+    ``item_factors`` (I, K) and ``mean`` (1,); ``info`` says which columns ``user`` and ``item``
+    are, and which of their levels, rising, are the known ``users`` and ``items``.
     Of networks, ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of
     counts: to the logarithm of the mean).
     """
@@ -112,11 +113,8 @@ class Parameters:
         """Ratings (n, 1): of a user or an item that training did not know nothing is added."""
         known = {name: np.append(one, 0 * one[:1], axis=0) for name, one in self.arrays.items()}
         users, items = (
-            np.where(cells >= 0, cells, len(known[name]) - 1).astype(np.int64)
-            for name, cells in (
-                ("user_bias", X[:, self.info["user"]]),
-                ("item_bias", X[:, self.info["item"]]),
-            )
+            places_of(X[:, self.info[role]], np.array(self.info[f"{role}s"], dtype=np.int64))
+            for role in ("user", "item")
         )
         told = rating(
             known["user_bias"], known["item_bias"], known["user_factors"], known["item_factors"],
@@ -178,6 +176,17 @@ def rating(
     """
     tastes = (user_factors[users] * item_factors[items]).sum(axis=1)
     return np.asarray(user_bias[users] + item_bias[items] + tastes)
+
+
+def places_of(cells: Floats, levels: Rows) -> Rows:
+    """Where cells (n,) of a categorical column are among some of its levels, rising; else the end.
+
+    >>> places_of(np.array([7.0, 4.0, -1.0, np.nan]), np.array([2, 7]))
+    array([1, 2, 2, 2])
+    """
+    there = np.nan_to_num(cells, nan=-1.0)
+    places = np.searchsorted(levels, there)
+    return np.where(np.append(levels, -2)[places] == there, places, len(levels))
 
 
 def patches(images: Floats, size: Sequence[int]) -> Floats:

@@ -216,9 +216,10 @@ def test_users_and_items_that_training_did_not_have_get_the_mean():
     X = autoreg.data.encode(ask, table.columns)
     said = model.predictions(X, "regression")[:, 0]
     mean = frame["stars"][train].mean()
-    levels = {one.name: list(one.levels) for one in table.columns}
-    alone = model.arrays["item_bias"][levels["what"].index("2")]
-    own = model.arrays["user_bias"][levels["who"].index("1")]
+    who, what = (list(one.levels) for one in table.columns)
+    assert who.index("3") not in model.info["users"]
+    alone = model.arrays["item_bias"][model.info["items"].index(what.index("2"))]
+    own = model.arrays["user_bias"][model.info["users"].index(who.index("1"))]
     np.testing.assert_allclose(said, [mean, mean + alone, mean + own, mean, mean], rtol=1e-12)
 
 

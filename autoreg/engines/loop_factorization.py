@@ -30,7 +30,7 @@ from autoreg.engines.base import (
 from autoreg.engines.factorization import FIRST, Side, sweeps, told
 from autoreg.errors import DataError
 from autoreg.metrics.base import row_losses
-from autoreg.model import Parameters
+from autoreg.model import Parameters, places_of
 from autoreg.preprocess import Preprocessor
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
@@ -95,13 +95,11 @@ class Ground:
     def who(self, rows: Rows) -> tuple[Rows, Rows]:
         """The numbers of users and items (n,) of some rows; those unknown have the last number."""
         assert self.table.rated is not None
-        found = []
-        for levels, position in zip(self.known, self.table.rated, strict=True):
-            cells = self.table.X[rows, position]
-            places = np.searchsorted(levels, np.nan_to_num(cells, nan=-1.0))
-            same = np.append(levels, -1)[places] == cells
-            found.append(np.where(same & (cells >= 0), places, len(levels)))
-        return found[0], found[1]
+        users, items = (
+            places_of(self.table.X[rows, position], levels)
+            for levels, position in zip(self.known, self.table.rated, strict=True)
+        )
+        return users, items
 
     def first(self, job: Job) -> tuple[Side, Side]:
         """Users and items before any sweep, with factors drawn at random."""
@@ -126,18 +124,20 @@ class Ground:
         return float(np.average(losses, weights=self.table.weights[rows]))
 
     def parameters(self, sides: tuple[Side, Side]) -> Parameters:
-        """What was learned, by the levels of the columns, in original units."""
+        """What was learned of those that are known, in original units."""
         assert self.table.rated is not None
-        arrays = {"mean": np.array([self.mean])}
-        roles = dict(zip(("user", "item"), self.table.rated, strict=True))
-        for (role, position), levels, side in zip(roles.items(), self.known, sides, strict=True):
-            count, unit = len(self.table.columns[position].levels), self.scale
-            bias, factors = np.zeros(count), np.zeros((count, side.factors.shape[1]))
-            bias[levels] = unit * side.bias[:-1]
-            factors[levels] = side.factors[:-1] * (unit if role == "user" else 1.0)
-            arrays |= {f"{role}_bias": bias, f"{role}_factors": factors}
+        users, items = sides
+        arrays = {
+            "mean": np.array([self.mean]),
+            "user_bias": self.scale * users.bias[:-1],
+            "item_bias": self.scale * items.bias[:-1],
+            "user_factors": self.scale * users.factors[:-1],
+            "item_factors": items.factors[:-1],
+        }
+        info = dict(zip(("user", "item"), self.table.rated, strict=True))
+        known = {"users": self.known[0].tolist(), "items": self.known[1].tolist()}
         scaler = Preprocessor.of(self.table, self.rows)
-        return Parameters("factorization", arrays, scaler, dict(roles))
+        return Parameters("factorization", arrays, scaler, info | known)
 
 
 def _trained(

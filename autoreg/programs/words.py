@@ -85,7 +85,9 @@ def array(name: str, values: Floats) -> str:
 
 def names_of(model: Model, role: str) -> NDArray[np.str_]:
     """The names of the users or items that a factorization knows, in the order of its numbers."""
-    return np.array(model.columns[model.parameters.info[role]].levels, dtype=np.str_)
+    info = model.parameters.info
+    levels = model.columns[info[role]].levels
+    return np.array([levels[k] for k in info[f"{role}s"]], dtype=np.str_)
 
 
 def numbers(model: Model, path: Path) -> Path | None:
@@ -94,7 +96,10 @@ def numbers(model: Model, path: Path) -> Path | None:
     if known.family == "linear":
         return None
     if known.family == "factorization":
-        arrays = {**known.arrays, **{f"{role}s": names_of(model, role) for role in known.info}}
+        arrays = {
+            **known.arrays,
+            **{f"{role}s": names_of(model, role) for role in ("user", "item")},
+        }
     else:
         scaler = known.preprocessor
         arrays = {**known.arrays, "mean": scaler.mean, "scale": scaler.scale}

@@ -75,11 +75,13 @@ def span(interval: Interval, places: int | None = None) -> str:
 
 
 def quoted(interval: Interval) -> str:
-    """A number with its interval in parentheses.
+    """A number with its interval in parentheses; alone where nothing can move it.
 
     >>> quoted(Interval(0.5, 0.25, 0.75))
     '0.50 (0.25 to 0.75)'
     """
+    if interval.low == interval.high:
+        return brief(interval.value)
     places = places_for(interval)
     return f"{fixed(interval.value, places)} ({span(interval, places)})"
 
