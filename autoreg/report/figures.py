@@ -137,7 +137,7 @@ def _told(*intervals: Interval) -> list[float]:
     return [end for one in intervals for end in (one.low, one.value, one.high)]
 
 
-def keep_near(axes: Axes, told: Sequence[float], marks: Mapping[float, float | None]) -> None:
+def keep_near(axes: Axes, told: Sequence[float], marks: Mapping[int, float | None]) -> None:
     """End the axis not far beyond the numbers to be told apart, and say what lies outside.
 
     ``marks`` are the large marks, by their height. Why: one model that is far worse than to know
