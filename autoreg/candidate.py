@@ -12,7 +12,8 @@ from typing import Any
 from autoreg.techniques import technique
 from autoreg.techniques.base import Choice, Dial, Range, Technique, Value
 
-FAMILY_RANK = {"linear": 0, "network": 10}
+FAMILY_RANK = {"linear": 0, "factorization": 5, "network": 10}
+FAMILY_TASKS = {"factorization": ("regression",)}  # of the families that do not know them all
 SCHEDULES = ("constant", "cosine", "flat_cos")
 EMBEDDINGS = ("none", "piecewise", "periodic")
 CATEGORIES = ("indicators", "vectors")
@@ -35,6 +36,21 @@ REFINEMENTS: tuple[Dial, ...] = (
 # Which trait a table must have for a refinement to mean anything.
 NEEDED = {"categories": "grouped", "convolution": "pictured"}
 ARCHITECTURE = SHAPE + REFINEMENTS
+RATING: tuple[Dial, ...] = (
+    Choice(
+        "factors",
+        (0, 1, 2, 4, 8, 16, 32),
+        4,
+        structural=True,
+        about="numbers that describe the taste of a user, and an item; 0: levels alone",
+    ),
+)
+# The dials of each family's shape, beside its techniques.
+ARCHITECTURES: dict[str, tuple[Dial, ...]] = {
+    "linear": (),
+    "factorization": RATING,
+    "network": ARCHITECTURE,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class Candidate:
     """A full setting: family, active techniques, architecture.
 
     A linear candidate whose path strength is open stands for the whole path; :meth:`at` closes
-    it. Network candidates have no path.
+    it. Candidates of other families have no path.
 
     >>> candidate = Candidate("linear", (technique("lasso")(),))
     >>> candidate.path.name, candidate.at(0.5).key
@@ -158,7 +174,8 @@ def candidate(
 ) -> Candidate:
     """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
     chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]
-    ordered = tuple((d.name, architecture[d.name]) for d in ARCHITECTURE if d.name in architecture)
+    dials = ARCHITECTURES.get(family, ())
+    ordered = tuple((d.name, architecture[d.name]) for d in dials if d.name in architecture)
     return Candidate(family, tuple(chosen), ordered)
 
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoreg.candidate import ARCHITECTURE, Candidate
+from autoreg.candidate import ARCHITECTURES, Candidate
 from autoreg.dials import Choice, Dial, Value
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
@@ -98,7 +98,11 @@ def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
 def _dials(one: Candidate) -> list[tuple[str, Dial, Value]]:
     """Every dial that is set, by its full name; one that is off on a logarithmic range is none."""
     shape: Mapping[str, Any] = dict(one.architecture)
-    named = [(f"network.{d.name}", d, shape[d.name]) for d in ARCHITECTURE if d.name in shape]
+    named = [
+        (f"{one.family}.{dial.name}", dial, shape[dial.name])
+        for dial in ARCHITECTURES[one.family]
+        if dial.name in shape
+    ]
     named += [
         (f"{chosen.key}.{dial.name}", dial, chosen.values[dial.name])
         for chosen in one.techniques

@@ -20,13 +20,13 @@ import numpy as np
 
 from autoreg import __version__
 from autoreg.calibration import Calibration
-from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURES, Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.dials import Dial, Value
 from autoreg.engines.base import Failure, Outcome
 from autoreg.errors import NoValidTrialError
 from autoreg.folds import FINAL, Plan
-from autoreg.judge import judge_held_out
+from autoreg.judge import attack_on, judge_held_out
 from autoreg.metrics import metric
 from autoreg.model import Model
 from autoreg.resampling import bootstrap, wilson
@@ -87,7 +87,7 @@ def median_candidate(same: Sequence[Candidate]) -> Candidate:
         for k in range(len(first.techniques))
     ]
     shapes = [dict(one.architecture) for one in same]
-    dials = {dial.name: dial for dial in ARCHITECTURE if dial.name in shapes[0]}
+    dials = {dial.name: dial for dial in ARCHITECTURES[first.family] if dial.name in shapes[0]}
     shape: dict[str, Any] = {
         name: _middle(dial, [one[name] for one in shapes]) for name, dial in dials.items()
     }
@@ -161,6 +161,11 @@ def measured_on(
     shown = metric(bench.metrics[0])
     score = score_interval(bench, shown.name, predicted, rows)
     found: dict[str, Any] = {"score": widened(score, reused, shown.bounds).to_data()}
+    attack = attack_on(model.parameters, rows, np.arange(rows.n))
+    for name in bench.monitored:
+        told = score_interval(bench, name, attack(metric(name).reach), rows)
+        bounds = metric(name).bounds
+        found.setdefault("monitored", {})[name] = widened(told, reused, bounds).to_data()
     if document := model.about.get("calibration"):
         known = Calibration.from_data(document)
         inside = known.covered(rows.y, predicted)
@@ -178,7 +183,11 @@ def score_interval(bench: Bench, name: str, predicted: Floats, rows: Dataset) ->
     """
     measure, table = metric(name), bench.table
     baseline = featureless(table, np.arange(table.n), rows.n)
-    if name == "accuracy" and rows.group is None and rows.weight is None:
+    if (
+        (name == "accuracy" or name in bench.monitored)
+        and rows.group is None
+        and rows.weight is None
+    ):
         return wilson(float((predicted.argmax(axis=1) == rows.y).sum()), rows.n)
 
     def score(ids: Rows) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autoreg.data.dataset import Column, Floats, Label, Task
+from autoreg.data.dataset import Column, Floats, Label, Rows, Task
 from autoreg.data.encoding import encode_open
 from autoreg.data.schema import schema_lines
 from autoreg.data.table import Table
@@ -48,8 +48,11 @@ class Parameters:
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
     the mean over the passes; where ``info`` says how many ``members`` there are, each network's
     arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
-    ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
-    logarithm of the mean).
+    Factorizations: ``user_bias`` (U,), ``user_factors`` (U, K), ``item_bias`` (I,),
+    ``item_factors`` (I, K) and ``mean`` (1,); ``info`` says which columns ``user`` and ``item``
+    are, and which of their levels, rising, are the known ``users`` and ``items``.
+    Of networks, ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of
+    counts: to the logarithm of the mean).
     """
 
     family: str
@@ -87,6 +90,8 @@ class Parameters:
 
         Those of one pass, by its ``number``, or with all units on.
         """
+        if self.family == "factorization":
+            return self._ratings(X)
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
@@ -103,6 +108,19 @@ class Parameters:
         if "target_scale" in self.arrays:
             out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
         return out
+
+    def _ratings(self, X: Floats) -> Floats:
+        """Ratings (n, 1): of a user or an item that training did not know nothing is added."""
+        known = {name: np.append(one, 0 * one[:1], axis=0) for name, one in self.arrays.items()}
+        users, items = (
+            places_of(X[:, self.info[role]], np.array(self.info[f"{role}s"], dtype=np.int64))
+            for role in ("user", "item")
+        )
+        told = rating(
+            known["user_bias"], known["item_bias"], known["user_factors"], known["item_factors"],
+            users, items,
+        )  # fmt: skip
+        return self.arrays["mean"] + told[:, None]
 
     def _embedded(self, inputs: Floats) -> Floats:
         """Inputs (n, q) with the vectors of numeric ones behind them, where there are any."""
@@ -141,6 +159,34 @@ class Parameters:
         passes = range(len(self.arrays["pass_0"]))
         each = [linked(self.outputs(X, number), task) for number in passes]
         return np.asarray(np.mean(each, axis=0))
+
+
+def rating(
+    user_bias: Floats,
+    item_bias: Floats,
+    user_factors: Floats,
+    item_factors: Floats,
+    users: Rows,
+    items: Rows,
+) -> Floats:
+    """What users (n,) think of items (n,), both positions, beyond the mean rating; shape (n,).
+
+    >>> rating(np.ones(1), np.ones(1), np.ones((1, 2)), np.ones((1, 2)), *np.zeros((2, 1), int))
+    array([4.])
+    """
+    tastes = (user_factors[users] * item_factors[items]).sum(axis=1)
+    return np.asarray(user_bias[users] + item_bias[items] + tastes)
+
+
+def places_of(cells: Floats, levels: Rows) -> Rows:
+    """Where cells (n,) of a categorical column are among some of its levels, rising; else the end.
+
+    >>> places_of(np.array([7.0, 4.0, -1.0, np.nan]), np.array([2, 7]))
+    array([1, 2, 2, 2])
+    """
+    there = np.nan_to_num(cells, nan=-1.0)
+    places = np.searchsorted(levels, there)
+    return np.where(np.append(levels, -2)[places] == there, places, len(levels))
 
 
 def patches(images: Floats, size: Sequence[int]) -> Floats:

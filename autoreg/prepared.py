@@ -22,9 +22,10 @@ from autoreg.data.dataset import Dataset
 from autoreg.data.encoding import describe
 from autoreg.data.stream import stream
 from autoreg.engines import engine_for
+from autoreg.engines.attack import movable
 from autoreg.engines.pack import check_device
 from autoreg.engines.spread import Spread
-from autoreg.errors import DataError
+from autoreg.errors import DataError, SpecError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
 from autoreg.knowledge import Knowledge, lesson_of, meta_features
@@ -156,9 +157,26 @@ def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     by = () if spec.select.metric is None else (spec.select.metric,)
     default = default_metrics(table.task, streamed=table.streamed is not None)
     names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
+    _check_monitored(spec, table, names)
     for name in names:
         scored = folds.folds if name in by else folds.outer
         targets = (table.y[fold.test] for fold in scored)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):
             raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
     return names
+
+
+def _check_monitored(spec: StudySpec, table: Dataset, names: tuple[str, ...]) -> None:
+    """Raise where a metric that needs a model is to choose or to be shown, or can move nothing."""
+    monitored = [name for name in names if metric(name).reach]
+    if not monitored:
+        return
+    one = monitored[0]
+    if spec.select.metric in monitored or names[0] in monitored:
+        role = "select: metric" if spec.select.metric in monitored else "the first of `metrics`"
+        raise SpecError(
+            f"{one} needs the models, which searches do not keep: it is monitored beside other "
+            f"metrics and cannot be {role}; name accuracy there, for example"
+        )
+    if not movable(table.columns).any():
+        raise DataError(f"{one} moves numbers, and no column holds any; leave it out of `metrics`")

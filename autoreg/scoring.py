@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.splitters import is_stratified
 from autoreg.trial import Trial
+
+Attack = Callable[[float], Floats]  # from how far rows may be moved to what is said of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,11 @@ class Bench:
     def rungs(self) -> tuple[int, ...]:
         """After how many epochs networks are looked at, to prune them."""
         return rungs(self.spec.prune, self.spec.training.longest)
+
+    @property
+    def monitored(self) -> tuple[str, ...]:
+        """The metrics that need a model: measured where refits are judged, never in a search."""
+        return tuple(name for name in self.metrics if metric(name).reach)
 
     @property
     def searches(self) -> tuple[str, ...]:
@@ -186,16 +193,32 @@ def featureless_loss(table: Dataset, train: Rows, test: Rows) -> float:
 
 
 def metric_parts(
-    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+    table: Dataset,
+    names: Sequence[str],
+    predicted: Floats,
+    train: Rows,
+    test: Rows,
+    attack: Attack | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Numerator and denominator of each metric on one set of rows."""
+    """Numerator and denominator of each metric on one set of rows.
+
+    ``attack`` predicts them moved against the model; without one they cannot be moved.
+    """
     baseline = featureless(table, train, len(test))
     y, weights = table.y[test], table.weights[test]
-    return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
+    return {
+        name: metric(name).parts(y, given, weights, baseline)
+        for name, given in _given(names, predicted, attack).items()
+    }
 
 
 def class_parts(
-    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+    table: Dataset,
+    names: Sequence[str],
+    predicted: Floats,
+    train: Rows,
+    test: Rows,
+    attack: Attack | None = None,
 ) -> dict[str, list[list[float]]]:
     """What each class adds to the parts of each metric, (C, 2).
 
@@ -205,16 +228,28 @@ def class_parts(
         return {}
     baseline = featureless(table, train, len(test))
     y, weights = table.y[test], table.weights[test]
-    return {name: metric(name).by_class(y, predicted, weights, baseline).tolist() for name in names}
+    return {
+        name: metric(name).by_class(y, given, weights, baseline).tolist()
+        for name, given in _given(names, predicted, attack).items()
+    }
+
+
+def _given(names: Sequence[str], predicted: Floats, attack: Attack | None) -> dict[str, Floats]:
+    """The predictions that each metric is about: of rows as they are, or moved."""
+    reaches = {name: metric(name).reach for name in names}
+    return {
+        name: attack(reach) if attack and reach else predicted for name, reach in reaches.items()
+    }
 
 
 def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> dict[str, float]:
     """The metrics at one strength of the path, pooled over the folds."""
+    names = [name for name in bench.metrics if name not in bench.monitored]
     parts = [
-        metric_parts(bench.table, bench.metrics, fit.predictions[strength], fold.train, fold.test)
+        metric_parts(bench.table, names, fit.predictions[strength], fold.train, fold.test)
         for fit, fold in pairs
     ]
-    return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+    return {name: metric(name).pooled([one[name] for one in parts]) for name in names}
 
 
 def _costs(bench: Bench, strengths: int, pairs: Sequence[tuple[Fit, Fold]]) -> Floats:

@@ -125,7 +125,8 @@ class FamilySpec(Frozen):
     architecture: dict[str, list[Whole | Number | str]] = Field(
         default_factory=dict,
         description="network family: width, depth, learning_rate; schedule, embedding, "
-        "categories and convolution are searched only where they are named here",
+        "categories and convolution are searched only where they are named here; factorization: "
+        "factors",
     )
 
     @field_validator(
@@ -153,7 +154,7 @@ class SpaceSpec(Frozen):
 
     space: str = Field(description="the name of the space")
     about: str = Field("", description="what it is for, in words")
-    families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
+    families: dict[Literal["linear", "factorization", "network"], FamilySpec] = Field(min_length=1)
     incumbent: IncumbentSpec
     path_points: Whole = Field(25, ge=3, le=100, description="strengths on a linear path")
 
@@ -197,7 +198,7 @@ class StudySpec(Frozen):
         0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
     )
     attribution: bool = Field(
-        True, description="where a network wins: what each of its ingredients is worth"
+        True, description="where a network or a factorization wins: what each ingredient is worth"
     )
     first: tuple[dict[str, Any], ...] = Field((), description="settings that are tried first")
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")

@@ -100,6 +100,7 @@ TORCH_ROOMS = [
     "network",
     "pack",
     "scaling",
+    "slopes",
     "training",
 ]
 # Foreign packages and the only places that may import them. `lazily` means inside functions.

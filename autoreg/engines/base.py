@@ -22,6 +22,8 @@ from autoreg.model import Parameters
 from autoreg.spec import LinearSpec, Training, seed_for
 from autoreg.techniques.base import Technique
 
+CURVE_POINTS = 100
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
@@ -75,6 +77,12 @@ class Job:
         """How many networks the fit averages: of a refit as many as the study says, else one."""
         is_refit = self.steps is not None and self.candidate.family == "network"
         return self.settings.members if is_refit and self.member is None else 1
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a fit needs a stop-set: a refit is told how many steps to take."""
+        stops = any("stop" in chosen.seams() for chosen in self.candidate.techniques)
+        return stops and self.steps is None
 
     @property
     def walked(self) -> tuple[float, ...]:
@@ -276,15 +284,36 @@ def technique_refusal(
 ) -> str | None:
     """Why an engine that opens some seams cannot fit a technique, in words; None where it can."""
     if family not in chosen.families:
-        return f"{chosen.key} is for {' and '.join(chosen.families)} models, not {family}"
+        return f"{chosen.key} is for {listed(chosen.families)} models, not {family}"
     if task not in chosen.tasks:
-        return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
+        return f"{chosen.key} is for {listed(chosen.tasks)} targets, not {task}"
     if missing := sorted(chosen.seams() - opened):
         return (
             f"{chosen.key} acts through {', '.join(missing)}, which the {engine} engine does not "
             f"open for {family} models"
         )
     return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def thinned(values: list[float]) -> list[float]:
+    """At most 100 of the values of a learning curve, evenly spread, first and last among them.
+
+    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
+    (100, [1.0, 2.0])
+    """
+    if len(values) <= CURVE_POINTS:
+        return values
+    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]
 
 
 def checked(fit: Fit) -> Outcome:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoreg.candidate import ARCHITECTURE, CONVOLUTIONS
 from autoreg.data.dataset import Dataset, Rows
-from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
+from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses, thinned
 from autoreg.engines.convolution import FILTERS, canvases_of
 from autoreg.engines.draws import FLOAT, Acting
 from autoreg.engines.embedding import embedding_of
@@ -25,7 +25,6 @@ from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
 from autoreg.techniques.base import Architecture, Facts, Moment, Value
 
-CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
 SEEN_ROWS = 128
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
@@ -58,7 +57,7 @@ class Ground:
         """
         rows = job.training.rows
         fitted, watched = rows, rows[:0]
-        if stops_early(job):
+        if job.stops_early:
             fitted, watched = stop_rows(table, rows, job.settings.stop_share, job.stop_seed)
         scaling = Scaling.fit(table, fitted)
         seen = _some(fitted, seed_for(job.stop_seed, "seen"))
@@ -161,12 +160,6 @@ def passes_of(job: Job, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     return tuple(math.prod(one[1:], start=one[0]) for one in zip(*found, strict=True))
 
 
-def stops_early(job: Job) -> bool:
-    """Whether a job needs a stop-set: a refit is told how many steps to take."""
-    stops = any("stop" in chosen.seams() for chosen in job.candidate.techniques)
-    return stops and job.steps is None
-
-
 def network_dials(job: Job) -> dict[str, Value]:
     """The dials of a job's network and its training."""
     return {dial.name: dial.default for dial in ARCHITECTURE} | dict(job.candidate.architecture)
@@ -239,17 +232,6 @@ def rungs_after(rungs: Sequence[int], losses: Sequence[float]) -> tuple[float, .
     ((0.4,), ())
     """
     return tuple(min(losses) for rung in rungs if losses and rung > len(losses))
-
-
-def thinned(values: list[float]) -> list[float]:
-    """At most 100 of the values, evenly spread, first and last among them.
-
-    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
-    (100, [1.0, 2.0])
-    """
-    if len(values) <= CURVE_POINTS:
-        return values
-    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]
 
 
 def is_known(losses: list[float]) -> bool:

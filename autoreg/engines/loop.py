@@ -15,9 +15,17 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from autoreg.candidate import Candidate
+from autoreg.candidate import FAMILY_TASKS, Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Failure, Job, Outcome, identity, technique_refusal
+from autoreg.engines.base import (
+    Engine,
+    Failure,
+    Job,
+    Outcome,
+    identity,
+    listed,
+    technique_refusal,
+)
 from autoreg.engines.committee import Committee
 from autoreg.spec import LinearSpec
 
@@ -36,15 +44,22 @@ def _network() -> tuple[frozenset[str], Fitter]:
     return SEAMS, fit_network
 
 
-FAMILIES = {"linear": _linear, "network": _network}  # imported on use: linear needs no torch
+def _factorization() -> tuple[frozenset[str], Fitter]:
+    from autoreg.engines.loop_factorization import SEAMS, fit_factorization
+
+    return SEAMS, fit_factorization
+
+
+# Imported on use: only networks need torch.
+FAMILIES = {"linear": _linear, "factorization": _factorization, "network": _network}
 
 
 class LoopEngine(Engine):
-    """Fits every job on its own, for both families, on one or several processes.
+    """Fits every job on its own, for all families, on one or several processes.
 
     >>> from autoreg.candidate import candidate
     >>> LoopEngine().refuses(candidate("forest", [], {}), "binary")
-    'the loop engine fits linear and network models, not forest'
+    'the loop engine fits linear, factorization and network models, not forest'
     """
 
     name = "loop"
@@ -53,7 +68,7 @@ class LoopEngine(Engine):
         """Name the first technique, and what about it does not fit; None where all do."""
         family = candidate.family
         if family not in FAMILIES:
-            return f"the loop engine fits {' and '.join(FAMILIES)} models, not {family}"
+            return f"the loop engine fits {listed(FAMILIES)} models, not {family}"
         if family == "linear" and len(candidate.techniques) != 1:
             return "the loop engine fits one technique of linear models at a time"
         opened, _ = FAMILIES[family]()
@@ -61,7 +76,11 @@ class LoopEngine(Engine):
             technique_refusal(self.name, chosen, family, task, opened)
             for chosen in candidate.techniques
         )
-        return next((reason for reason in reasons if reason), None)
+        if (found := next((reason for reason in reasons if reason), None)) is not None:
+            return found
+        if task not in (own := FAMILY_TASKS.get(family, (task,))):
+            return f"{family} models are for {listed(own)} targets, not {task}"
+        return None
 
     def warm_up(self, candidates: Sequence[Candidate], task: Task, linear: LinearSpec) -> None:
         """Nothing: what fits need is imported with the first of them, and that is quick."""

@@ -13,7 +13,7 @@ from autoreg.trial import Trial
 
 MOST_SETS = 12
 MOST_DECISIONS = 10
-ARCHITECTURE = "network."
+SHAPES = ("network.", "factorization.")  # of decisions that are no technique's
 Cells = Mapping[str, Any]
 
 
@@ -119,5 +119,7 @@ def decision(name: str) -> str:
     >>> decision("network.width"), decision("elastic_net.mix"), decision("dropout")
     ('width', 'elastic net: mix', 'dropout')
     """
-    key, _, dial = name.removeprefix(ARCHITECTURE).partition(".")
+    for shape in SHAPES:
+        name = name.removeprefix(shape)
+    key, _, dial = name.partition(".")
     return f"{name_of(key)}: {name_of(dial)}" if dial else name_of(key)

@@ -63,6 +63,7 @@ def facts(findings: Findings) -> list[Fact]:
         Fact("coefficients", coefficients_sentence(findings)),
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
+        *(Fact("monitored", monitored(findings, name)) for name in findings.verdict.monitored),
         Fact("inner best", inner_best(findings)),
         Fact("corrected", corrected(findings)),
         Fact("measured", wider(findings)),
@@ -127,6 +128,17 @@ def held_out(findings: Findings) -> str:
         f"{metric_name(metric)} {fixed(judged.score, places)}"
         f"{held_out_span(findings, places)}{loss}: the final model on {rows} "
         f"({opened})"
+    )
+
+
+def monitored(findings: Findings, name: str) -> str:
+    """A metric that needs the models: of the procedure, and of the final model."""
+    verdict = findings.verdict
+    opened = verdict.held_out.monitored if verdict.held_out else {}
+    final = f"; {quoted(opened[name])} for the final model on the held-out rows" if opened else ""
+    return (
+        f"{metric_name(name)} {quoted(verdict.scores[name])} for the procedure, on the outer "
+        f"folds{final}; no search looked at it"
     )
 
 

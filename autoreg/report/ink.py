@@ -34,6 +34,7 @@ LINE = "#030303"
 ACCENT = "#040404"
 LINEAR = "#050505"
 NETWORK = "#060606"
+FACTORIZATION = "#090909"
 PAPER = "#070707"
 WARN = "#080808"
 VARIABLES = {
@@ -43,11 +44,12 @@ VARIABLES = {
     ACCENT: "--accent",
     LINEAR: "--linear",
     NETWORK: "--network",
+    FACTORIZATION: "--factorization",
     PAPER: "--card",
     WARN: "--warn",
 }
-FAMILY_INKS = {"linear": LINEAR, "network": NETWORK}
-FAMILY_MARKERS = {"linear": "o", "network": "s"}
+FAMILY_INKS = {"linear": LINEAR, "factorization": FACTORIZATION, "network": NETWORK}
+FAMILY_MARKERS = {"linear": "o", "factorization": "^", "network": "s"}
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "autoreg",

@@ -36,7 +36,6 @@ def space_rows(findings: Findings) -> Cells:
     space, spec = findings.space, findings.spec
     purpose = spec.space.about if isinstance(spec.space, SpaceSpec) else ""
     family, label = space.incumbent
-    networks = "network" in space.families
     return {
         "name": clean(space.name),
         "about": clean(purpose, 1000),
@@ -48,7 +47,7 @@ def space_rows(findings: Findings) -> Cells:
             }
             for name, offers in space.families.items()
         ],
-        "architecture": [_dial(dial) for dial in space.architecture] if networks else [],
+        "architecture": [_dial(dial) for own in space.architectures.values() for dial in own],
         "left_out": [f"{name_of(key)} ({why})" for key, why in space.left_out.items()],
         "incumbent": f"{set_name(label)} ({family_name(family)})",
         "settings": _settings(findings),

@@ -13,7 +13,11 @@ from autoreg.metrics import metric
 from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 
-FAMILIES = {"linear": "linear model", "network": "network"}
+FAMILIES = {
+    "linear": "linear model",
+    "factorization": "matrix factorization",
+    "network": "network",
+}
 STRENGTH_WORDS = ("very light", "light", "moderate", "strong", "very strong")
 PLURALS = {"search": "searches"}
 NOTHING = "n/a"
@@ -71,11 +75,13 @@ def span(interval: Interval, places: int | None = None) -> str:
 
 
 def quoted(interval: Interval) -> str:
-    """A number with its interval in parentheses.
+    """A number with its interval in parentheses; alone where nothing can move it.
 
     >>> quoted(Interval(0.5, 0.25, 0.75))
     '0.50 (0.25 to 0.75)'
     """
+    if interval.low == interval.high:
+        return brief(interval.value)
     places = places_for(interval)
     return f"{fixed(interval.value, places)} ({span(interval, places)})"
 
@@ -173,14 +179,15 @@ def about(kind: type[Technique]) -> str:
 
 
 def settings(candidate: Candidate) -> str:
-    """The dials of all techniques of a candidate, on one line."""
+    """The dials of all techniques of a candidate, and its shape, on one line."""
     parts = [
         f"{name_of(one.key)}: "
         + ", ".join(f"{name_of(dial)} {brief(value)}" for dial, value in one.values.items())
         for one in candidate.techniques
         if one.values
     ]
-    return "; ".join(parts) or "no dials"
+    shape = ", ".join(f"{name_of(name)} {brief(value)}" for name, value in candidate.architecture)
+    return "; ".join([*parts, *([shape] if shape else [])]) or "no dials"
 
 
 def strength_word(position: float) -> str:

@@ -60,6 +60,7 @@ __all__ = [
     "Prior",
     "Range",
     "Seen",
+    "Shrinkage",
     "Technique",
     "Value",
     "joint_norm",
@@ -69,6 +70,7 @@ __all__ = [
 
 SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
+    | {"shrinkage"}  # factorizations
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
     | {"step", "prox", "average", "net", "stop", "passes"}
 )
@@ -125,6 +127,18 @@ class Penalty:
     def is_convex(self) -> bool:
         """Whether the solution at a strength minimizes ONE convex objective."""
         return not self.concave and self.relax == 1.0
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """What a factorization reads: L2 strengths of its levels and of its factors, in rows.
+
+    A strength of s pulls as much towards zero as s further rows whose residual is zero would, if
+    the input that they speak of were 1.
+    """
+
+    biases: float = 0.0
+    factors: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -243,6 +257,10 @@ class Technique:
     def components(self) -> bool:
         """Linear family: whether the path is the share of principal components that is kept."""
         return False
+
+    def shrinkage(self) -> Shrinkage:
+        """Factorizations: the L2 strengths that it adds."""
+        return Shrinkage()
 
     @staticmethod
     def batch(

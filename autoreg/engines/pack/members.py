@@ -12,7 +12,7 @@ from torch import Tensor
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job, Race
-from autoreg.engines.fitting import Ground, Pace, network_dials, stops_early
+from autoreg.engines.fitting import Ground, Pace, network_dials
 from autoreg.engines.front import Front
 from autoreg.engines.pack.layout import Layout, Still, stacked
 from autoreg.engines.pack.plain import is_plain
@@ -221,7 +221,7 @@ class Grounds:
 
         Raises DataError where no stop-set can be cut.
         """
-        share = job.settings.stop_share if stops_early(job) else 0.0
+        share = job.settings.stop_share if job.stops_early else 0.0
         key = (job.training.excluded, job.training.rows.tobytes(), job.seed, share)
         if key not in self._known:
             try:
