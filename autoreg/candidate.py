@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from autoreg.spec import MODULE
 from autoreg.techniques import technique
 from autoreg.techniques.base import Choice, Dial, Range, Technique, Value
 
-FAMILY_RANK = {"linear": 0, "network": 10}
+FAMILY_RANK = {"linear": 0, "network": 10, MODULE: 10}
+OWN_RANK = 10  # of a user's own estimator
 SCHEDULES = ("constant", "cosine", "flat_cos")
 EMBEDDINGS = ("none", "piecewise", "periodic")
 CATEGORIES = ("indicators", "vectors")
@@ -41,6 +43,8 @@ ARCHITECTURE = SHAPE + REFINEMENTS
 class Candidate:
     """A full setting: family, active techniques, architecture.
 
+    Of a user's own families the architecture are the dials that the user declared.
+
     A linear candidate whose path strength is open stands for the whole path; :meth:`at` closes
     it. Network candidates have no path.
 
@@ -54,8 +58,15 @@ class Candidate:
     architecture: tuple[tuple[str, Value], ...] = ()
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is of a user's own estimator: such a family carries no techniques."""
+        return self.family not in FAMILY_RANK
+
+    @property
     def label(self) -> str:
-        """The technique set: sorted keys joined by ``+``."""
+        """The technique set: sorted keys joined by ``+``; of an own estimator the family."""
+        if self.is_own:
+            return self.family
         return "+".join(sorted(chosen.key for chosen in self.techniques)) or "none"
 
     @property
@@ -120,7 +131,9 @@ class Candidate:
     @property
     def rank(self) -> int:
         """How complicated the candidate is: family rank plus the ranks of its techniques."""
-        return FAMILY_RANK[self.family] + sum(chosen.rank for chosen in self.techniques)
+        return FAMILY_RANK.get(self.family, OWN_RANK) + sum(
+            chosen.rank for chosen in self.techniques
+        )
 
     def to_data(self) -> dict[str, Any]:
         """The candidate as plain data."""
@@ -143,12 +156,16 @@ class Candidate:
 
     def describe(self) -> str:
         """The candidate in words, for people."""
-        parts = [
-            f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
-            if t.values
-            else t.key
-            for t in self.techniques
-        ]
+        parts = (
+            [self.family]
+            if self.is_own
+            else [
+                f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
+                if t.values
+                else t.key
+                for t in self.techniques
+            ]
+        )
         shape = ", ".join(f"{name} {_short(value)}" for name, value in self.architecture)
         return " + ".join(parts) + (f" [{shape}]" if shape else "")
 
@@ -158,11 +175,13 @@ def candidate(
 ) -> Candidate:
     """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
     chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]
-    ordered = tuple((d.name, architecture[d.name]) for d in ARCHITECTURE if d.name in architecture)
+    ours = [dial.name for dial in ARCHITECTURE if dial.name in architecture]
+    own = sorted(set(architecture) - set(ours))
+    ordered = tuple((name, architecture[name]) for name in (*ours, *own))
     return Candidate(family, tuple(chosen), ordered)
 
 
 def _short(value: Value) -> str:
-    if isinstance(value, str) or math.isinf(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isinf(value):
         return str(value)
     return f"{value:.3g}"

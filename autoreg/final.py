@@ -22,7 +22,7 @@ from autoreg import __version__
 from autoreg.calibration import Calibration
 from autoreg.candidate import ARCHITECTURE, Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.dials import Dial, Value
+from autoreg.dials import Choice, Dial, Value
 from autoreg.engines.base import Failure, Outcome
 from autoreg.errors import NoValidTrialError
 from autoreg.folds import FINAL, Plan
@@ -49,11 +49,14 @@ def searches_for(plan: Plan, policy: str) -> Plan:
     return plan.only(*(name for name in plan.inner if name != FINAL))
 
 
-def voted(selections: Sequence[Selection], policy: str) -> Selection:
+def voted(
+    selections: Sequence[Selection], policy: str, own: Mapping[str, Sequence[Dial]] | None = None
+) -> Selection:
     """What the outer searches chose most often, at the median of their dials.
 
     A tie goes to the set with the lower mean inner loss. Trials and contenders are those of the
     search, among those that chose this set, with the lowest inner loss: its name is ``source``.
+    ``own`` are the dials of families of the user's own.
     """
     sets: dict[tuple[str, str], list[Selection]] = {}
     for one in selections:
@@ -61,7 +64,7 @@ def voted(selections: Sequence[Selection], policy: str) -> Selection:
     winners = min(sets.values(), key=lambda same: (-len(same), _mean_loss(same)))
     leading = min(winners, key=lambda one: one.chosen.loss)
     middle = Contender(
-        median_candidate([one.chosen.candidate for one in winners]),
+        median_candidate([one.chosen.candidate for one in winners], own or {}),
         leading.chosen.loss,
         leading.chosen.trial,
         median_low(one.chosen.steps for one in winners),
@@ -73,7 +76,9 @@ def voted(selections: Sequence[Selection], policy: str) -> Selection:
     )
 
 
-def median_candidate(same: Sequence[Candidate]) -> Candidate:
+def median_candidate(
+    same: Sequence[Candidate], own: Mapping[str, Sequence[Dial]] | None = None
+) -> Candidate:
     """The candidate in the middle of several that share family and techniques.
 
     >>> from autoreg.techniques import technique
@@ -87,7 +92,8 @@ def median_candidate(same: Sequence[Candidate]) -> Candidate:
         for k in range(len(first.techniques))
     ]
     shapes = [dict(one.architecture) for one in same]
-    dials = {dial.name: dial for dial in ARCHITECTURE if dial.name in shapes[0]}
+    known = (*ARCHITECTURE, *(own or {}).get(first.family, ()))
+    dials = {dial.name: dial for dial in known if dial.name in shapes[0]}
     shape: dict[str, Any] = {
         name: _middle(dial, [one[name] for one in shapes]) for name, dial in dials.items()
     }
@@ -207,7 +213,7 @@ def _middle_technique(same: Sequence[Technique]) -> Technique:
 
 def _middle(dial: Dial, values: Sequence[Value]) -> Any:
     """The median on the dial's own scale; of named options the most frequent."""
-    if any(isinstance(value, str) for value in values):
+    if isinstance(dial, Choice):
         return Counter(values).most_common(1)[0][0]
     off = [value for value in values if value == dial.off]
     if 2 * len(off) > len(values):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from autoreg.data.dataset import Column, Floats, Label, Task
 from autoreg.data.encoding import encode_open
 from autoreg.data.schema import schema_lines
 from autoreg.data.table import Table
-from autoreg.errors import DataError
+from autoreg.errors import DataError, ModelError
 from autoreg.preprocess import Preprocessor
 from autoreg.storage import DOCUMENT, damaged, read, write
 
@@ -30,7 +30,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYER_NORM_EPS, SMALLEST_BIN = 1e-5, 1e-6
+UNSAVED = (
+    "the model is a {} of your own, code that autoreg's format of arrays and JSON does not hold; "
+    "predict with it in memory, keep `result.fitted` by its own library's means, or fit its best "
+    "parameters again"
+)
 HIGHEST = 300.0  # the greatest log of a mean count: beyond it sums of squares would overflow
+
+
+class OwnModel(Protocol):
+    """A fitted model of a user's own family, behind autoreg's preprocessing."""
+
+    @property
+    def fitted(self) -> Any:
+        """The user's estimator or module itself."""
+
+    def predictions(self, inputs: Floats) -> Floats:
+        """Means (n, 1) or class probabilities (n, C) for preprocessed inputs (n, q)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +64,7 @@ class Parameters:
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
     the mean over the passes; where ``info`` says how many ``members`` there are, each network's
     arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
+    An ``own`` model of the user's, an estimator or a module, stands for all arrays.
     ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
     logarithm of the mean).
     """
@@ -56,6 +73,7 @@ class Parameters:
     arrays: dict[str, Floats]
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
+    own: OwnModel | None = None
 
     @classmethod
     def averaged(cls, members: Sequence[Parameters]) -> Parameters:
@@ -133,6 +151,8 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
+        if self.own is not None:
+            return self.own.predictions(self.preprocessor.transform(X))
         if "members" in self.info:
             each = [one.predictions(X, task) for one in self.members]
             return np.asarray(np.mean(each, axis=0))
@@ -232,10 +252,18 @@ class Model:
 
     def read(self, X: Floats, columns: Sequence[Column]) -> Floats:
         """The same for encoded rows; ``columns`` hold the documents that cells of text point to."""
+        return self._reading(columns).predictions(X, self.task)
+
+    def inputs(self, frame: pd.DataFrame | Table) -> Floats:
+        """The rows of a table as preprocessed inputs (n, q)."""
+        X, columns = encode_open(frame, self.columns)
+        return self._reading(columns).preprocessor.transform(X)
+
+    def _reading(self, columns: Sequence[Column]) -> Parameters:
         known = self.parameters
-        if known.preprocessor.learned:
-            known = replace(known, preprocessor=known.preprocessor.reading(columns))
-        return known.predictions(X, self.task)
+        if not known.preprocessor.learned:
+            return known
+        return replace(known, preprocessor=known.preprocessor.reading(columns))
 
     def decided(self, predictions: Floats) -> NDArray[Any]:
         """The means (n,) as they are, or the most probable class of each row."""
@@ -272,8 +300,18 @@ class Model:
         """What each column of a table to predict must hold, in words."""
         return list(schema_lines(self.columns))
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is arrays and plain data; one of a user's own family is not."""
+        return self.parameters.own is None
+
     def save(self, folder: Path | str) -> None:
-        """Write ``model.json`` and ``arrays.npz`` into a folder."""
+        """Write ``model.json`` and ``arrays.npz`` into a folder.
+
+        Raises ModelError for a model of a user's own family, which is no data.
+        """
+        if not self.is_data:
+            raise ModelError(UNSAVED.format(self.parameters.family))
         statistics, arrays = self.parameters.preprocessor.to_data()
         document = {
             "task": self.task,

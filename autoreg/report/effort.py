@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoreg.findings import Findings
-from autoreg.report.words import count, duration, family_name, name_of, percent, set_name
+from autoreg.report.words import count, duration, family_name, name_of, percent, who
 from autoreg.trial import Trial
 
 MOST_SETS = 12
@@ -77,10 +77,7 @@ def set_rows(findings: Findings) -> list[Cells]:
     """Technique sets by fitting time; what is beyond the twelfth is one row."""
     found = efforts(findings)
     total = sum(one.seconds for one in found)
-    rows = [
-        _row(f"{set_name(one.label)} ({family_name(one.family)})", [one], total, findings)
-        for one in found[:MOST_SETS]
-    ]
+    rows = [_row(who(one.label, one.family), [one], total, findings) for one in found[:MOST_SETS]]
     rest = found[MOST_SETS:]
     return rows + ([_row(count(len(rest), "other set"), rest, total, findings)] if rest else [])
 

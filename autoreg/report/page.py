@@ -139,7 +139,7 @@ def _card(findings: Findings) -> Cells:
     return {
         "title": set_name(one.label),
         "family": family_name(one.family),
-        "parts": [_part(chosen, one) for chosen in one.techniques],
+        "parts": [_part(chosen, one) for chosen in one.techniques if not one.is_own],
         "architecture": [(name_of(name), brief(value)) for name, value in one.architecture],
         "nested": fixed(verdict.nested.value, places),
         "interval": span(verdict.nested, places),

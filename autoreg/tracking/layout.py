@@ -340,7 +340,7 @@ def dials(candidate: Candidate) -> dict[str, Any]:
         for one in candidate.techniques
         for name, value in one.values.items()
     }
-    return chosen | {f"network.{name}": value for name, value in candidate.architecture}
+    return chosen | {f"{candidate.family}.{name}": value for name, value in candidate.architecture}
 
 
 def _techniques(candidate: Candidate) -> int:
