@@ -66,6 +66,8 @@ class DialSpec(Frozen):
         if self.options:
             if low is not None or high is not None or self.log:
                 raise ValueError("give either options or bounds")
+            if self.default is not None and self.default not in self.options:
+                raise ValueError(f"the default {self.default!r} is none of {list(self.options)}")
             if len(set(map(repr, self.options))) < len(self.options):
                 raise ValueError(f"an option is given twice in {list(self.options)}")
             return self
@@ -88,8 +90,7 @@ class DialSpec(Frozen):
         if self.options:
             known = list(map(repr, self.options))  # 1 and True are two options
             wanted: Any = own if repr(own) in known else self.options[0]
-            wanted = self.default if self.default in self.options[1:] else wanted
-            return Choice(name, self.options, wanted)
+            return Choice(name, self.options, wanted if self.default is None else self.default)
         if self.default is not None:
             return self._range(name, self.default)
         number = isinstance(own, int | float) and not isinstance(own, bool)

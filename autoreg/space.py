@@ -238,7 +238,7 @@ class Space:
         shape = {dial.name: dial.default for dial in self.shape(family)}
         switches = self._switches(family)
         if not switches and family != "network":  # the user's, first as it was handed over
-            elsewhere = [self._shaped(family, 1 + k) for k in range(min(len(shape), MOST_SHAPES))]
+            elsewhere = [self._shaped(family, k) for k in range(min(len(shape), MOST_SHAPES))]
             return [candidate(family, [], one) for one in (shape, *elsewhere)]
         base = [offer.default() for offer in switches if offer.kind.on_by_default]
         others = [offer for offer in switches if not offer.kind.on_by_default]
@@ -262,9 +262,12 @@ class Space:
             yield candidate(family, chosen, self._shaped(family, k))
 
     def _shaped(self, family: str, k: int) -> dict[str, Value]:
-        """One of many evenly spread settings of the dials that a family has beside techniques."""
+        """One of many evenly spread settings of the dials that a family has beside techniques.
+
+        Those of the user begin with the second, for the first is the middle of everything.
+        """
         dials = self.shape(family)
-        places = evenly(k, len(dials))
+        places = evenly(k + (family != "network"), len(dials))
         return {
             dial.name: dial.at(MARGIN + (1 - 2 * MARGIN) * place)
             for dial, place in zip(dials, places, strict=True)

@@ -67,7 +67,7 @@ class ModuleNetwork:
 
         Raises ValueError where the module does not give one score for each output.
         """
-        torch.manual_seed(seed_for(job.fit_seed, "init"))
+        torch.default_generator.manual_seed(seed_for(job.fit_seed, "init"))
         module = spec.factory(*sizes, **settings(job.candidate.architecture))
         if not isinstance(module, torch.nn.Module):
             raise ValueError(f"{spec.named} gave {type(module).__name__}, no torch.nn.Module")
@@ -147,7 +147,7 @@ class ModuleNetwork:
             if len(shape) > 1:
                 tensor, layer = weighted(tensor, layer), layer + 1
             known[name] = as_parameter(tensor, shape)
-        torch.manual_seed(seed_for(self.seed, step))
+        torch.default_generator.manual_seed(seed_for(self.seed, step))
         outputs: Tensor = functional_call(self.module, known, (inputs[0],))
         return outputs[None]
 
@@ -221,7 +221,7 @@ class FittedModule:
     def predictions(self, inputs: Floats) -> Floats:
         """Means (n, 1) or class probabilities (n, C) for preprocessed inputs (n, q)."""
         with alone(), torch.no_grad():
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             return self.scaling.meant(self.fitted(torch.from_numpy(inputs).to(FLOAT)))
 
 
