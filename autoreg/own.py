@@ -163,6 +163,21 @@ def plain(value: Any) -> Any:
     return _by_hash(value)
 
 
+def call(params: Mapping[str, Any]) -> str:
+    """Parameters as plain data, in the words of a call.
+
+    >>> call({"base": {"path": "sklearn.linear_model.Ridge", "params": {"alpha": 2.0}}, "n": 3})
+    'base=Ridge(alpha=2.0), n=3'
+    """
+
+    def said(value: Any) -> str:
+        if isinstance(value, Mapping) and "path" in value and set(value) <= MADE:
+            return f"{value['path'].rpartition('.')[2]}({call(value.get('params', {}))})"
+        return repr(value)
+
+    return ", ".join(f"{name}={said(value)}" for name, value in params.items())
+
+
 def _by_hash(value: Any) -> Any:
     import joblib
     import numpy as np

@@ -35,7 +35,8 @@ def places(document: dict[str, Any]) -> list[str]:
     """Where a study's report, model and MLflow run are, line by line."""
     run = document["mlflow_run"]
     mlflow = f"run {run} (`autoreg ui` opens it)" if run else "not written"
-    model = document["model"] or "none was asked for"
+    ours = document["selection"]["family"] in ("linear", "network")
+    model = document["model"] or ("none was asked for" if ours else "code of yours, not stored")
     return [f"report   {document['report']}", f"model    {model}", f"mlflow   {mlflow}"]
 
 

@@ -193,7 +193,9 @@ def agreement(findings: Findings) -> str:
     folds = len(verdict.folds)
     words = f"{verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
     same = sum(fold.chosen.family == family for fold in verdict.folds)
-    return words if verdict.agreement == folds else f"{words}, {same} a {family_name(family)}"
+    return (
+        words if verdict.agreement in (folds, same) else f"{words}, {same} a {family_name(family)}"
+    )
 
 
 def rule(findings: Findings) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoreg.findings import Findings
 from autoreg.offers import Offer
+from autoreg.own import call
 from autoreg.report.words import (
     FAMILIES,
     about,
@@ -89,9 +90,8 @@ def _own(findings: Findings, family: str) -> list[Cells]:
     spec = findings.spec.own.get(family)
     if spec is None:
         return []
-    params = ", ".join(f"{name}={value}" for name, value in spec.params.items())
-    dials = [_dial(dial) for dial in findings.space.shape(family)]
-    about = f"{clean(spec.path)}({clean(params)})"
+    dials = [{**_dial(dial), "name": clean(dial.name)} for dial in findings.space.shape(family)]
+    about = clean(f"{spec.path}({call(spec.params)})")
     return [{"name": clean(spec.named), "about": about, "dials": dials, "references": ""}]
 
 
