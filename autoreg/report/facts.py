@@ -189,13 +189,13 @@ def incumbent(findings: Findings) -> str:
 
 def agreement(findings: Findings) -> str:
     """How many outer folds chose the final technique set."""
-    verdict, family = findings.verdict, findings.final.chosen.candidate.family
+    verdict, one = findings.verdict, findings.final.chosen.candidate
     folds = len(verdict.folds)
     words = f"{verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
-    same = sum(fold.chosen.family == family for fold in verdict.folds)
-    return (
-        words if verdict.agreement in (folds, same) else f"{words}, {same} a {family_name(family)}"
-    )
+    if verdict.agreement == folds or one.is_own:
+        return words
+    same = sum(fold.chosen.family == one.family for fold in verdict.folds)
+    return f"{words}, {same} a {family_name(one.family)}"
 
 
 def rule(findings: Findings) -> str:

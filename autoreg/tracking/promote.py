@@ -125,8 +125,8 @@ def _registered(client: MlflowClient, name: str, spool: Spool) -> ModelVersion:
         raise StudyError(f"{spool.study_folder.name} is unfinished: there is no final model yet")
     if not closing["has_model"]:
         raise StudyError(
-            f"{spool.study_folder.name} has no stored model: it asked for none, or its winner is of "
-            f"a family of your own, which is code and no data"
+            f"{spool.study_folder.name} has no stored model: it asked for none, or its winner is "
+            f"of a family of your own, which is code and no data"
         )
     parents = client.search_runs(
         [one.experiment_id for one in client.search_experiments()],
