@@ -74,6 +74,14 @@ class Family:
         return told if self.techniques is None else {**told, "techniques": self.techniques}
 
 
+def as_family(value: Any) -> Family | None:
+    """A family, or what makes one without dials, as a family; None for anything else."""
+    if isinstance(value, Family):
+        return value
+    makes = isinstance(value, type | partial) or inspect.isroutine(value)
+    return Family(value) if makes or is_estimator(type(value)) else None
+
+
 # ---- from objects to plain data ------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen
 from autoreg.own import (
     Between,
-    Family,
+    as_family,
     built,
     called,
     imported,
@@ -124,13 +124,14 @@ class OwnSpec(Frozen):
     @model_validator(mode="wrap")
     @classmethod
     def _from_family(cls, value: Any, handler: Any) -> Any:
-        if not isinstance(value, Family):
+        family = as_family(value)
+        if family is None:
             return handler(value)
         try:
-            spec = handler(value.document)
+            spec = handler(family.document)
         except SpecError as error:
             raise ValueError(str(error)) from None
-        spec._given = value.maker
+        spec._given = family.maker
         return spec
 
     @field_validator("dials", mode="before")
@@ -174,7 +175,7 @@ class EstimatorSpec(OwnSpec):
         """A class that cannot be had, and dials that it has not."""
         try:
             known = self.fresh().get_params(deep=True)
-        except (SpecError, TypeError) as error:
+        except (SpecError, TypeError, RuntimeError) as error:  # of clone, too
             yield ("path",), str(error)
             return
         for name in self.dials:

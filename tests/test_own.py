@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 from sklearn.svm import SVC
+from torch.nn import Module
 
 from autoreg import AutoRegClassifier, AutoRegRegressor, Between, Family, run_study, verify
 from autoreg.candidate import Candidate, candidate
@@ -506,6 +507,16 @@ def test_a_regression_predicts_in_the_units_of_the_target():
     found = AutoRegRegressor(trials=4, folds=3, estimators={"near": near}).fit(X, y)
     assert found.best_params_["family"] == "near"
     assert found.score(X, y) > 0.8
+
+
+def test_what_has_no_dials_needs_no_family():
+    near, net = KNeighborsClassifier(5), study_from(question(network=Module)).network
+    spec = study_from(question(estimators={"near": near, "other": KNeighborsClassifier})).own
+    assert spec["near"].fresh().n_neighbors == spec["other"].fresh().n_neighbors == 5
+    assert spec["near"].fresh() is not near
+    assert net.path == "torch.nn.Module"
+    with pytest.raises(SpecError, match="a mapping"):
+        study_from(question(estimators={"near": "sklearn.neighbors.KNeighborsClassifier"}))
 
 
 def test_mistakes_come_as_value_errors_there():

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from autoreg.preprocess import Preprocessor
 from autoreg.spec import seed_for
 
 RANDOM = "random_state"
+ALONE = Lock()  # warnings and NumPy's global stream are one for all threads of a process
 LONGEST = 120  # letters of a warning that are kept
 CALIBRATED = "wrap it in scikit-learn's CalibratedClassifierCV, its dials become `estimator__...`"
 
@@ -58,7 +60,7 @@ def fit_estimator(spec: EstimatorSpec, job: Job, table: Dataset) -> Outcome:
     inputs = scaling.inputs(table.X[rows])
     estimator = prepared(spec, dict(job.candidate.architecture), job.fit_seed)
     weights = {} if table.weight is None else {"sample_weight": table.weights[rows]}
-    with warnings.catch_warnings(record=True) as caught, seeded(job.fit_seed):
+    with ALONE, warnings.catch_warnings(record=True) as caught, seeded(job.fit_seed):
         warnings.simplefilter("always")
         estimator.fit(inputs, labels(table, rows), **weights)
         model = FittedEstimator(estimator, table.classes)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -188,10 +189,13 @@ def fitting(outputs: Any, shape: tuple[int, int], named: str) -> None:
         )
 
 
+ALONE = RLock()  # the stream is one for all threads of a process
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """One thread, and torch's global random numbers put back afterwards."""
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with ALONE, one_thread(), torch.random.fork_rng(devices=[]):
         yield
 
 
