@@ -18,6 +18,7 @@ from autoreg.candidate import ARCHITECTURE, Candidate
 from autoreg.dials import Choice, Dial, Value
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
+from autoreg.spec import study_from
 from autoreg.tracking.spool import Told
 from autoreg.tracking.sync import spool_of
 from autoreg.trial import Trial
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 KEY = "autoreg.key"
+OwnDials = Mapping[str, Mapping[str, Dial]]
 
 
 def export_optuna(
@@ -42,11 +44,12 @@ def export_optuna(
     url = storage or f"sqlite:///{spool.study_folder / 'optuna.db'}"
     told = sorted(spool.trials().more(), key=lambda one: (one.trial.search, one.trial.number))
     labels = sorted({one.trial.candidate.label for one in told})
-    key = (spool.opening or {})["key"]
+    opening = spool.opening or {}
+    key, own = opening["key"], _own_dials(opening["config"])
     names = []
-    for search, own in groupby(told, key=lambda one: one.trial.search):
+    for search, trials in groupby(told, key=lambda one: one.trial.search):
         names.append(f"{study}/{search}")
-        _continue(_opened(names[-1], url, key), list(own), labels)
+        _continue(_opened(names[-1], url, key), list(trials), labels, own)
     return url, names
 
 
@@ -64,17 +67,26 @@ def _opened(name: str, url: str, key: str) -> Study:
     return found
 
 
-def _continue(study: Study, told: Sequence[Told], labels: Sequence[str]) -> None:
+def _own_dials(config: Mapping[str, Any]) -> OwnDials:
+    """The dials of each family of the user's own, as the study declares them."""
+    families = study_from(dict(config)).own
+    return {
+        family: {name: one.dial(name) for name, one in spec.dials.items()}
+        for family, spec in families.items()
+    }
+
+
+def _continue(study: Study, told: Sequence[Told], labels: Sequence[str], own: OwnDials) -> None:
     for one in told[len(study.get_trials(deepcopy=False)) :]:
-        study.add_trial(_frozen(one, labels))
+        study.add_trial(_frozen(one, labels, own))
 
 
-def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
+def _frozen(told: Told, labels: Sequence[str], own: OwnDials) -> FrozenTrial:
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import FrozenTrial
 
     trial, best = told.trial, told.trial.best_candidate
-    dials = {name: (dial, value) for name, dial, value in _dials(best)}
+    dials = {name: (dial, value) for name, dial, value in _dials(best, own)}
     box: dict[str, BaseDistribution] = {
         "technique": CategoricalDistribution(labels),
         **{name: _distribution(dial) for name, (dial, _) in dials.items()},
@@ -95,10 +107,14 @@ def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
     )
 
 
-def _dials(one: Candidate) -> list[tuple[str, Dial, Value]]:
+def _dials(one: Candidate, own: OwnDials) -> list[tuple[str, Dial, Value]]:
     """Every dial that is set, by its full name; one that is off on a logarithmic range is none."""
-    shape: Mapping[str, Any] = dict(one.architecture)
-    named = [(f"network.{d.name}", d, shape[d.name]) for d in ARCHITECTURE if d.name in shape]
+    known = {**{dial.name: dial for dial in ARCHITECTURE}, **own.get(one.family, {})}
+    named = [
+        (f"{one.family}.{name}", known[name], value)
+        for name, value in one.architecture
+        if name in known
+    ]
     named += [
         (f"{chosen.key}.{dial.name}", dial, chosen.values[dial.name])
         for chosen in one.techniques

@@ -23,6 +23,7 @@ from autoreg import AutoRegClassifier, AutoRegRegressor, Between, Family, run_st
 from autoreg.candidate import Candidate, candidate
 from autoreg.dials import Choice, Range
 from autoreg.errors import ModelError, SpaceError, SpecError, StudyError
+from autoreg.export import export_optuna
 from autoreg.own import built, identity, imported, path_of, plain
 from autoreg.own_spec import DialSpec, EstimatorSpec
 from autoreg.programs import export
@@ -246,6 +247,7 @@ def test_an_own_model_is_not_saved_and_the_error_says_what_to_do(rings, tmp_path
 
 def test_trials_of_own_families_are_runs_of_mlflow(tmp_path):
     from mlflow import MlflowClient
+    from optuna import load_study
 
     near = Family(KNeighborsClassifier(), {"n_neighbors": Between(1, 30, default=3)})
     asked = question(estimators={"near": near}, trials=4)
@@ -260,6 +262,9 @@ def test_trials_of_own_families_are_runs_of_mlflow(tmp_path):
     parent = client.get_run(result.mlflow_run)
     assert parent.data.tags["autoreg.family"] == "near"
     assert "autoreg.model" not in parent.data.tags
+    url, names = export_optuna("rings", tmp_path)
+    told = load_study(study_name=names[0], storage=url).trials
+    assert any("near.n_neighbors" in one.params for one in told)
 
 
 # ---- mistakes are named before any work ---------------------------------------------------------
