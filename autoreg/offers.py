@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoreg.candidate import ARCHITECTURE, FAMILY_RANK, NEEDED, SHAPE
+from autoreg.candidate import ARCHITECTURE, FAMILY_RANK, NEEDED, SCHEDULES, SHAPE
+from autoreg.dials import Choice
 from autoreg.errors import SpaceError
-from autoreg.own_spec import RATE, EstimatorSpec, ModuleSpec, OwnSpec
+from autoreg.own_spec import RATE, SCHEDULE, EstimatorSpec, ModuleSpec, OwnSpec
 from autoreg.spec import MODULE, FamilySpec, IncumbentSpec, LinearSpec
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import Dial, Technique, Value
@@ -153,7 +154,15 @@ def own_offers(name: str, spec: OwnSpec) -> tuple[Offer, ...]:
 
 
 def own_shape(spec: OwnSpec) -> tuple[Dial, ...]:
-    """The dials of an own family; those of a network have a learning rate, declared or not."""
-    if isinstance(spec, EstimatorSpec) or RATE in spec.dials:
-        return spec.box
-    return (*spec.box, next(dial for dial in SHAPE if dial.name == RATE))
+    """The dials of an own family; those of a network have a learning rate, declared or not.
+
+    Raises SpaceError for a schedule of the learning rate that nobody knows.
+    """
+    box = {dial.name: dial for dial in spec.box}
+    if isinstance(spec, EstimatorSpec):
+        return tuple(box.values())
+    schedule = box.get(SCHEDULE)
+    if schedule and not (isinstance(schedule, Choice) and set(schedule.options) <= set(SCHEDULES)):
+        raise SpaceError(f"network: {SCHEDULE} is a choice among {', '.join(SCHEDULES)}")
+    rate = next(dial for dial in SHAPE if dial.name == RATE)
+    return tuple(({RATE: rate} | box).values())

@@ -29,7 +29,7 @@ from autoreg.own import (
 from autoreg.strictyaml import Where
 
 TECHNIQUES = ("early_stopping", "weight_decay")
-RATE = "learning_rate"  # a dial of training, whatever the module
+RATE, SCHEDULE = "learning_rate", "schedule"  # dials of training, whatever the module
 MODULE = ("torch.nn.modules.module", "Module")
 NOTHING = inspect.Parameter.empty
 
@@ -231,7 +231,7 @@ class ModuleSpec(OwnSpec):
         except SpecError as error:
             yield ("path",), str(error)
             return
-        dials = [name for name in self.dials if name != RATE]
+        dials = [name for name in self.dials if name not in (RATE, SCHEDULE)]
         for name in unknown_dials(factory, self.params, dials):
             taken = list(inspect.signature(factory).parameters)[2:]
             hint = nearest(name, taken) or f"; it takes {', '.join(taken) or 'none'}"
@@ -254,5 +254,5 @@ def _dial_document(one: Any) -> Any:
 
 
 def settings(architecture: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
-    """The dials of a candidate that a family's maker is told; the learning rate is none of them."""
-    return {name: value for name, value in architecture if name != RATE}
+    """The dials of a candidate that a module's maker is told: all but those of its training."""
+    return {name: value for name, value in architecture if name not in (RATE, SCHEDULE)}

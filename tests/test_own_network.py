@@ -186,6 +186,14 @@ def test_techniques_inside_layers_are_refused_with_a_remedy():
             prepare(asked(network=Family(Tanh, WIDTH, techniques=[key])), xor())
 
 
+def test_the_learning_rate_may_follow_a_schedule_of_which_the_module_hears_nothing():
+    spec = spec_of(dials={**WIDTH, "schedule": ["constant", "cosine"]})
+    plain = fitted(spec=spec, shape={"schedule": "constant"})
+    falling = fitted(spec=spec, shape={"schedule": "cosine"})
+    steps = [np.diff(one.curve["norm"])[-1] for one in (plain, falling)]
+    assert abs(steps[1]) < 0.2 * abs(steps[0])
+
+
 def test_weights_decay_as_matrices_and_biases_do_not():
     strong = technique("weight_decay")(decay=0.01)
     plain, held = fitted(), fitted([strong])
@@ -257,7 +265,7 @@ def test_a_function_and_a_partial_make_modules_too():
     assert found.study_result_ is not None
     spec = spec_of(partial(Tanh, rate=0.1), WIDTH)
     assert spec.params == {"rate": 0.1}
-    width, rate = Space.build(read_space("quick"), "binary", own={"module": spec}).shape("module")
+    rate, width = Space.build(read_space("quick"), "binary", own={"module": spec}).shape("module")
     assert (width.name, width.default, rate.name) == ("width", 16, "learning_rate")
 
 
@@ -299,6 +307,7 @@ class Flat(nn.Module):
         (Family(partial(Tanh, 2)), "name the arguments"),
         (Family(Tanh, WIDTH, techniques=["weight_dekay"]), "did you mean weight_decay"),
         (Family(Tanh, WIDTH, techniques=["ridge"]), "not for module"),
+        (Family(Tanh, {"schedule": ["constant", "linear"]}), "constant, cosine, flat_cos"),
         (Family(Tanh, {"rate": Between(0.0, 2.0, default=1.5)}), "probability has to be between"),
     ],
 )

@@ -13,7 +13,7 @@ from autoreg.metrics import metric
 from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 
-FAMILIES = {"linear": "linear model", "network": "network", "module": "own network"}
+FAMILIES = {"linear": "linear model", "network": "network", "module": "network of your own"}
 STRENGTH_WORDS = ("very light", "light", "moderate", "strong", "very strong")
 PLURALS = {"search": "searches"}
 NOTHING = "n/a"
