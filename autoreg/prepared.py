@@ -21,7 +21,7 @@ from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
 from autoreg.data.encoding import describe
 from autoreg.data.stream import stream
-from autoreg.engines import engine_for
+from autoreg.engines import check_families, engine_for
 from autoreg.engines.attack import movable
 from autoreg.engines.pack import check_device
 from autoreg.engines.spread import Spread
@@ -33,7 +33,7 @@ from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.scoring import Bench
 from autoreg.sealed import Sealed, seal
 from autoreg.space import Space
-from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.spec import SpaceSpec, StudySpec, check_own, read_study, study_from
 from autoreg.state import recorded_question
 from autoreg.trial import Trial
 
@@ -99,12 +99,16 @@ def prepare(
     assert isinstance(spec.space, SpaceSpec)
     alarms = look_at_table(table, spec).alarms
     check_linear(spec.linear, spec.space, table)
+    check_own(spec)
     development, held_out = seal(table, spec.held_out)
-    folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
+    folds = plan(development, spec.folds, spec.seed, cheap=spec.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
+    space = Space.build(
+        spec.space, table.task, spec.linear, first=spec.first, own=spec.own, **table.traits
+    )
     metrics = _metrics(spec, development, folds)
-    engine = engine_for(space.design(), table.task)
+    check_families(spec.own, table)
+    engine = engine_for(space.design(), table.task, spec.own)
     engine = Spread(engine, executor) if executor else engine
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
@@ -177,6 +181,11 @@ def _check_monitored(spec: StudySpec, table: Dataset, names: tuple[str, ...]) ->
         raise SpecError(
             f"{one} needs the models, which searches do not keep: it is monitored beside other "
             f"metrics and cannot be {role}; name accuracy there, for example"
+        )
+    if spec.own:
+        raise SpecError(
+            f"{one} moves rows against a model, and autoreg does not know how those of your own "
+            f"are moved against: leave out {one}, or {' and '.join(spec.own)}"
         )
     if not movable(table.columns).any():
         raise DataError(f"{one} moves numbers, and no column holds any; leave it out of `metrics`")

@@ -288,7 +288,7 @@ def selected(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str
     rule, incumbent = ready.spec.select, ready.bench.space.incumbent
     found = {name: select(trials[name], rule, incumbent) for name in ready.bench.searches}
     if FINAL not in found:
-        found[FINAL] = voted(list(found.values()), rule.final)
+        found[FINAL] = voted(list(found.values()), rule.final, ready.bench.space.architectures)
     return found
 
 
@@ -365,7 +365,7 @@ def _written(
     key: str,
 ) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
-    if model:
+    if model and model.is_data:
         model.save(folder / "model")
         remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
     run = tracker.run()

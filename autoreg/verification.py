@@ -100,7 +100,7 @@ def _certified(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
         trials=clean.longest,
-        epochs=bench.spec.training.longest if set(bench.space.families) != {"linear"} else 0,
+        epochs=bench.spec.training.longest if bench.space.has_epochs else 0,
         checks=(*of_held_out, *checks),
         replayed=same,
         differing=other,
@@ -129,7 +129,7 @@ def _replayed(past: Past, clean: Run, bench: Bench, study: Bench) -> tuple[int, 
     Trainings of fewer epochs cannot: then nothing is compared.
     """
     epochs = bench.spec.training.longest == study.spec.training.longest
-    if not epochs and set(bench.space.families) != {"linear"}:
+    if not epochs and bench.space.has_epochs:
         return 0, 0
     both = [past[key] == found for key, found in clean.recorded.items() if key in past]
     return sum(both), len(both) - sum(both)

@@ -274,6 +274,7 @@ OPTIONS = {
     "first": [{"family": "linear"}],
     "outliers": "pull_in",
     "image": {"height": 8, "width": 8},
+    "network": {"path": "torch.nn.Module"},
 }
 NUMBERS = {"epochs": 3, "minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 

@@ -247,7 +247,7 @@ class Fails(LoopEngine):
 
 
 def failing(monkeypatch, when):
-    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task: Fails(when))
+    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task, own: Fails(when))
 
 
 def test_a_failed_fold_is_recorded_counted_and_never_selected(tmp_path, monkeypatch):

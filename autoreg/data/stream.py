@@ -122,7 +122,7 @@ def _check(spec: StudySpec) -> None:
             for name in (*spec.metrics, *filter(None, [spec.select.metric]))
         ),
         "space: only linear models can be fitted from sums": (
-            not isinstance(spec.space, str) and set(spec.space.families) != {"linear"}
+            not isinstance(spec.space, str) and not spec.is_linear
         ),
     }
     if broken := [words for words, is_broken in asked.items() if is_broken]:

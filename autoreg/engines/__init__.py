@@ -9,21 +9,24 @@ from functools import partial
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import After, Engine, Job, Outcome, counting_from
-from autoreg.engines.loop import LoopEngine
+from autoreg.engines.loop import LoopEngine, problem
 from autoreg.engines.pack import PackEngine
 from autoreg.engines.path import PathEngine
 from autoreg.errors import SpaceError
+from autoreg.own_spec import OwnSpec
 from autoreg.spec import LinearSpec
 
-__all__ = ["engine_for", "engines", "refusals"]
+__all__ = ["check_families", "engine_for", "engines", "refusals"]
 
 
-def engines() -> list[Engine]:
-    """All engines, the fastest first."""
-    return [PathEngine(), PackEngine(), LoopEngine()]
+def engines(own: Mapping[str, OwnSpec] | None = None) -> list[Engine]:
+    """All engines, the fastest first; the last one knows families of the user's own."""
+    return [PathEngine(), PackEngine(), LoopEngine(own)]
 
 
-def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
+def engine_for(
+    candidates: Iterable[Candidate], task: Task, own: Mapping[str, OwnSpec] | None = None
+) -> Engine:
     """The engine of a study; asked before the first trial.
 
     Raises SpaceError with each engine's reason where no engine accepts a family's candidates.
@@ -35,7 +38,7 @@ def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
     families: dict[str, list[Candidate]] = {}
     for one in candidates:
         families.setdefault(one.family, []).append(one)
-    known = engines()
+    known = engines(own)
     chosen = {family: _first(known, wanted, task) for family, wanted in families.items()}
     different = list({id(engine): engine for engine in chosen.values()}.values())
     return different[0] if len(different) == 1 else Crew(chosen)
@@ -48,6 +51,13 @@ def refusals(candidates: Iterable[Candidate], task: Task) -> str | None:
     except SpaceError as error:
         return str(error)
     return None
+
+
+def check_families(own: Mapping[str, OwnSpec], table: Dataset) -> None:
+    """Raise SpaceError, naming the family and the remedy, for one that cannot serve this table."""
+    for name, spec in own.items():
+        if reason := problem(spec, table):
+            raise SpaceError(f"{name}: {reason}")
 
 
 class Crew(Engine):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
-from autoreg.model import rating
+from autoreg.forward import rating
 from autoreg.techniques.base import Shrinkage
 
 FIRST = 0.1  # standard deviation of the first factors

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from autoreg.engines.embedding import embedding_of
 from autoreg.engines.front import Front, table_mask
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
+from autoreg.engines.trainable import Trainable
+from autoreg.model import Parameters
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
 from autoreg.techniques.base import Architecture, Facts, Moment, Value
@@ -108,7 +110,7 @@ class Ground:
             self._predicted[key] = self.scaling.inputs(self.table.X[rows])
         return self._predicted[key]
 
-    def _losses(self, network: Network, outputs: Tensor) -> list[float]:
+    def _losses(self, network: Trainable, outputs: Tensor) -> list[float]:
         """The losses of fitted and of watched rows; ``outputs`` are those of the fitted ones."""
         first, *others = self._eyes
         if network.passes:
@@ -116,16 +118,26 @@ class Ground:
         return [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
 
     def outcome(
-        self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
+        self,
+        job: Job,
+        network: Trainable,
+        steps: int,
+        curve: dict[str, list[float]],
+        kept: Callable[[Any, Scaling], Parameters] = parameters,
     ) -> Outcome:
-        """What a trained network amounts to; a Failure where it diverged."""
+        """What a trained network amounts to; a Failure where it diverged.
+
+        ``kept`` makes of the network what is kept of it on request.
+        """
         outputs = network.predicting(self.sample.inputs)
         rungs = at_rungs(job.rungs, curve.get("stop", []))
         nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
         if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
             reason = "the network diverged; narrow learning_rate to smaller values"
             return Failure(reason, rungs=rungs)
-        network = replace(network, passes=passes_of(job, network.sizes))
+        if passes := passes_of(job, network.sizes):
+            assert isinstance(network, Network), "no other network opens this seam"
+            network = replace(network, passes=passes)
         losses = self._losses(network, outputs)
         weights = [eye.weight for eye in self._eyes]
         predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
@@ -136,7 +148,7 @@ class Ground:
             steps=steps,
             curve={name: thinned(values) for name, values in curve.items() if values},
             rungs=rungs + rungs_after(job.rungs, curve.get("stop", [])),
-            model=parameters(network, self.scaling) if job.keep_model else None,
+            model=kept(network, self.scaling) if job.keep_model else None,
         )
         return checked(fit)
 

@@ -29,8 +29,9 @@ from autoreg.engines.base import (
 )
 from autoreg.engines.factorization import FIRST, Side, sweeps, told
 from autoreg.errors import DataError
+from autoreg.forward import places_of
 from autoreg.metrics.base import row_losses
-from autoreg.model import Parameters, places_of
+from autoreg.model import Parameters
 from autoreg.preprocess import Preprocessor
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows

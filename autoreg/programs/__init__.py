@@ -35,6 +35,11 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
     """
     if to not in FORMS:
         raise StudyError(f"a model is exported to {', '.join(FORMS)}, not to {to!r}")
+    if not model.is_data:
+        raise StudyError(
+            f"the model is a {model.parameters.family} of your own, whose program you have; fit "
+            f"its best parameters again, or export `result.fitted` by its own library's means"
+        )
     made = [column.name for column in model.columns if column.is_learned or column.part]
     rates = model.parameters.family == "factorization"
     if made and to != "equation" and not rates:

@@ -198,7 +198,7 @@ def learning_chart(findings: Findings) -> Picture | None:
         ": a stop-set loss that rises again while the training loss falls is overfitting. Jumps "
         "toward the end come from folds that stopped earlier: the mean is of those still at it."
     )
-    ink = FAMILY_INKS[trial.candidate.family]
+    ink = FAMILY_INKS.get(trial.candidate.family, INK)
     return picture(
         "learning",
         WIDE,

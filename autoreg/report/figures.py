@@ -39,6 +39,7 @@ from autoreg.report.words import (
     quoted,
     set_name,
     span,
+    who,
 )
 from autoreg.statistics import Interval
 from autoreg.verdict import Standing
@@ -256,7 +257,7 @@ def standing_chart(findings: Findings) -> Picture | None:
         90 + sum(14 + 15 * (1 + name.count("\n")) for name in names),
         paint,
         alt=f"{count(len(standings), 'technique set')} on the outer folds; the best mean has "
-        f"{set_name(first.label)} ({family_name(first.family)}); the table below has the numbers.",
+        f"{who(first.label, first.family)}; the table below has the numbers.",
         caption="Each small mark is one outer fold, each large one a mean with its 90% interval; "
         "where intervals overlap widely, the folds do not tell the techniques apart. Sets without "
         f"a large mark were not tried by every search.{more}",

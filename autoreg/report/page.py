@@ -141,8 +141,11 @@ def _card(findings: Findings) -> Cells:
     return {
         "title": set_name(one.label),
         "family": family_name(one.family),
-        "parts": [_part(chosen, one) for chosen in one.techniques],
-        "architecture": [(name_of(name), brief(value)) for name, value in one.architecture],
+        "parts": [_part(chosen, one) for chosen in one.techniques if not one.is_own],
+        "architecture": [
+            (name if one.is_own else name_of(name), brief(value))
+            for name, value in one.architecture
+        ],
         "nested": fixed(verdict.nested.value, places),
         "interval": span(verdict.nested, places),
         "held_out": fixed(judged.score, places) if judged and judged.score is not None else None,

@@ -170,7 +170,8 @@ class Technique:
     """One chosen setting of one technique, frozen; subclasses declare what it is.
 
     ``on_by_default``: networks of the fixed design have it; ``holds_alone``: it keeps a network in
-    check however long it is trained, so the design tries it without those, too.
+    check however long it is trained, so the design tries it without those, too. ``needs_layers``:
+    it must know which weights are those of the first or the last layer.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
@@ -187,6 +188,7 @@ class Technique:
     on_by_default: ClassVar[bool] = False
     holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
+    needs_layers: ClassVar[bool] = False
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]
