@@ -6,15 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from sklearn.tree import DecisionTreeClassifier
 from test_network import bits, chosen, job, table
 from test_pruning import BOTH, SPACE, essences, question
 
+from autoreg import Between, Family
 from autoreg.engines import Crew
 from autoreg.engines.base import Engine, Failure
+from autoreg.engines.loop import LoopEngine
 from autoreg.engines.pack import PackEngine
 from autoreg.engines.pack.occupancy import counted
 from autoreg.engines.path import PathEngine
 from autoreg.search import run_searches
+from autoreg.spec import study_from
 from autoreg.study import prepare
 from autoreg.trial import Trial
 
@@ -102,6 +107,19 @@ def test_linear_models_are_fitted_between_the_epochs_of_networks():
     assert {one.candidate.family for own in trials.values() for one in own} == {"linear", "network"}
     by_rounds = Crew({"linear": PathEngine(), "network": InRounds()})
     assert essences(searched(OFF, by_rounds, space=MIXED)) == essences(trials)
+
+
+def test_own_families_take_part_in_the_stream_of_the_others():
+    own = {
+        "estimators": {"tree": Family(DecisionTreeClassifier(), {"max_depth": Between(1, 6)})},
+        "network": Family(torch.nn.Linear, techniques=["weight_decay"]),
+    }
+    trials = searched(OFF, space=MIXED, **own)
+    families = {one.candidate.family for some in trials.values() for one in some}
+    assert families == {"linear", "network", "tree", "module"}
+    loop = LoopEngine(study_from(question(OFF, space=MIXED, **own)).own)
+    by_rounds = Crew({"linear": PathEngine(), "network": InRounds(), "tree": loop, "module": loop})
+    assert essences(searched(OFF, by_rounds, space=MIXED, **own)) == essences(trials)
 
 
 def test_an_ask_that_saw_later_trials_would_be_seen(refilled, monkeypatch):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from model_samples import FOLDER, SAMPLES, dataset
 from sklearn.datasets import load_breast_cancer
+from sklearn.svm import SVC
 
 import autoreg
 from autoreg.candidate import candidate
@@ -208,6 +209,11 @@ def test_the_name_says_how_far_rows_may_move():
         (
             {"data": {"source": "diabetes"}, "metrics": ["r2", "adversarial_accuracy"]},
             "not for regression targets",
+            SpecError,
+        ),
+        (
+            {"metrics": ["accuracy", "adversarial_accuracy"], "estimators": {"svm": SVC()}},
+            "leave out adversarial_accuracy, or svm",
             SpecError,
         ),
     ],
