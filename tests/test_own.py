@@ -87,10 +87,30 @@ def test_an_own_estimator_wins_where_no_line_can_separate(rings):
     assert how_strong(result.findings).startswith("estimator__C ")
     assert "svm [estimator__C" in winner.describe()
     assert "sklearn.calibration.CalibratedClassifierCV" in result.report.read_text()
+    # It has no ingredients: nothing is left out of it, and nothing added.
+    assert not (result.folder / "attribution.json").exists()
     # It can be made again from what was chosen.
     again = clone(svm().maker).set_params(**settings).get_params()
     own = result.fitted.get_params()
     assert all(again[name] == own[name] for name in settings)
+
+
+def test_own_families_stand_beside_factorizations(tmp_path):
+    draws = np.random.default_rng(0)
+    who, what = draws.integers(12, size=300), draws.integers(8, size=300)
+    stars = draws.normal(size=12)[who] + draws.normal(size=8)[what] + draws.normal(0, 0.3, 300)
+    table = pd.DataFrame({"who": who.astype(str), "what": what.astype(str), "stars": stars})
+    near = Family(KNeighborsRegressor(), {"n_neighbors": Between(1, 30)}, share=0.2)
+    asked = {
+        "study": "both", "space": "ratings", "trials": 6, "folds": {"outer": 3},
+        "data": {"target": "stars", "user": "who", "item": "what"}, "training": {"epochs": 10},
+        "estimators": {"near": near},
+    }  # fmt: skip
+    result = run_study(asked, table, home=tmp_path, workers=1, **QUIET)
+    final = [one.candidate for one in result.findings.trials if one.search == "final"]
+    assert {one.family for one in final} == {"linear", "factorization", "near"}
+    assert {name for one in final for name, _ in one.architecture} == {"factors", "n_neighbors"}
+    assert "at most 10 epochs" in result.report.read_text()
 
 
 def test_families_take_turns_and_the_first_trial_is_what_was_handed_over(rings):

@@ -1,5 +1,6 @@
 """An own torch module in a search: trained, regularized and judged as autoreg's networks are."""
 
+import json
 import pickle
 from functools import partial
 
@@ -9,7 +10,7 @@ import torch
 from sklearn.datasets import make_circles
 from torch import nn
 
-from autoreg import AutoRegClassifier, AutoRegRegressor, Between, Family
+from autoreg import AutoRegClassifier, AutoRegRegressor, Between, Family, run_study
 from autoreg.candidate import candidate
 from autoreg.data.dataset import Column, Dataset
 from autoreg.engines.base import Failure, Job, TrainingSet
@@ -252,6 +253,23 @@ def test_an_own_network_joins_a_search_and_its_dials_are_searched():
     assert isinstance(found.study_result_.fitted, Tanh)
     two = ask(n_jobs=2).fit(X, y)
     assert np.array_equal(two.predict_proba(X), found.predict_proba(X))
+
+
+def test_what_the_ingredients_of_an_own_network_are_worth_is_measured(tmp_path):
+    X, y = xor()
+    network = Family(Tanh, WIDTH, techniques=["early_stopping", "weight_decay"], share=0.5)
+    study = {
+        "study": "own", "space": "ridge_to_lasso", "trials": 6, "folds": {"outer": 3},
+        "training": {"epochs": 60}, "network": network,
+    }  # fmt: skip
+    result = run_study(study, (X, y), home=tmp_path, workers=1, tracking=False, progress=False)
+    winner = result.selection.chosen.candidate
+    found = json.loads((result.folder / "attribution.json").read_text())
+    assert winner.family == "module"
+    kinds = {key for one in found["effects"] for key in one["techniques"]}
+    assert kinds == {"early_stopping", "weight_decay"}
+    page = result.report.read_text()
+    assert "Learning curves of the chosen network of your own" in page
 
 
 def test_a_function_and_a_partial_make_modules_too():

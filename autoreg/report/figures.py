@@ -23,6 +23,7 @@ from autoreg.report.ink import (
     PAPER,
     WARN,
     Picture,
+    keep_within,
     picture,
     plain_numbers,
     quiet,
@@ -149,6 +150,8 @@ def keep_near(axes: Axes, told: Sequence[float], marks: Mapping[int, float | Non
     left, right = axes.get_xlim()
     left, right = max(left, low - reach), min(right, high + reach)
     axes.set_xlim(left, right)
+    for line in axes.lines:
+        keep_within(line, left, right)
     for place, value in marks.items():
         if value is not None and not left <= value <= right:
             side = "right" if value > right else "left"
