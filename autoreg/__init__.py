@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AutoRegClassifier",
     "AutoRegRegressor",
+    "Between",
+    "Family",
     "Model",
     "StudyResult",
     "__version__",
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
     from autoreg.ablation import ablate
     from autoreg.estimators import AutoRegClassifier, AutoRegRegressor
     from autoreg.model import Model, load
+    from autoreg.own import Between, Family
     from autoreg.study import StudyResult, run_study
     from autoreg.verification import verify
 
 _HOMES = {
     "AutoRegClassifier": "autoreg.estimators",
     "AutoRegRegressor": "autoreg.estimators",
+    "Between": "autoreg.own",
+    "Family": "autoreg.own",
     "Model": "autoreg.model",
     "StudyResult": "autoreg.study",
     "ablate": "autoreg.ablation",

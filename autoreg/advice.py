@@ -13,7 +13,7 @@ from autoreg.alarm import Advice
 from autoreg.budget import overtuning
 from autoreg.dials import Range
 from autoreg.findings import Findings
-from autoreg.space import Offer
+from autoreg.offers import Offer
 from autoreg.trial import Trial
 from autoreg.verdict import Margin
 
@@ -35,6 +35,7 @@ def advice(findings: Findings) -> tuple[Advice, ...]:
         _signal,
         _incumbent,
         _edges,
+        _own_edges,
         _budget,
         _unstable,
         _overfit,
@@ -91,6 +92,24 @@ def _edges(findings: Findings) -> Iterator[Advice]:
         for dial in offers[chosen.key].dials:
             if isinstance(dial, Range) and dial.name in chosen.values:
                 yield from _edge(offers[chosen.key], dial, dial.unit(chosen.values[dial.name]))
+
+
+def _own_edges(findings: Findings) -> Iterator[Advice]:
+    """A dial of an own family was chosen at an end of what was declared."""
+    one = findings.final.chosen.candidate
+    chosen = dict(one.architecture)
+    declared = findings.spec.own[one.family].dials if one.family in findings.spec.own else {}
+    for dial in findings.space.architectures[one.family]:
+        if dial.name not in declared or not isinstance(dial, Range):
+            continue
+        place = dial.unit(chosen[dial.name])
+        if not EDGE < place < 1 - EDGE:
+            end = "lower" if place <= EDGE else "upper"
+            yield Advice(
+                f"{one.family}: {dial.name} was chosen at the {end} end of its range: let it "
+                f"reach further than [{dial.low:g}, {dial.high:g}].",
+                f"dials: {{{dial.name}: ...}}",
+            )
 
 
 def _edge(offer: Offer, dial: Range, place: float) -> Iterator[Advice]:

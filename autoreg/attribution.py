@@ -300,9 +300,9 @@ def kept_or_made(
     header: Mapping[str, Any],
     listener: Progress,
 ) -> Attribution | None:
-    """The attribution that lies in the folder; for a network that won, else a new one."""
+    """The attribution that lies in the folder; else a new one where techniques are combined."""
     known = read_attribution(folder, header, winner)
-    if known or winner.family != "network" or not bench.spec.attribution:
+    if known or winner.family == "linear" or winner.is_own or not bench.spec.attribution:
         return known
     found = attributed(bench, winner, header, listener)
     if found:

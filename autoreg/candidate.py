@@ -9,19 +9,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from autoreg.spec import MODULE
 from autoreg.techniques import technique
 from autoreg.techniques.base import Choice, Dial, Range, Technique, Value
 
-FAMILY_RANK = {"linear": 0, "network": 10}
+FAMILY_RANK = {"linear": 0, "factorization": 5, "network": 10, MODULE: 10}
+OWN_RANK = 10  # of a user's own estimator
+FAMILY_TASKS = {"factorization": ("regression",)}  # of the families that do not know them all
 SCHEDULES = ("constant", "cosine", "flat_cos")
 EMBEDDINGS = ("none", "piecewise", "periodic")
 CATEGORIES = ("indicators", "vectors")
 CONVOLUTIONS = ("none", "one", "two")
+LEARNING_RATE = Range("learning_rate", 1e-4, 1e-1, 3e-3, log=True, about="of AdamW")
 # Always searched.
 SHAPE: tuple[Dial, ...] = (
     Range("width", 8, 512, 64, log=True, integer=True, structural=True, about="hidden units"),
     Range("depth", 1, 4, 2, integer=True, structural=True, about="hidden layers"),
-    Range("learning_rate", 1e-4, 1e-1, 3e-3, log=True, about="of AdamW"),
+    LEARNING_RATE,
 )
 # Searched where a space names them; otherwise at their default.
 REFINEMENTS: tuple[Dial, ...] = (
@@ -35,14 +39,32 @@ REFINEMENTS: tuple[Dial, ...] = (
 # Which trait a table must have for a refinement to mean anything.
 NEEDED = {"categories": "grouped", "convolution": "pictured"}
 ARCHITECTURE = SHAPE + REFINEMENTS
+RATING: tuple[Dial, ...] = (
+    Choice(
+        "factors",
+        (0, 1, 2, 4, 8, 16, 32),
+        4,
+        structural=True,
+        about="numbers that describe the taste of a user, and an item; 0: levels alone",
+    ),
+)
+# The dials of each family beside its techniques; what a user's own declares joins them.
+ARCHITECTURES: dict[str, tuple[Dial, ...]] = {
+    "linear": (),
+    "factorization": RATING,
+    "network": ARCHITECTURE,
+    MODULE: (LEARNING_RATE,),
+}
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A full setting: family, active techniques, architecture.
 
+    Of a user's own families the architecture are the dials that the user declared.
+
     A linear candidate whose path strength is open stands for the whole path; :meth:`at` closes
-    it. Network candidates have no path.
+    it. Candidates of other families have no path.
 
     >>> candidate = Candidate("linear", (technique("lasso")(),))
     >>> candidate.path.name, candidate.at(0.5).key
@@ -54,8 +76,15 @@ class Candidate:
     architecture: tuple[tuple[str, Value], ...] = ()
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is of a user's own estimator: such a family carries no techniques."""
+        return self.family not in FAMILY_RANK
+
+    @property
     def label(self) -> str:
-        """The technique set: sorted keys joined by ``+``."""
+        """The technique set: sorted keys joined by ``+``; of an own estimator the family."""
+        if self.is_own:
+            return self.family
         return "+".join(sorted(chosen.key for chosen in self.techniques)) or "none"
 
     @property
@@ -120,7 +149,9 @@ class Candidate:
     @property
     def rank(self) -> int:
         """How complicated the candidate is: family rank plus the ranks of its techniques."""
-        return FAMILY_RANK[self.family] + sum(chosen.rank for chosen in self.techniques)
+        return FAMILY_RANK.get(self.family, OWN_RANK) + sum(
+            chosen.rank for chosen in self.techniques
+        )
 
     def to_data(self) -> dict[str, Any]:
         """The candidate as plain data."""
@@ -143,12 +174,16 @@ class Candidate:
 
     def describe(self) -> str:
         """The candidate in words, for people."""
-        parts = [
-            f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
-            if t.values
-            else t.key
-            for t in self.techniques
-        ]
+        parts = (
+            [self.family]
+            if self.is_own
+            else [
+                f"{t.key} ({', '.join(f'{k} {_short(v)}' for k, v in t.values.items())})"
+                if t.values
+                else t.key
+                for t in self.techniques
+            ]
+        )
         shape = ", ".join(f"{name} {_short(value)}" for name, value in self.architecture)
         return " + ".join(parts) + (f" [{shape}]" if shape else "")
 
@@ -158,11 +193,13 @@ def candidate(
 ) -> Candidate:
     """A candidate in normal form: techniques sorted, ``none`` where there is no other."""
     chosen = sorted(techniques, key=lambda one: one.key) or [technique("none")()]
-    ordered = tuple((d.name, architecture[d.name]) for d in ARCHITECTURE if d.name in architecture)
+    ours = [dial.name for dial in ARCHITECTURES.get(family, ()) if dial.name in architecture]
+    own = sorted(set(architecture) - set(ours))
+    ordered = tuple((name, architecture[name]) for name in (*ours, *own))
     return Candidate(family, tuple(chosen), ordered)
 
 
 def _short(value: Value) -> str:
-    if isinstance(value, str) or math.isinf(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or math.isinf(value):
         return str(value)
     return f"{value:.3g}"

@@ -66,8 +66,8 @@ class Certificate:
     """What ``verify`` found about one study, bit for bit.
 
     ``configuration``, ``data`` and ``splits`` are digests of what it is about; ``trials`` of each
-    search and ``epochs`` of each network were run (those of the study where nothing was cut
-    short; 0 where there is no network). ``replayed`` counts the study's recorded trials that were
+    search and ``epochs`` of each training were run (those of the study where nothing was cut
+    short; 0 where all models are linear). ``replayed`` counts the study's recorded trials that were
     run again here and came out equal, ``differing`` those that did not; both are 0 for a study that
     has not run.
 
@@ -124,8 +124,8 @@ class Certificate:
     def words(self) -> tuple[str, ...]:
         """The outcome, what was done at each level, and how far it reached."""
         lines = [self.sentence, *filter(None, map(self._at, LEVELS))]
-        networks = f", networks of {self.epochs} epochs" if self.epochs else ""
-        lines.append(f"{self.trials} trials of each search{networks}")
+        passes = f", trainings of {self.epochs} epochs" if self.epochs else ""
+        lines.append(f"{self.trials} trials of each search{passes}")
         if self.differing:
             lines.append(
                 f"{self.differing} recorded trials came out otherwise here: other machine, "

@@ -66,6 +66,8 @@ class DataSpec(Frozen):
         None, description="outer folds by a column; the group column: each group is left out once"
     )
     weight: str | None = Field(None, description="row weights, used in fits and in scores")
+    user: str | None = Field(None, description="who rates: a feature that factorizations know")
+    item: str | None = Field(None, description="what is rated: a feature that they know, too")
     drop: tuple[str, ...] = Field((), description="columns to leave out")
     categorical: tuple[str, ...] = Field((), description="numeric columns that are categories")
     text: tuple[str, ...] = Field((), description="columns of text: words become few directions")

@@ -131,12 +131,17 @@ class Choice:
         return value in self.options
 
     def narrowed(self, bounds: list[Value]) -> Choice:
-        """The same dial with fewer options."""
+        """The same dial with fewer options; its default is the nearest of them to the old one.
+
+        >>> Choice("factors", (0, 2, 4), default=4).narrowed([0, 2]).default
+        2
+        """
         unknown = [bound for bound in bounds if bound not in self.options]
         if unknown or not bounds:
             raise SpaceError(f"{self.name}: choose from {list(self.options)}, not {bounds}")
         options = tuple(option for option in self.options if option in bounds)
-        default = self.default if self.default in options else options[0]
+        places = {option: place for place, option in enumerate(self.options)}
+        default = min(options, key=lambda one: abs(places[one] - places[self.default]))
         return replace(self, options=options, default=default)
 
     def words(self) -> str:

@@ -153,6 +153,9 @@ def _no_bbc(bench: Bench, trials: Sequence[Trial]) -> str | None:
         "networks are fitted in the search, and their row losses are not kept": (
             "network" in bench.space.families
         ),
+        "families of your own are fitted in the search, and their row losses are not kept": (
+            bench.spec.own
+        ),
         "folds in time do not judge every row": bench.table.time is not None,
         "candidates were chosen by a metric and not by row losses": bench.spec.select.metric,
         "only the rule min can be repeated on bootstrapped rows at this size": (

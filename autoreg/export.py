@@ -14,10 +14,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoreg.candidate import ARCHITECTURE, Candidate
+from autoreg.candidate import ARCHITECTURES, Candidate
 from autoreg.dials import Choice, Dial, Value
 from autoreg.errors import StudyError
 from autoreg.home import home_folder
+from autoreg.spec import study_from
 from autoreg.tracking.spool import Told
 from autoreg.tracking.sync import spool_of
 from autoreg.trial import Trial
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 KEY = "autoreg.key"
+Architectures = Mapping[str, Mapping[str, Dial]]
 
 
 def export_optuna(
@@ -42,11 +44,12 @@ def export_optuna(
     url = storage or f"sqlite:///{spool.study_folder / 'optuna.db'}"
     told = sorted(spool.trials().more(), key=lambda one: (one.trial.search, one.trial.number))
     labels = sorted({one.trial.candidate.label for one in told})
-    key = (spool.opening or {})["key"]
+    opening = spool.opening or {}
+    key, known = opening["key"], _architectures(opening["config"])
     names = []
-    for search, own in groupby(told, key=lambda one: one.trial.search):
+    for search, trials in groupby(told, key=lambda one: one.trial.search):
         names.append(f"{study}/{search}")
-        _continue(_opened(names[-1], url, key), list(own), labels)
+        _continue(_opened(names[-1], url, key), list(trials), labels, known)
     return url, names
 
 
@@ -64,17 +67,29 @@ def _opened(name: str, url: str, key: str) -> Study:
     return found
 
 
-def _continue(study: Study, told: Sequence[Told], labels: Sequence[str]) -> None:
+def _architectures(config: Mapping[str, Any]) -> Architectures:
+    """The dials of each family beside its techniques, those of the user's own as declared."""
+    ours = {family: {one.name: one for one in dials} for family, dials in ARCHITECTURES.items()}
+    own = {
+        family: ours.get(family, {}) | {name: one.dial(name) for name, one in spec.dials.items()}
+        for family, spec in study_from(dict(config)).own.items()
+    }
+    return ours | own
+
+
+def _continue(
+    study: Study, told: Sequence[Told], labels: Sequence[str], known: Architectures
+) -> None:
     for one in told[len(study.get_trials(deepcopy=False)) :]:
-        study.add_trial(_frozen(one, labels))
+        study.add_trial(_frozen(one, labels, known))
 
 
-def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
+def _frozen(told: Told, labels: Sequence[str], known: Architectures) -> FrozenTrial:
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import FrozenTrial
 
     trial, best = told.trial, told.trial.best_candidate
-    dials = {name: (dial, value) for name, dial, value in _dials(best)}
+    dials = {name: (dial, value) for name, dial, value in _dials(best, known)}
     box: dict[str, BaseDistribution] = {
         "technique": CategoricalDistribution(labels),
         **{name: _distribution(dial) for name, (dial, _) in dials.items()},
@@ -95,10 +110,13 @@ def _frozen(told: Told, labels: Sequence[str]) -> FrozenTrial:
     )
 
 
-def _dials(one: Candidate) -> list[tuple[str, Dial, Value]]:
+def _dials(one: Candidate, known: Architectures) -> list[tuple[str, Dial, Value]]:
     """Every dial that is set, by its full name; one that is off on a logarithmic range is none."""
-    shape: Mapping[str, Any] = dict(one.architecture)
-    named = [(f"network.{d.name}", d, shape[d.name]) for d in ARCHITECTURE if d.name in shape]
+    named = [
+        (f"{one.family}.{name}", known[one.family][name], value)
+        for name, value in one.architecture
+        if name in known[one.family]
+    ]
     named += [
         (f"{chosen.key}.{dial.name}", dial, chosen.values[dial.name])
         for chosen in one.techniques

@@ -20,13 +20,13 @@ import numpy as np
 
 from autoreg import __version__
 from autoreg.calibration import Calibration
-from autoreg.candidate import ARCHITECTURE, Candidate, candidate
+from autoreg.candidate import ARCHITECTURES, Candidate, candidate
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.dials import Dial, Value
+from autoreg.dials import Choice, Dial, Value
 from autoreg.engines.base import Failure, Outcome
 from autoreg.errors import NoValidTrialError
 from autoreg.folds import FINAL, Plan
-from autoreg.judge import judge_held_out
+from autoreg.judge import attack_on, judge_held_out
 from autoreg.metrics import metric
 from autoreg.model import Model
 from autoreg.resampling import bootstrap, wilson
@@ -49,11 +49,16 @@ def searches_for(plan: Plan, policy: str) -> Plan:
     return plan.only(*(name for name in plan.inner if name != FINAL))
 
 
-def voted(selections: Sequence[Selection], policy: str) -> Selection:
+def voted(
+    selections: Sequence[Selection],
+    policy: str,
+    known: Mapping[str, Sequence[Dial]] = ARCHITECTURES,
+) -> Selection:
     """What the outer searches chose most often, at the median of their dials.
 
     A tie goes to the set with the lower mean inner loss. Trials and contenders are those of the
     search, among those that chose this set, with the lowest inner loss: its name is ``source``.
+    ``known`` are the dials that each family has beside techniques.
     """
     sets: dict[tuple[str, str], list[Selection]] = {}
     for one in selections:
@@ -61,7 +66,7 @@ def voted(selections: Sequence[Selection], policy: str) -> Selection:
     winners = min(sets.values(), key=lambda same: (-len(same), _mean_loss(same)))
     leading = min(winners, key=lambda one: one.chosen.loss)
     middle = Contender(
-        median_candidate([one.chosen.candidate for one in winners]),
+        median_candidate([one.chosen.candidate for one in winners], known),
         leading.chosen.loss,
         leading.chosen.trial,
         median_low(one.chosen.steps for one in winners),
@@ -73,7 +78,9 @@ def voted(selections: Sequence[Selection], policy: str) -> Selection:
     )
 
 
-def median_candidate(same: Sequence[Candidate]) -> Candidate:
+def median_candidate(
+    same: Sequence[Candidate], known: Mapping[str, Sequence[Dial]] = ARCHITECTURES
+) -> Candidate:
     """The candidate in the middle of several that share family and techniques.
 
     >>> from autoreg.techniques import technique
@@ -87,7 +94,7 @@ def median_candidate(same: Sequence[Candidate]) -> Candidate:
         for k in range(len(first.techniques))
     ]
     shapes = [dict(one.architecture) for one in same]
-    dials = {dial.name: dial for dial in ARCHITECTURE if dial.name in shapes[0]}
+    dials = {dial.name: dial for dial in known[first.family] if dial.name in shapes[0]}
     shape: dict[str, Any] = {
         name: _middle(dial, [one[name] for one in shapes]) for name, dial in dials.items()
     }
@@ -161,6 +168,11 @@ def measured_on(
     shown = metric(bench.metrics[0])
     score = score_interval(bench, shown.name, predicted, rows)
     found: dict[str, Any] = {"score": widened(score, reused, shown.bounds).to_data()}
+    attack = attack_on(model.parameters, rows, np.arange(rows.n))
+    for name in bench.monitored:
+        told = score_interval(bench, name, attack(metric(name).reach), rows)
+        bounds = metric(name).bounds
+        found.setdefault("monitored", {})[name] = widened(told, reused, bounds).to_data()
     if document := model.about.get("calibration"):
         known = Calibration.from_data(document)
         inside = known.covered(rows.y, predicted)
@@ -178,7 +190,11 @@ def score_interval(bench: Bench, name: str, predicted: Floats, rows: Dataset) ->
     """
     measure, table = metric(name), bench.table
     baseline = featureless(table, np.arange(table.n), rows.n)
-    if name == "accuracy" and rows.group is None and rows.weight is None:
+    if (
+        (name == "accuracy" or name in bench.monitored)
+        and rows.group is None
+        and rows.weight is None
+    ):
         return wilson(float((predicted.argmax(axis=1) == rows.y).sum()), rows.n)
 
     def score(ids: Rows) -> float:
@@ -207,7 +223,7 @@ def _middle_technique(same: Sequence[Technique]) -> Technique:
 
 def _middle(dial: Dial, values: Sequence[Value]) -> Any:
     """The median on the dial's own scale; of named options the most frequent."""
-    if any(isinstance(value, str) for value in values):
+    if isinstance(dial, Choice):
         return Counter(values).most_common(1)[0][0]
     off = [value for value in values if value == dial.off]
     if 2 * len(off) > len(values):

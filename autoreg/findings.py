@@ -72,5 +72,7 @@ class Findings:
 
     @property
     def has_model(self) -> bool:
-        """Whether a final model was asked for."""
-        return self.spec.select.makes_model
+        """Whether a final model was asked for, and can be stored."""
+        return self.spec.select.makes_model and self.final.chosen.candidate.family not in (
+            self.spec.own
+        )

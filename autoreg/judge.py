@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from autoreg.budget import Choices
 from autoreg.candidate import Candidate
-from autoreg.data.dataset import Dataset, Floats
+from autoreg.data.dataset import Dataset, Floats, Rows
+from autoreg.engines.attack import attacked
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.folds import FINAL, Fold
 from autoreg.metrics import Metric, metric
 from autoreg.metrics.base import row_losses
+from autoreg.model import Parameters
 from autoreg.resampling import corrected_p
 from autoreg.scoring import (
+    Attack,
     Bench,
     class_parts,
     featureless,
@@ -80,7 +84,8 @@ def _compared(bench: Bench, selections: Mapping[str, Selection]) -> set[tuple[st
 
 def refit_job(bench: Bench, contender: Contender, fold: Fold) -> Job:
     """The refit of a contender on all training rows of an outer fold, by the refit rule."""
-    return job_for(bench, contender.candidate, fold, steps=contender.steps)
+    job = job_for(bench, contender.candidate, fold, steps=contender.steps)
+    return replace(job, keep_model=bool(bench.monitored))
 
 
 def final_job(bench: Bench, contender: Contender) -> Job:
@@ -93,6 +98,7 @@ def final_job(bench: Bench, contender: Contender) -> Job:
 def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) -> Judgement:
     """Score one refit on its outer fold."""
     table = bench.table
+    attack: Attack | None = None
     if isinstance(outcome, Failure):
         predicted = featureless(table, fold.train, len(fold.test))
         flags: tuple[str, ...] = (f"refit failed, scored as featureless: {outcome.reason}",)
@@ -100,6 +106,8 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
     else:
         predicted, flags = outcome.predictions[0], outcome.flags
         used = used_columns(bench, candidate, outcome, 0)
+        if bench.monitored and outcome.model is not None:
+            attack = attack_on(outcome.model, table, fold.test)
     y, weights = table.y[fold.test], table.weights[fold.test]
     baseline = featureless(table, fold.train, len(fold.test))
     names = list(dict.fromkeys((*bench.metrics, LOSS)))
@@ -108,13 +116,19 @@ def judgement(bench: Bench, fold: Fold, candidate: Candidate, outcome: Outcome) 
         candidate,
         float(np.average(row_losses(table.task, y, predicted), weights=weights)),
         featureless_loss(table, fold.train, fold.test),
-        metric_parts(table, bench.metrics, predicted, fold.train, fold.test),
+        metric_parts(table, bench.metrics, predicted, fold.train, fold.test, attack),
         metric_parts(table, bench.metrics, baseline, fold.train, fold.test),
         flags,
         None if used is None else tuple(used),
-        class_parts(table, names, predicted, fold.train, fold.test),
+        class_parts(table, names, predicted, fold.train, fold.test, attack),
         class_parts(table, names, baseline, fold.train, fold.test),
     )
+
+
+def attack_on(model: Parameters, table: Dataset, rows: Rows) -> Attack:
+    """What a model says of some rows of a table, moved against it; asked twice, told at once."""
+    classes = table.y[rows].astype(np.int64)
+    return cache(lambda reach: attacked(model, table.columns, table.X[rows], classes, reach))
 
 
 # ---- the verdict -----------------------------------------------------------------------------
@@ -148,7 +162,7 @@ def verdict(
         nested=scale.score(chosen),
         nested_loss=scale.loss(chosen),
         folds=tuple(
-            _fold_verdict(scale, selections[fold.name], one, bench.table.size_of(fold.test))
+            _fold_verdict(bench, scale, selections[fold.name], one, fold)
             for fold, one in zip(folds, chosen, strict=True)
         ),
         standings=tuple(standings),
@@ -251,7 +265,9 @@ class _Scale:
         return self.strata.variance(totals)
 
 
-def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, rows: int) -> FoldVerdict:
+def _fold_verdict(
+    bench: Bench, scale: _Scale, selection: Selection, one: Judgement, fold: Fold
+) -> FoldVerdict:
     return FoldVerdict(
         one.fold,
         one.candidate,
@@ -259,9 +275,10 @@ def _fold_verdict(scale: _Scale, selection: Selection, one: Judgement, rows: int
         scale.fold_score(one),
         selection.chosen.loss,
         one.baseline_loss,
-        rows,
+        bench.table.size_of(fold.test),
         one.flags,
         one.used,
+        {name: metric(name).pooled([one.parts[name]]) for name in bench.monitored},
     )
 
 
@@ -290,12 +307,14 @@ def _standing(
     ordered = [judged.get(fold.name) for fold in bench.plan.outer]
     there = [one for one in ordered if one is not None]
     everywhere = len(there) == len(ordered)
+    monitored = bench.monitored if everywhere else ()
     return Standing(
         *key,
         tuple(one.loss if one else None for one in ordered),
         tuple(scale.fold_score(one) if one else None for one in ordered),
         scale.score(there) if everywhere else None,
         scale.loss(there) if everywhere else None,
+        {name: scale.score(there, name) for name in monitored},
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from autoreg.data.dataset import Column, Floats, Label, Task
 from autoreg.data.encoding import encode_open
 from autoreg.data.schema import schema_lines
 from autoreg.data.table import Table
-from autoreg.errors import DataError
+from autoreg.errors import DataError, ModelError
+from autoreg.forward import patches, places_of, pooled, rating
 from autoreg.preprocess import Preprocessor
 from autoreg.storage import DOCUMENT, damaged, read, write
 
@@ -30,7 +31,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYER_NORM_EPS, SMALLEST_BIN = 1e-5, 1e-6
+UNSAVED = (
+    "the model is a {} of your own, code that autoreg's format of arrays and JSON does not hold; "
+    "predict with it in memory, keep `result.fitted` by its own library's means, or fit its best "
+    "parameters again"
+)
 HIGHEST = 300.0  # the greatest log of a mean count: beyond it sums of squares would overflow
+
+
+class OwnModel(Protocol):
+    """A fitted model of a user's own family, behind autoreg's preprocessing."""
+
+    @property
+    def fitted(self) -> Any:
+        """The user's estimator or module itself."""
+
+    def predictions(self, inputs: Floats) -> Floats:
+        """Means (n, 1) or class probabilities (n, C) for preprocessed inputs (n, q)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +65,19 @@ class Parameters:
     with ``pass_l`` (S, out), factors of the units of layer l in each of S passes, predictions are
     the mean over the passes; where ``info`` says how many ``members`` there are, each network's
     arrays are named ``member_k.NAME``, and predictions are the mean over the networks;
-    ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of counts: to the
-    logarithm of the mean).
+    Factorizations: ``user_bias`` (U,), ``user_factors`` (U, K), ``item_bias`` (I,),
+    ``item_factors`` (I, K) and ``mean`` (1,); ``info`` says which columns ``user`` and ``item``
+    are, and which of their levels, rising, are the known ``users`` and ``items``.
+    Of networks, ``target_mean`` and ``target_scale`` (1,) bring outputs to original units (of
+    counts: to the logarithm of the mean).
+    An ``own`` model of the user's, an estimator or a module, stands for all arrays.
     """
 
     family: str
     arrays: dict[str, Floats]
     preprocessor: Preprocessor
     info: dict[str, Any] = field(default_factory=dict)
+    own: OwnModel | None = None
 
     @classmethod
     def averaged(cls, members: Sequence[Parameters]) -> Parameters:
@@ -87,6 +109,8 @@ class Parameters:
 
         Those of one pass, by its ``number``, or with all units on.
         """
+        if self.family == "factorization":
+            return self._ratings(X)
         hidden = self.preprocessor.transform(X)
         if self.family == "linear":
             return hidden @ self.arrays["coefficients"] + self.arrays["intercept"]
@@ -103,6 +127,19 @@ class Parameters:
         if "target_scale" in self.arrays:
             out = out * self.arrays["target_scale"] + self.arrays["target_mean"]
         return out
+
+    def _ratings(self, X: Floats) -> Floats:
+        """Ratings (n, 1): of a user or an item that training did not know nothing is added."""
+        known = {name: np.append(one, 0 * one[:1], axis=0) for name, one in self.arrays.items()}
+        users, items = (
+            places_of(X[:, self.info[role]], np.array(self.info[f"{role}s"], dtype=np.int64))
+            for role in ("user", "item")
+        )
+        told = rating(
+            known["user_bias"], known["item_bias"], known["user_factors"], known["item_factors"],
+            users, items,
+        )  # fmt: skip
+        return self.arrays["mean"] + told[:, None]
 
     def _embedded(self, inputs: Floats) -> Floats:
         """Inputs (n, q) with the vectors of numeric ones behind them, where there are any."""
@@ -133,6 +170,8 @@ class Parameters:
 
     def predictions(self, X: Floats, task: Task) -> Floats:
         """Means (n, 1) for regression and counts, otherwise class probabilities (n, C)."""
+        if self.own is not None:
+            return self.own.predictions(self.preprocessor.transform(X))
         if "members" in self.info:
             each = [one.predictions(X, task) for one in self.members]
             return np.asarray(np.mean(each, axis=0))
@@ -141,33 +180,6 @@ class Parameters:
         passes = range(len(self.arrays["pass_0"]))
         each = [linked(self.outputs(X, number), task) for number in passes]
         return np.asarray(np.mean(each, axis=0))
-
-
-def patches(images: Floats, size: Sequence[int]) -> Floats:
-    """The 3 x 3 surroundings (n * pixels, 9 channels) of each pixel of images (n, size).
-
-    ``size`` is height, width, channels. Beyond the border pixels are 0.
-
-    >>> patches(np.ones((1, 4)), (2, 2, 1)).sum(axis=1)
-    array([4., 4., 4., 4.])
-    """
-    square = images.reshape(-1, *size)
-    padded = np.pad(square, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    parts = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
-    return parts.reshape(-1, 9 * size[2])
-
-
-def pooled(values: Floats, size: Sequence[int]) -> Floats:
-    """The largest of each 2 x 2 pixels: values (n * pixels, F) become rows (n, pixels / 4 * F).
-
-    >>> pooled(np.arange(4.0)[:, None], (2, 2, 1))
-    array([[3.]])
-    """
-    by = 2 if min(size[0], size[1]) >= 2 else 1
-    height, width, filters = size[0] // by, size[1] // by, values.shape[1]
-    square = values.reshape(-1, size[0], size[1], filters)[:, : height * by, : width * by]
-    blocks = square.reshape(-1, height, by, width, by, filters).max(axis=(2, 4))
-    return np.asarray(blocks.reshape(len(blocks), -1))
 
 
 def linked(scores: Floats, task: Task) -> Floats:
@@ -232,10 +244,18 @@ class Model:
 
     def read(self, X: Floats, columns: Sequence[Column]) -> Floats:
         """The same for encoded rows; ``columns`` hold the documents that cells of text point to."""
+        return self._reading(columns).predictions(X, self.task)
+
+    def inputs(self, frame: pd.DataFrame | Table) -> Floats:
+        """The rows of a table as preprocessed inputs (n, q)."""
+        X, columns = encode_open(frame, self.columns)
+        return self._reading(columns).preprocessor.transform(X)
+
+    def _reading(self, columns: Sequence[Column]) -> Parameters:
         known = self.parameters
-        if known.preprocessor.learned:
-            known = replace(known, preprocessor=known.preprocessor.reading(columns))
-        return known.predictions(X, self.task)
+        if not known.preprocessor.learned:
+            return known
+        return replace(known, preprocessor=known.preprocessor.reading(columns))
 
     def decided(self, predictions: Floats) -> NDArray[Any]:
         """The means (n,) as they are, or the most probable class of each row."""
@@ -272,8 +292,18 @@ class Model:
         """What each column of a table to predict must hold, in words."""
         return list(schema_lines(self.columns))
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is arrays and plain data; one of a user's own family is not."""
+        return self.parameters.own is None
+
     def save(self, folder: Path | str) -> None:
-        """Write ``model.json`` and ``arrays.npz`` into a folder."""
+        """Write ``model.json`` and ``arrays.npz`` into a folder.
+
+        Raises ModelError for a model of a user's own family, which is no data.
+        """
+        if not self.is_data:
+            raise ModelError(UNSAVED.format(self.parameters.family))
         statistics, arrays = self.parameters.preprocessor.to_data()
         document = {
             "task": self.task,

@@ -70,7 +70,7 @@ class Run:
 
 
 def shortened(bench: Bench, trials: int | None, *, full: bool = False) -> tuple[Bench, int]:
-    """The bench with networks of few epochs, and how many trials each search is to run.
+    """The bench with trainings of few epochs, and how many trials each search is to run.
 
     Left open, it is the fixed design and a few asks of the sampler.
     """

@@ -21,10 +21,11 @@ from autoreg.data.constraints import check_linear
 from autoreg.data.dataset import Dataset
 from autoreg.data.encoding import describe
 from autoreg.data.stream import stream
-from autoreg.engines import engine_for
+from autoreg.engines import check_families, engine_for
+from autoreg.engines.attack import movable
 from autoreg.engines.pack import check_device
 from autoreg.engines.spread import Spread
-from autoreg.errors import DataError
+from autoreg.errors import DataError, SpecError
 from autoreg.final import searches_for
 from autoreg.folds import Plan, plan
 from autoreg.knowledge import Knowledge, lesson_of, meta_features
@@ -32,7 +33,7 @@ from autoreg.metrics import default_metrics, metric, undefined
 from autoreg.scoring import Bench
 from autoreg.sealed import Sealed, seal
 from autoreg.space import Space
-from autoreg.spec import SpaceSpec, StudySpec, read_study, study_from
+from autoreg.spec import SpaceSpec, StudySpec, check_own, read_study, study_from
 from autoreg.state import recorded_question
 from autoreg.trial import Trial
 
@@ -98,12 +99,16 @@ def prepare(
     assert isinstance(spec.space, SpaceSpec)
     alarms = look_at_table(table, spec).alarms
     check_linear(spec.linear, spec.space, table)
+    check_own(spec)
     development, held_out = seal(table, spec.held_out)
-    folds = plan(development, spec.folds, spec.seed, cheap=spec.space.is_linear)
+    folds = plan(development, spec.folds, spec.seed, cheap=spec.is_linear)
     folds = searches_for(folds, spec.select.final)
-    space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
+    space = Space.build(
+        spec.space, table.task, spec.linear, first=spec.first, own=spec.own, **table.traits
+    )
     metrics = _metrics(spec, development, folds)
-    engine = engine_for(space.design(), table.task)
+    check_families(spec.own, table)
+    engine = engine_for(space.design(), table.task, spec.own)
     engine = Spread(engine, executor) if executor else engine
     check_device(spec.training.device)
     cores = workers or len(os.sched_getaffinity(0))
@@ -156,9 +161,31 @@ def _metrics(spec: StudySpec, table: Dataset, folds: Plan) -> tuple[str, ...]:
     by = () if spec.select.metric is None else (spec.select.metric,)
     default = default_metrics(table.task, streamed=table.streamed is not None)
     names = tuple(dict.fromkeys((*spec.metrics, *by) if spec.metrics else (*by, *default)))
+    _check_monitored(spec, table, names)
     for name in names:
         scored = folds.folds if name in by else folds.outer
         targets = (table.y[fold.test] for fold in scored)
         if reason := undefined(metric(name, table.task), targets, len(table.classes)):
             raise DataError(f"{reason}; use fewer folds, or leave {name} out of `metrics`")
     return names
+
+
+def _check_monitored(spec: StudySpec, table: Dataset, names: tuple[str, ...]) -> None:
+    """Raise where a metric that needs a model is to choose or to be shown, or can move nothing."""
+    monitored = [name for name in names if metric(name).reach]
+    if not monitored:
+        return
+    one = monitored[0]
+    if spec.select.metric in monitored or names[0] in monitored:
+        role = "select: metric" if spec.select.metric in monitored else "the first of `metrics`"
+        raise SpecError(
+            f"{one} needs the models, which searches do not keep: it is monitored beside other "
+            f"metrics and cannot be {role}; name accuracy there, for example"
+        )
+    if spec.own:
+        raise SpecError(
+            f"{one} moves rows against a model, and autoreg does not know how those of your own "
+            f"are moved against: leave out {one}, or {' and '.join(spec.own)}"
+        )
+    if not movable(table.columns).any():
+        raise DataError(f"{one} moves numbers, and no column holds any; leave it out of `metrics`")

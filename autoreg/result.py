@@ -90,8 +90,20 @@ class StudyResult:
         return self._model().predict_proba(frame)
 
     def save(self, folder: str | Path) -> None:
-        """Write the final model into a folder of arrays and JSON; ``autoreg.load`` reads it."""
+        """Write the final model into a folder of arrays and JSON; ``autoreg.load`` reads it.
+
+        Raises ModelError where the winner is of a family of your own, which is no data.
+        """
         self._model().save(folder)
+
+    @property
+    def fitted(self) -> Any:
+        """The winner itself, where it is an estimator or module of your own; else None.
+
+        It takes ``model.inputs(frame)``: what autoreg's preprocessing makes of a table.
+        """
+        own = self._model().parameters.own
+        return None if own is None else own.fitted
 
     def _model(self) -> Model:
         if self.model is None:
@@ -128,7 +140,7 @@ class StudyResult:
             "sheet": [one.to_data() for one in self.findings.sheet],
             "trials": len(self.findings.trials),
             "report": str(self.report),
-            "model": str(self.folder / "model") if self.model else None,
+            "model": str(self.folder / "model") if self.model and self.model.is_data else None,
             "mlflow_run": self.mlflow_run,
             "summary": self.summary,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,11 +17,13 @@ from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
 from autoreg.metrics.base import baseline_predictions, row_losses
 from autoreg.progress import Progress
-from autoreg.pruning import Bar, Heat, heats, rungs
+from autoreg.pruning import Bar, rungs
 from autoreg.space import Space
 from autoreg.spec import StudySpec
 from autoreg.splitters import is_stratified
-from autoreg.trial import Pruned, Trial
+from autoreg.trial import Trial
+
+Attack = Callable[[float], Floats]  # from how far rows may be moved to what is said of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,11 @@ class Bench:
         return rungs(self.spec.prune, self.spec.training.longest)
 
     @property
+    def monitored(self) -> tuple[str, ...]:
+        """The metrics that need a model: measured where refits are judged, never in a search."""
+        return tuple(name for name in self.metrics if metric(name).reach)
+
+    @property
     def searches(self) -> tuple[str, ...]:
         """The names of the searches: one for each outer fold, and the final one."""
         return tuple(self.plan.inner)
@@ -79,78 +86,6 @@ class Bench:
         listener.end()
 
 
-class Attempt:
-    """A setting on its way through the heats of a search, up to the trial that comes of it."""
-
-    def __init__(self, bench: Bench, ask: Ask) -> None:
-        self._bench, self._ask = bench, ask
-        self._folds = bench.plan.inner[ask.search]
-        self._weights = _weights(bench, self._folds)
-        is_raced = ask.bar is not None and math.isfinite(ask.bar.worst)
-        self._heats = heats(len(self._folds)) if is_raced else [range(len(self._folds))]
-        self._outcomes: list[Outcome] = []
-        self._pruned: Pruned | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there are folds to fit still."""
-        is_over = any(isinstance(one, Failure) for one in self._outcomes)
-        return not (is_over or self._pruned) and len(self._outcomes) < len(self._folds)
-
-    def _heat_of(self, fold: int) -> range:
-        return next(one for one in self._heats if fold in one)
-
-    def next_jobs(self) -> list[Job]:
-        """The fits of the next heat."""
-        bench, bar = self._bench, self._ask.bar
-        heat = self._heat_of(len(self._outcomes))
-        jobs = [job_for(bench, self._ask.candidate, self._folds[f]) for f in heat]
-        if not bench.rungs or self._ask.candidate.family != "network":
-            return jobs
-        jobs = [replace(job, rungs=bench.rungs) for job in jobs]
-        if bar is None:
-            return jobs
-        race = Heat(bar, heat, self._weights[heat.start : heat.stop])
-        return [replace(job, race=race.lane(k)) for k, job in enumerate(jobs)]
-
-    def take(self, outcome: Outcome) -> None:
-        """Take the outcome of the next fold; at the end of a heat, look whether to go on."""
-        heat = self._heat_of(len(self._outcomes))
-        self._outcomes.append(outcome)
-        if self._ask.bar is not None and len(self._outcomes) == heat.stop:
-            self._pruned = self._fallen_behind(self._ask.bar, heat)
-
-    def _fallen_behind(self, bar: Bar, heat: range) -> Pruned | None:
-        own = slice(heat.start, heat.stop)
-        if pruned := bar.lost_epochs(self._rungs[:, own], heat, self._weights[own]):
-            return pruned
-        fits = [one for one in self._outcomes if isinstance(one, Fit)]
-        if len(fits) < len(self._outcomes) or len(fits) == len(self._folds):
-            return None
-        losses = np.array([one.losses[0] for one in fits])
-        return bar.lost_folds(losses, self._weights[: len(losses)])
-
-    @property
-    def _rungs(self) -> Floats:
-        """The losses (R, F) at the rungs, NaN where a fold did not come so far."""
-        table = np.full((len(self._bench.rungs), len(self._folds)), np.nan)
-        for f, outcome in enumerate(self._outcomes):
-            table[: len(outcome.rungs), f] = outcome.rungs
-        return table
-
-    def trial(self) -> Trial:
-        """The trial that it amounts to."""
-        rungs, pruned = self._rungs, self._pruned
-        if pruned is None:
-            trial = score(self._bench, self._ask, self._outcomes)
-            return trial if trial.failure else replace(trial, rungs=rungs)
-        if pruned.by == "epochs":  # how much further fits came is up to the engine
-            heat = self._heat_of(len(self._outcomes) - 1)
-            rungs[self._bench.rungs.index(pruned.at) + 1 :, heat.start :] = np.nan
-        blank = _blank(self._bench, self._ask, self._outcomes)
-        return replace(blank, rungs=rungs, pruned=pruned)
-
-
 def job_for(bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None = None) -> Job:
     """The fit of a candidate on a fold's training rows, predicting the fold's other rows."""
     return Job(
@@ -167,7 +102,7 @@ def job_for(bench: Bench, candidate: Candidate, fold: Fold, *, steps: int | None
 
 def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     """The trial that an ask's outcomes, one an inner fold, amount to."""
-    folds, blank = bench.plan.inner[ask.search], _blank(bench, ask, outcomes)
+    folds, blank = bench.plan.inner[ask.search], blank_trial(bench, ask, outcomes)
     fits = [outcome for outcome in outcomes if isinstance(outcome, Fit)]
     if len(fits) < len(folds):
         return replace(blank, failure=_reasons(outcomes))
@@ -185,12 +120,12 @@ def score(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     return replace(trial, scores=_scores(bench, trial.best, pairs), **read)
 
 
-def _blank(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
+def blank_trial(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     """A trial of which nothing is known but what was asked, and how long it took."""
     folds = bench.plan.inner[ask.search]
     strengths = bench.space.strengths(ask.candidate)
     nothing = np.zeros((max(1, len(strengths)), len(folds)))
-    weights = _weights(bench, folds)
+    weights = fold_weights(bench, folds)
     baselines = [featureless_loss(bench.table, fold.train, fold.test) for fold in folds]
     return Trial(
         ask.search,
@@ -207,7 +142,8 @@ def _blank(bench: Bench, ask: Ask, outcomes: Sequence[Outcome]) -> Trial:
     )
 
 
-def _weights(bench: Bench, folds: Sequence[Fold]) -> Floats:
+def fold_weights(bench: Bench, folds: Sequence[Fold]) -> Floats:
+    """The sum of the row weights of each fold's test rows, shape (F,)."""
     return np.array([bench.table.weights[fold.test].sum() for fold in folds])
 
 
@@ -257,16 +193,32 @@ def featureless_loss(table: Dataset, train: Rows, test: Rows) -> float:
 
 
 def metric_parts(
-    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+    table: Dataset,
+    names: Sequence[str],
+    predicted: Floats,
+    train: Rows,
+    test: Rows,
+    attack: Attack | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Numerator and denominator of each metric on one set of rows."""
+    """Numerator and denominator of each metric on one set of rows.
+
+    ``attack`` predicts them moved against the model; without one they cannot be moved.
+    """
     baseline = featureless(table, train, len(test))
     y, weights = table.y[test], table.weights[test]
-    return {name: metric(name).parts(y, predicted, weights, baseline) for name in names}
+    return {
+        name: metric(name).parts(y, given, weights, baseline)
+        for name, given in _given(names, predicted, attack).items()
+    }
 
 
 def class_parts(
-    table: Dataset, names: Sequence[str], predicted: Floats, train: Rows, test: Rows
+    table: Dataset,
+    names: Sequence[str],
+    predicted: Floats,
+    train: Rows,
+    test: Rows,
+    attack: Attack | None = None,
 ) -> dict[str, list[list[float]]]:
     """What each class adds to the parts of each metric, (C, 2).
 
@@ -276,16 +228,28 @@ def class_parts(
         return {}
     baseline = featureless(table, train, len(test))
     y, weights = table.y[test], table.weights[test]
-    return {name: metric(name).by_class(y, predicted, weights, baseline).tolist() for name in names}
+    return {
+        name: metric(name).by_class(y, given, weights, baseline).tolist()
+        for name, given in _given(names, predicted, attack).items()
+    }
+
+
+def _given(names: Sequence[str], predicted: Floats, attack: Attack | None) -> dict[str, Floats]:
+    """The predictions that each metric is about: of rows as they are, or moved."""
+    reaches = {name: metric(name).reach for name in names}
+    return {
+        name: attack(reach) if attack and reach else predicted for name, reach in reaches.items()
+    }
 
 
 def _scores(bench: Bench, strength: int, pairs: Sequence[tuple[Fit, Fold]]) -> dict[str, float]:
     """The metrics at one strength of the path, pooled over the folds."""
+    names = [name for name in bench.metrics if name not in bench.monitored]
     parts = [
-        metric_parts(bench.table, bench.metrics, fit.predictions[strength], fold.train, fold.test)
+        metric_parts(bench.table, names, fit.predictions[strength], fold.train, fold.test)
         for fit, fold in pairs
     ]
-    return {name: metric(name).pooled([one[name] for one in parts]) for name in bench.metrics}
+    return {name: metric(name).pooled([one[name] for one in parts]) for name in names}
 
 
 def _costs(bench: Bench, strengths: int, pairs: Sequence[tuple[Fit, Fold]]) -> Floats:

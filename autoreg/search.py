@@ -1,28 +1,34 @@
 """Searches: ask, fit on the inner folds, score, tell; every trial goes to the ledger first.
 
-A search is a generator: it yields what it wants tried and receives the trial back. So the
-conductor can drive all K + 1 searches in lockstep, and ONE engine call serves all of them, while
-no search ever sees another's losses: the only things that reach a generator are its own trials.
+A search is a generator: it yields what it wants tried and receives the trials back. So the
+conductor can drive all K + 1 searches side by side, and ONE engine serves all of them, while no
+search ever sees another's losses: the only things that reach a generator are its own trials.
+
+Ask n of a search is made as soon as its trials up to n - q are told, whatever else is under way:
+an engine that is steady has the next fits at hand when a place is free. Trials are told in the
+order of their numbers, so what an ask knows does not depend on which fit ends first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from autoreg.attempt import Attempt, Attempts
 from autoreg.candidate import Candidate
-from autoreg.engines.base import Outcome, identity, is_given_up
+from autoreg.engines.base import Job, Outcome
 from autoreg.pruning import Bar
-from autoreg.scoring import Ask, Attempt, Bench
+from autoreg.scoring import Ask, Bench
 from autoreg.space import Space
 from autoreg.trial import Trial
 from autoreg.tuner import Tuner
 
 Search = Generator[list[Ask], list[Trial], None]
 Bars = Callable[[Sequence[Trial]], Bar | None]
-DESIGN_ROUNDS = 4  # of the design are made as one: it learns from nothing, and fuller stacks pay
+NEARLY = 0.99  # of a round, as long as it is not complete
+DESIGN_ROUNDS = 4  # times as many settings of the design are under way: it learns from nothing
 
 
 def search(
@@ -33,41 +39,47 @@ def search(
     bars: Bars = lambda known: None,
     design_rounds: int = 1,
 ) -> Search:
-    """One search: yields asks, receives their trials; trials of the past are not tried again.
+    """One search: yields new asks, receives trials in order; those of the past are not tried again.
 
     Ask n learns from trials up to n - ``ahead``, whatever else is known by then, so ``ahead``
-    settings can be tried at once. They are asked up to the end of the round. ``bars`` makes of the
-    trials that an ask learns from what it is measured by.
+    settings are under way at once. What it yields may be empty: it waits for trials then. ``bars``
+    makes of the trials that an ask learns from what it is measured by.
     """
-    trials: list[Trial] = list(past[: tuner.trials])
+    trials = list(past[: tuner.trials])
+    asked = [trial.candidate for trial in trials]
+    design, is_exhausted = len(tuner.space.design()), False
     while len(trials) < tuner.trials:
-        last = round_end(len(trials), ahead, len(tuner.space.design()), design_rounds)
-        last = min(last, tuner.trials)
-        asks = _asks(name, tuner, trials, range(len(trials), last), ahead, bars)
-        if not asks:
+        end = min(asked_up_to(len(trials), ahead, design, design_rounds), tuner.trials)
+        asks: list[Ask] = []
+        if not is_exhausted:
+            asks = _asks(name, tuner, trials, asked, end, ahead, bars)
+            is_exhausted = len(asked) < end
+        if len(asked) == len(trials):
             return
         trials += yield asks
 
 
-def round_end(number: int, ahead: int, design: int, design_rounds: int) -> int:
-    """The first trial that is not in the round of a trial.
+def asked_up_to(told: int, ahead: int, design: int, design_rounds: int) -> int:
+    """The first setting that cannot be asked for yet, when so many trials are told.
 
-    Rounds end at multiples of ``ahead``; in the design, as far as it goes, so many are one.
-
-    >>> [round_end(n, 4, 17, 4) for n in (0, 5, 16, 20)], round_end(0, 4, 17, 1)
-    ([16, 16, 20, 24], 4)
+    >>> [asked_up_to(n, 4, 17, 4) for n in (0, 1, 13, 20)], asked_up_to(0, 4, 17, 1)
+    ([16, 17, 17, 24], 4)
     """
-    block = ahead * design_rounds
-    end = (number // block + 1) * block
-    return end if end <= design else (number // ahead + 1) * ahead
+    return max(told + ahead, min(design, told + ahead * design_rounds))
 
 
 def _asks(
-    name: str, tuner: Tuner, trials: Sequence[Trial], numbers: range, ahead: int, bars: Bars
+    name: str,
+    tuner: Tuner,
+    trials: Sequence[Trial],
+    asked: list[Candidate],
+    end: int,
+    ahead: int,
+    bars: Bars,
 ) -> list[Ask]:
-    design = len(tuner.space.design())
-    asked, asks = [trial.candidate for trial in trials], []
-    for number in numbers:
+    """The asks before ``end`` that were not made yet; as far as there are settings to try."""
+    design, asks = len(tuner.space.design()), []
+    for number in range(len(asked), end):
         known = min(max(0, number - ahead + 1), len(trials))
         history = [(trial.candidate, trial.told) for trial in trials[:known]]
         candidate = tuner.ask(history, asked[known:])
@@ -92,53 +104,40 @@ def run_searches(
     *,
     record: Callable[[Trial], None],
     round_done: Callable[[int], bool],
-    last_round: int | None = None,
     on_fit: Callable[[float], None] = lambda trials: None,
     hurried: bool = False,
 ) -> dict[str, list[Trial]]:
-    """Drive all searches in lockstep to their budget; returns the trials of each.
+    """Drive all searches side by side to their budget; returns the trials of each.
 
-    A round is one trial of every search, or as many as the study asks ahead, or more in the
-    design (:func:`round_end`); ``round_done`` is told the number of the last one. ``record`` makes
-    a trial durable before its search is told. ``round_done`` may end all searches after a complete
-    common round by returning False; ``last_round`` repeats such an end from an earlier run.
-    ``on_fit`` is told how many trials of the round its fits amount to so far. Who is ``hurried``,
-    for the run may be ended by the clock, gets short rounds.
+    A round is complete when every search has told so many more trials as the study asks ahead;
+    ``round_done`` is told the number of the last one. ``record`` makes a trial durable before its
+    search is told. ``round_done`` may end all searches after a complete common round by returning
+    False, and later trials that are known by then are not returned. ``on_fit`` is told how many
+    trials of the round its fits amount to so far. Who is ``hurried``, for the run may be ended by
+    the clock, keeps fewer settings under way.
     """
-    trials = {name: list(past.get(name, ())) for name in bench.searches}
-    running: dict[str, Search] = {}
-    asks: dict[str, list[Ask]] = {}
-    spec, ahead = bench.spec, bench.spec.asks_ahead
+    spec = bench.spec
     # What ends or prunes a search looks at it after every round.
     is_watched = spec.prune.is_on or spec.minutes is not None or hurried
-    several = 1 if is_watched else DESIGN_ROUNDS
     bars = partial(Bar.of, spec.prune, spec.training.longest)
+    several = 1 if is_watched else DESIGN_ROUNDS
+    running = {}
     for name in bench.searches:
         tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
-        running[name] = search(name, tuner, trials[name], ahead, bars, several)
-        if first := next(running[name], None):
-            asks[name] = first
-
-    def end_of(name: str) -> int:
-        return round_end(asks[name][0].number, ahead, len(bench.space.design()), several)
-
-    while asks:
-        end = min(map(end_of, asks))
-        if last_round is not None and min(some[0].number for some in asks.values()) > last_round:
-            break
-        due = [asks.pop(name) for name in list(asks) if end_of(name) == end]
-        told = partial(_in_trials, max(map(len, due)), on_fit)
-        made = evaluate(bench, [ask for some in due for ask in some], told)
-        for trial in sorted(made, key=lambda trial: trial.number):
-            record(trial)
-            trials[trial.search].append(trial)
-        for name in dict.fromkeys(some[0].search for some in due):
-            answers = [trial for trial in made if trial.search == name]
-            if more := _told(running[name], answers):
-                asks[name] = more
-        if not round_done(max(trial.number for trial in made)):
-            break
-    return trials
+        running[name] = search(name, tuner, past.get(name, ()), spec.asks_ahead, bars, several)
+    drive = _Drive(bench, past, running, record, round_done, on_fit)
+    try:
+        bench.engine.stream(
+            drive.begin(),
+            bench.table,
+            drive.after,
+            cells=bench.plan.cells,
+            workers=bench.workers,
+            on_done=drive.on_done,
+        )
+    except _EndedError:
+        return {name: own[: drive.told] for name, own in drive.trials.items()}
+    return drive.trials
 
 
 def up_to(
@@ -150,46 +149,99 @@ def up_to(
     return {name: [one for one in own if one.number <= last] for name, own in trials.items()}
 
 
-def _in_trials(length: int, on_fit: Callable[[float], None], fits: int, total: int) -> None:
-    """Fits of a round, as trials; the last one is told when the round is recorded."""
-    on_fit(length * fits / (total + 1))
+class _EndedError(Exception):
+    """All searches end after a complete common round."""
 
 
-def _told(running: Search, answers: list[Trial]) -> list[Ask]:
-    """What a search asks next, once it knows; nothing where it is over."""
-    try:
-        return running.send(answers)
-    except StopIteration:
-        return []
+class _Drive:
+    """All searches at work: what each outcome makes possible. ``told`` trials of each are known."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        past: Mapping[str, Sequence[Trial]],
+        running: Mapping[str, Search],
+        record: Callable[[Trial], None],
+        round_done: Callable[[int], bool],
+        on_fit: Callable[[float], None],
+    ) -> None:
+        self.trials = {name: list(past.get(name, ())) for name in running}
+        self.told = self._began = min(map(len, self.trials.values()), default=0)
+        self._bench, self._running, self._over = bench, running, set[str]()
+        self._early: dict[str, dict[int, Trial]] = {name: {} for name in running}
+        self._attempts = Attempts()
+        self._record, self._round_done, self._on_fit = record, round_done, on_fit
+
+    def begin(self) -> list[Job]:
+        """The first fits."""
+        return self._fits([ask for name in self._running for ask in self._asks(name, None)])
+
+    def after(self, job: Job, outcome: Outcome) -> list[Job]:
+        """The fits that follow from one: of the same trial, or of asks that its trial allows."""
+        jobs, trial = self._attempts.take(job, outcome)
+        if trial is None:
+            return jobs
+        own, early = self.trials[trial.search], self._early[trial.search]
+        early[trial.number], before = trial, len(own)
+        while len(own) in early:  # in the order of numbers, whichever ended first
+            self._record(early[len(own)])
+            own.append(early.pop(len(own)))
+        if len(own) == before:
+            return []
+        asks = self._asks(trial.search, own[before:])
+        self._look()
+        return self._fits(asks)
+
+    def on_done(self, fits: int) -> None:
+        """Tell how far the round is, from the fits that are done in all."""
+        ahead, trials = self._bench.spec.asks_ahead, fits / self._bench.fits_a_round
+        self._on_fit(min(max(0.0, trials - self.told + self._began), NEARLY * ahead))
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _fits(self, asks: Iterable[Ask]) -> list[Job]:
+        return self._attempts.begin(Attempt(self._bench, ask) for ask in asks)
+
+    def _asks(self, name: str, answers: list[Trial] | None) -> list[Ask]:
+        """What a search asks next, once it knows; nothing where it is over."""
+        try:
+            one = self._running[name]
+            return next(one) if answers is None else one.send(answers)
+        except StopIteration:
+            self._over.add(name)
+            return []
+
+    def _look(self) -> None:
+        """Tell of a common round that is complete now."""
+        going = [len(own) for name, own in self.trials.items() if name not in self._over]
+        ahead = self._bench.spec.asks_ahead
+        done = min(going) // ahead * ahead if going else max(map(len, self.trials.values()))
+        if done > self.told:
+            self.told = done
+            if not self._round_done(done - 1):
+                raise _EndedError
 
 
 def evaluate(bench: Bench, asks: Sequence[Ask], on_fit: Callable[[int, int], None]) -> list[Trial]:
-    """Fit all asked settings on the inner folds of their searches.
+    """Fit all asked settings on the inner folds of their searches; their trials, in that order.
 
-    What is due is fitted in one engine call: all folds, or those of one heat where trials are
-    pruned by folds. Fits that two searches ask for in different heats are made once.
+    ``on_fit`` is told how many fits are done, and how many there are at most.
     """
-    attempts = [Attempt(bench, ask) for ask in asks]
     total = sum(len(bench.plan.inner[ask.search]) for ask in asks)
-    kept: dict[tuple[object, ...], Outcome] = {}
-    done = 0
-    while due := [one for one in attempts if one.is_open]:
-        work = [(one, job) for one in due for job in one.next_jobs()]
-        jobs = [job for _, job in work if identity(job) not in kept]
-        outcomes = bench.engine.run(
-            jobs,
-            bench.table,
-            cells=bench.plan.cells,
-            workers=bench.workers,
-            on_done=partial(_and_before, done, total, on_fit),
-        )
-        found = dict(zip(jobs, outcomes, strict=True))
-        for one, job in work:
-            one.take(found[job] if job in found else kept[identity(job)])
-        kept |= {identity(job): one for job, one in found.items() if not is_given_up(one)}
-        done += len(work)
-    return [one.trial() for one in attempts]
+    attempts, found = Attempts(), dict[tuple[str, int], Trial]()
 
+    def after(job: Job, outcome: Outcome) -> list[Job]:
+        jobs, trial = attempts.take(job, outcome)
+        if trial is not None:
+            found[trial.search, trial.number] = trial
+        return jobs
 
-def _and_before(before: int, total: int, on_fit: Callable[[int, int], None], more: int) -> None:
-    on_fit(before + more, total)
+    bench.engine.stream(
+        attempts.begin(Attempt(bench, ask) for ask in asks),
+        bench.table,
+        after,
+        cells=bench.plan.cells,
+        workers=bench.workers,
+        on_done=lambda done: on_fit(done, total),
+    )
+    return [found[ask.search, ask.number] for ask in asks]

@@ -4,9 +4,11 @@ Each family has a flat box of its own, which is what the tuner sees:
 
 * linear: the technique is a category, its few dials are coordinates; path strengths are none,
   for a linear trial stands for its whole path;
-* network: each technique is ONE coordinate u in [0, 1]: below 0.4 it is off, the rest maps to
-  the range of its first dial; its other dials are coordinates of their own, pinned to the middle
-  while it is off; the architecture dials stand beside them.
+* network, factorization: each technique is ONE coordinate u in [0, 1]: below 0.4 it is off, the
+  rest maps to the range of its first dial; its other dials are coordinates of their own, pinned to
+  the middle while it is off; the architecture dials stand beside them;
+* a user's own family: the same, its architecture being the dials that the user declared. An own
+  estimator carries no technique.
 """
 
 from __future__ import annotations
@@ -16,31 +18,27 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Any
 
-from autoreg.candidate import ARCHITECTURE, NEEDED, SHAPE, Candidate, candidate
+from autoreg.candidate import Candidate, candidate
 from autoreg.errors import SpaceError
-from autoreg.spec import FamilySpec, IncumbentSpec, LinearSpec, SpaceSpec
-from autoreg.techniques import technique
+from autoreg.offers import (
+    OFF_BELOW,
+    Offer,
+    architecture_of,
+    incumbent_of,
+    offers_of,
+    own_architecture,
+    own_offers,
+    spread,
+    switched_on,
+    unfit,
+    unfit_family,
+)
+from autoreg.own_spec import OwnSpec
+from autoreg.spec import FAMILY_NAMES, MODULE, FamilySpec, LinearSpec, SpaceSpec
 from autoreg.techniques.base import Dial, Technique, Value
 
-OFF_BELOW = 0.4
 MARGIN = 0.15  # of an architecture dial's range: the design keeps away from its ends
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One technique as a space offers it: with narrowed dials."""
-
-    kind: type[Technique]
-    dials: tuple[Dial, ...]
-
-    @property
-    def sampled(self) -> tuple[Dial, ...]:
-        """The dials that the tuner sets; a path strength is none of them."""
-        return tuple(dial for dial in self.dials if not dial.path)
-
-    def default(self, **changes: Value) -> Technique:
-        """The technique at its default setting, path strength open."""
-        return self.kind(**{dial.name: dial.default for dial in self.sampled} | changes)
+MOST_SHAPES = 4  # of an own estimator in the design, beside the one that was handed over
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Space:
     name: str
     families: Mapping[str, tuple[Offer, ...]]
     shares: Mapping[str, float]
-    architecture: tuple[Dial, ...]
+    architectures: Mapping[str, tuple[Dial, ...]]
     incumbent: tuple[str, str]
     path_points: int
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -80,56 +78,76 @@ class Space:
         grouped: bool = True,
         symmetric: bool = True,
         pictured: bool = True,
+        rated: bool = True,
         first: Sequence[Mapping[str, Any]] = (),
+        own: Mapping[str, OwnSpec] | None = None,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
         feature groups where none is ``grouped``, or symmetries of images where the data are not
-        ``symmetric``, are left out; ``left_out`` says why. Refinements of the architecture that
-        need categories or images (``pictured``) stay at their default without them. ``first`` are
-        settings to begin with, as plain data; those that the space does not offer are left out.
+        ``symmetric``, are left out; so are factorizations where no columns are users and items
+        (``rated``); ``left_out`` says why. Refinements of the architecture that need categories or
+        images (``pictured``) stay at their default without them. ``own`` families of the user join
+        those of the file. ``first`` are settings to begin with, as plain data; those that the space
+        does not offer are left out.
         Raises SpaceError naming the space, family, technique and remedy.
         """
-        place = f"search space {spec.space}"
-        traits = {"grouped": grouped, "pictured": pictured}
-        families: dict[str, tuple[Offer, ...]] = {}
-        left_out: dict[str, str] = {}
-        for family, part in spec.families.items():
-            offers = [_offer(place, family, key, dials) for key, dials in part.techniques.items()]
-            if all(offer.kind.key != "none" for offer in offers):
-                offers.insert(0, Offer(technique("none"), ()))
-            known = linear or LinearSpec(), grouped, symmetric
-            reasons = {one: _unfit(one, task, *known) for one in offers}
-            left_out |= {one.kind.key: why for one, why in reasons.items() if why}
-            families[family] = tuple(one for one, why in reasons.items() if not why)
-        if sum(part.share for part in spec.families.values()) > 1:
+        place, joined = f"search space {spec.space}", own or {}
+        named: dict[str, FamilySpec] = {family: part for family, part in spec.families.items()}
+        reasons = {family: unfit_family(family, task, rated) for family in named}
+        left_out = {family: why for family, why in reasons.items() if why}
+        parts = {family: part for family, part in named.items() if not reasons[family]}
+        if not (parts or joined):
+            told = "; ".join(f"{family}: {why}" for family, why in left_out.items())
+            raise SpaceError(f"{place}: no family of models is left ({told})")
+        shares = {family: part.share for family, part in named.items()}
+        shares |= {name: part.share for name, part in joined.items()}
+        if sum(shares.values()) > 1:
             raise SpaceError(f"{place}: the families' shares add up to more than 1")
+        offers: dict[str, tuple[Offer, ...]] = {
+            **{family: offers_of(place, family, part) for family, part in parts.items()},
+            **{name: own_offers(name, part) for name, part in joined.items()},
+        }
+        known = linear or LinearSpec(), grouped, symmetric
+        every = {offer: unfit(offer, task, *known) for some in offers.values() for offer in some}
+        families = {
+            family: tuple(one for one in some if not every[one]) for family, some in offers.items()
+        }
+        traits = {"grouped": grouped, "pictured": pictured}
+        architectures = {
+            **{name: architecture_of(place, name, part, traits) for name, part in parts.items()},
+            **{name: own_architecture(name, part) for name, part in joined.items()},
+        }
         made = cls(
             spec.space,
             families,
-            {family: part.share for family, part in spec.families.items()},
-            _architecture(place, spec.families.get("network"), traits),
-            _incumbent(place, spec.incumbent, families),
+            {family: shares[family] for family in families},
+            architectures,
+            incumbent_of(place, spec.incumbent, families, left_out),
             spec.path_points,
-            left_out,
+            left_out | {offer.kind.key: why for offer, why in every.items() if why},
         )
         return replace(made, first=tuple(made._offered(first)))
 
+    @property
+    def has_epochs(self) -> bool:
+        """Whether some family is trained epoch by epoch."""
+        return not {"factorization", "network", MODULE}.isdisjoint(self.families)
+
     def _offered(self, settings: Sequence[Mapping[str, Any]]) -> Iterator[Candidate]:
         """Those of some settings that this space can try."""
-        shape = {dial.name: dial for dial in self.architecture}
         for one in settings:
             offers = {o.kind.key: o for o in self.families.get(one["family"], ())}
+            wanted = {dial.name: dial for dial in self.architectures.get(one["family"], ())}
             chosen, own = one["techniques"], one.get("architecture", {})
             known = set(chosen) <= set(offers) and all(
                 {dial.name for dial in offers[key].sampled} == set(dials)
                 and all(dial.contains(dials[dial.name]) for dial in offers[key].sampled)
                 for key, dials in chosen.items()
             )
-            wanted = shape if one["family"] == "network" else {}
             fits = set(own) == set(wanted) and all(wanted[k].contains(own[k]) for k in own)
-            if known and fits:
+            if offers and known and fits:
                 yield Candidate.from_data(one)
 
     # ---- the box ------------------------------------------------------------------------------
@@ -141,26 +159,24 @@ class Space:
             dials = [Axis(f"{one.kind.key}.{dial.name}") for one in offers for dial in one.sampled]
             return (Axis("technique", tuple(one.kind.key for one in offers)), *dials)
         axes = []
-        for offer in self._network_offers:
+        for offer in self._switches(family):
             axes.append(Axis(offer.kind.key))
             axes += [Axis(f"{offer.kind.key}.{dial.name}") for dial in offer.dials[1:]]
-        return (*axes, *(Axis(f"network.{dial.name}") for dial in self.architecture))
+        return (*axes, *(Axis(f"{family}.{dial.name}") for dial in self.architectures[family]))
 
-    @property
-    def _network_offers(self) -> list[Offer]:
-        return [one for one in self.families.get("network", ()) if one.kind.key != "none"]
+    def _switches(self, family: str) -> list[Offer]:
+        """The techniques that are a coordinate each; of a linear family there are none."""
+        offers = () if family == "linear" else self.families[family]
+        return [one for one in offers if one.kind.key != "none"]
 
     def optional(self, family: str) -> list[str]:
-        """The techniques that a network need not have; none of a linear family."""
-        offers = self._network_offers if family == "network" else []
-        return [one.kind.key for one in offers if not one.kind.on_by_default]
+        """The techniques that a model need not have; none of a linear family."""
+        return [one.kind.key for one in self._switches(family) if not one.kind.on_by_default]
 
     def blank(self, family: str) -> dict[str, float | str]:
-        """A point of a family's box at which no technique of a network is on."""
+        """A point of a family's box at which no technique is on, where several can be."""
         point: dict[str, float | str] = {axis.name: 0.5 for axis in self.axes(family)}
-        if family == "network":
-            point |= {offer.kind.key: OFF_BELOW / 2 for offer in self._network_offers}
-        return point
+        return point | {offer.kind.key: OFF_BELOW / 2 for offer in self._switches(family)}
 
     def decode(self, family: str, point: Mapping[str, float | str]) -> Candidate:
         """The candidate at a point of a family's box."""
@@ -169,24 +185,24 @@ class Space:
             offer = next(one for one in self.families[family] if one.kind.key == key)
             dials = {d.name: d.at(float(point[f"{key}.{d.name}"])) for d in offer.sampled}
             return candidate(family, [offer.kind(**dials)] if key != "none" else [], {})
-        shape = {d.name: d.at(float(point[f"network.{d.name}"])) for d in self.architecture}
+        shapes = self.architectures[family]
+        shape = {d.name: d.at(float(point[f"{family}.{d.name}"])) for d in shapes}
         chosen = [
-            _switched_on(offer, point)
-            for offer in self._network_offers
+            switched_on(offer, point)
+            for offer in self._switches(family)
             if float(point[offer.kind.key]) >= OFF_BELOW
         ]
         return candidate(family, chosen, shape)
 
     def encode(self, one: Candidate) -> dict[str, float | str]:
         """The point of a candidate in its family's box; what does not matter is pinned."""
-        point = self.blank(one.family)
-        if one.family == "linear":
+        family, shape = one.family, dict(one.architecture)
+        point = self.blank(family)
+        if family == "linear":
             point["technique"] = one.label
-        else:
-            shape = dict(one.architecture)
-            point |= {f"network.{d.name}": d.unit(shape[d.name]) for d in self.architecture}
+        point |= {f"{family}.{d.name}": d.unit(shape[d.name]) for d in self.architectures[family]}
         for chosen in one.techniques:
-            point |= self._coordinates(one.family, chosen)
+            point |= self._coordinates(family, chosen)
         return point
 
     def _coordinates(self, family: str, chosen: Technique) -> dict[str, float | str]:
@@ -196,7 +212,7 @@ class Space:
             f"{chosen.key}.{dial.name}": dial.unit(values[dial.name])
             for dial in (offer.sampled if family == "linear" else offer.dials[1:])
         }
-        if family == "network" and chosen.key != "none":
+        if family != "linear" and chosen.key != "none":
             units = [lead.unit(values[lead.name]) for lead in offer.dials[:1]] or [0.5]
             point[chosen.key] = OFF_BELOW + (1 - OFF_BELOW) * units[0]
         return point
@@ -217,17 +233,23 @@ class Space:
             return [
                 candidate(family, [one] if one.key != "none" else [], {})
                 for offer in self.families[family]
-                for one in _spread(offer)
+                for one in spread(offer)
             ]
-        shape = {dial.name: dial.default for dial in self.architecture}
-        base = [offer.default() for offer in self._network_offers if offer.kind.on_by_default]
-        others = [offer for offer in self._network_offers if not offer.kind.on_by_default]
+        shape = {dial.name: dial.default for dial in self.architectures[family]}
+        switches = self._switches(family)
+        if not switches and family not in FAMILY_NAMES:  # the user's, first as it was handed over
+            elsewhere = [self._shaped(family, k) for k in range(min(len(shape), MOST_SHAPES))]
+            return [candidate(family, [], one) for one in (shape, *elsewhere)]
+        base = [offer.default() for offer in switches if offer.kind.on_by_default]
+        others = [offer for offer in switches if not offer.kind.on_by_default]
         wanted = self.incumbent[1].split("+") if self.incumbent[0] == family else []
-        incumbent = [one.default() for one in self._network_offers if one.kind.key in wanted]
+        incumbent = [one.default() for one in switches if one.kind.key in wanted]
         plain = [candidate(family, chosen, shape) for chosen in ([], base, incumbent)]
-        return list(dict.fromkeys([*plain, *self._crossed(base, others)]))
+        return list(dict.fromkeys([*plain, *self._crossed(family, base, others)]))
 
-    def _crossed(self, base: list[Technique], others: list[Offer]) -> Iterator[Candidate]:
+    def _crossed(
+        self, family: str, base: list[Technique], others: list[Offer]
+    ) -> Iterator[Candidate]:
         """Each optional technique once, each in another architecture.
 
         So a few trials tell of both: the learning rate is often worth more than the technique. What
@@ -235,14 +257,21 @@ class Space:
         where they are few, it costs more than it saves.
         """
         for k, offer in enumerate(others):
-            shape = {
-                dial.name: dial.at(MARGIN + (1 - 2 * MARGIN) * place)
-                for dial, place in zip(
-                    self.architecture, evenly(k, len(self.architecture)), strict=True
-                )
-            }
             alone = offer.kind.holds_alone or k % 2 == 1
-            yield candidate("network", [*([] if alone else base), offer.default()], shape)
+            chosen = [*([] if alone else base), offer.default()]
+            yield candidate(family, chosen, self._shaped(family, k))
+
+    def _shaped(self, family: str, k: int) -> dict[str, Value]:
+        """One of many evenly spread settings of the dials that a family has beside techniques.
+
+        Those of the user begin with the second, for the first is the middle of everything.
+        """
+        dials = self.architectures[family]
+        places = evenly(k + (family not in FAMILY_NAMES), len(dials))
+        return {
+            dial.name: dial.at(MARGIN + (1 - 2 * MARGIN) * place)
+            for dial, place in zip(dials, places, strict=True)
+        }
 
     def strengths(self, one: Candidate) -> tuple[float, ...]:
         """The path of a candidate, weakest first; empty where there is nothing to walk."""
@@ -255,23 +284,6 @@ class Space:
         last = self.path_points - 1
         path = [float(narrowed.at(step / last)) for step in range(self.path_points)]
         return tuple(sorted(set(path), key=dial.strength))
-
-
-def _unfit(offer: Offer, task: str, linear: LinearSpec, grouped: bool, symmetric: bool) -> str:
-    """Why a technique cannot be part of a study, in words; empty where it can."""
-    kind = offer.kind
-    if task not in kind.tasks:
-        return f"not for {task} targets"
-    seams = kind.seams()
-    if seams & {"prior", "components"} and not linear.is_free:
-        return "it knows no constraints"
-    if "prior" in seams and linear.loss != "squared":
-        return "its evidence is that of squared error"
-    if not grouped and "penalty" in seams and offer.default().penalty().group > 0:
-        return "no feature group has more than one input"
-    if kind.needs_symmetries and not symmetric:
-        return "data: image: names no symmetries"
-    return ""
 
 
 def evenly(k: int, dimensions: int) -> list[float]:
@@ -287,74 +299,3 @@ def evenly(k: int, dimensions: int) -> list[float]:
     for _ in range(60):
         root = (1 + root) ** (1 / (dimensions + 1))
     return [(0.5 + k * root ** -(j + 1)) % 1.0 for j in range(dimensions)]
-
-
-def _switched_on(offer: Offer, point: Mapping[str, float | str]) -> Technique:
-    key = offer.kind.key
-    unit = (float(point[key]) - OFF_BELOW) / (1 - OFF_BELOW)
-    extra = {dial.name: dial.at(float(point[f"{key}.{dial.name}"])) for dial in offer.dials[1:]}
-    lead = {dial.name: dial.at(unit) for dial in offer.dials[:1]}
-    return offer.kind(**lead, **extra)
-
-
-def _spread(offer: Offer) -> list[Technique]:
-    """The default; where penalties are mixed, a low and a high share of L1, too."""
-    mix = [dial for dial in offer.sampled if dial.name == "mix"]
-    if not mix:
-        return [offer.default()]
-    return [offer.default(mix=mix[0].at(u)) for u in (0.1, 0.5, 0.9)]
-
-
-def _offer(
-    place: str, family: str, key: str, narrow: Mapping[str, list[float | int | str]]
-) -> Offer:
-    try:
-        kind = technique(key)
-    except SpaceError as error:
-        raise SpaceError(f"{place}, {family}: {error}") from None
-    if family not in kind.families:
-        raise SpaceError(f"{place}: {key} is for {', '.join(kind.families)}, not for {family}")
-    known = {dial.name: dial for dial in kind.dials}
-    for name, bounds in narrow.items():
-        if name not in known:
-            dials = ", ".join(known) or "none"
-            raise SpaceError(f"{place}: {key} has no dial {name}; its dials: {dials}")
-        try:
-            known[name] = known[name].narrowed(bounds)
-        except SpaceError as error:
-            raise SpaceError(f"{place}: {key}.{error}") from None
-    return Offer(kind, tuple(known.values()))
-
-
-def _architecture(
-    place: str, network: FamilySpec | None, traits: Mapping[str, bool]
-) -> tuple[Dial, ...]:
-    narrow = network.architecture if network else {}
-    known = {dial.name: dial for dial in ARCHITECTURE}
-    if unknown := sorted(set(narrow) - set(known)):
-        raise SpaceError(f"{place}: unknown architecture dial {unknown[0]}; known: {list(known)}")
-    try:
-        return tuple(
-            dial.narrowed(list(narrow[name])) if name in narrow else dial
-            for name, dial in known.items()
-            if dial in SHAPE or (name in narrow and traits.get(NEEDED.get(name, ""), True))
-        )
-    except SpaceError as error:
-        raise SpaceError(f"{place}: architecture {error}") from None
-
-
-def _incumbent(
-    place: str, spec: IncumbentSpec, families: Mapping[str, tuple[Offer, ...]]
-) -> tuple[str, str]:
-    """The incumbent's family and label; one that no search can try would guard nothing."""
-    offered = {offer.kind.key for offer in families.get(spec.family, ())}
-    wanted = sorted(set(spec.techniques) - {"none"})
-    name = f"{place}: the incumbent {spec.family}: {'+'.join(wanted) or 'none'}"
-    if spec.family not in families or not set(wanted) <= offered:
-        known = ", ".join(sorted(offered)) or f"the families {', '.join(families)}"
-        raise SpaceError(
-            f"{name} must be made of what the space offers for this task; it offers {known}"
-        )
-    if spec.family == "linear" and len(wanted) > 1:
-        raise SpaceError(f"{name}: a linear model carries one technique; name one of them")
-    return spec.family, "+".join(wanted) or "none"

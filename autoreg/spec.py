@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -22,7 +23,8 @@ from autoreg.data_spec import OrderSpec as OrderSpec
 from autoreg.deciding import PruneSpec, SelectSpec, SheetSpec
 from autoreg.errors import SpecError
 from autoreg.mistakes import Frozen, build
-from autoreg.strictyaml import parse
+from autoreg.own_spec import EstimatorSpec, ModuleSpec, OwnSpec
+from autoreg.strictyaml import Where, parse
 
 PACKAGE = Path(__file__).parent
 NOUNS = {"studies": "study", "search_spaces": "search space"}
@@ -30,6 +32,9 @@ COMMANDS = {"studies": "studies", "search_spaces": "spaces"}
 EPOCHS, MOST_EPOCHS = 60, 160
 STEPS = 1_200  # that a training should be able to take, where it is not too many epochs
 AHEAD = 4  # of 24 trials a search of networks makes by default
+MODULE = "module"  # the family of a user's own network
+FamilyName = Literal["linear", "factorization", "network"]
+FAMILY_NAMES: tuple[str, ...] = get_args(FamilyName)  # all others are of the user's own
 
 
 def seed_for(*names: str | int) -> int:
@@ -125,7 +130,8 @@ class FamilySpec(Frozen):
     architecture: dict[str, list[Whole | Number | str]] = Field(
         default_factory=dict,
         description="network family: width, depth, learning_rate; schedule, embedding, "
-        "categories and convolution are searched only where they are named here",
+        "categories and convolution are searched only where they are named here; factorization: "
+        "factors",
     )
 
     @field_validator(
@@ -153,14 +159,12 @@ class SpaceSpec(Frozen):
 
     space: str = Field(description="the name of the space")
     about: str = Field("", description="what it is for, in words")
-    families: dict[Literal["linear", "network"], FamilySpec] = Field(min_length=1)
+    families: dict[FamilyName, FamilySpec] = Field(min_length=1)
     incumbent: IncumbentSpec
     path_points: Whole = Field(25, ge=3, le=100, description="strengths on a linear path")
 
-    @property
-    def is_linear(self) -> bool:
-        """Whether all models are linear, so that one more fold costs little."""
-        return set(self.families) == {"linear"}
+
+OwnName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class StudySpec(Frozen):
@@ -171,6 +175,12 @@ class StudySpec(Frozen):
     data: DataSpec = Field(default_factory=DataSpec)
     space: str | SpaceSpec = Field(
         "linear_and_network", description="a shipped space, a YAML file, or a space in place"
+    )
+    estimators: dict[OwnName, EstimatorSpec] = Field(
+        default_factory=dict, description="own estimators that join the search: name -> family"
+    )
+    network: ModuleSpec | None = Field(
+        None, description="an own network that joins the search, as the family module"
     )
     trials: Whole = Field(24, ge=1, description="trials of each search: one per outer fold + 1")
     ahead: Whole | None = Field(
@@ -197,7 +207,7 @@ class StudySpec(Frozen):
         0, ge=0, description="repeat the whole study on so many permuted targets: a p-value"
     )
     attribution: bool = Field(
-        True, description="where a network wins: what each of its ingredients is worth"
+        True, description="where a network or a factorization wins: what each ingredient is worth"
     )
     first: tuple[dict[str, Any], ...] = Field((), description="settings that are tried first")
     sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
@@ -215,6 +225,13 @@ class StudySpec(Frozen):
     def _none(cls, value: Any) -> Any:
         return None if value in ("none", 0) else value
 
+    @field_validator("estimators")
+    @classmethod
+    def _have_names(cls, value: dict[str, EstimatorSpec]) -> dict[str, EstimatorSpec]:
+        if taken := [name for name in value if name in (*FAMILY_NAMES, MODULE)]:
+            raise ValueError(f"{taken[0]} is the name of another family; choose one of your own")
+        return value
+
     @field_validator("prune")
     @classmethod
     def _by_what_is_chosen_by(cls, value: PruneSpec, known: ValidationInfo) -> PruneSpec:
@@ -227,6 +244,18 @@ class StudySpec(Frozen):
         return value
 
     @property
+    def own(self) -> dict[str, OwnSpec]:
+        """The families of the user's own, by name."""
+        network = {} if self.network is None else {MODULE: self.network}
+        return {**self.estimators, **network}
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether all models are linear, so that one more fold costs little."""
+        assert isinstance(self.space, SpaceSpec)
+        return set(self.space.families) == {"linear"} and not self.own
+
+    @property
     def asks_ahead(self) -> int:
         """How many settings of a search are tried at once."""
         assert isinstance(self.space, SpaceSpec)
@@ -235,7 +264,9 @@ class StudySpec(Frozen):
     @property
     def digest(self) -> str:
         """A hash of all that the result depends on: 16 hexadecimal digits."""
-        asides = {"ignore", "sheet", "attribution"} | ({"first"} if not self.first else set())
+        later = {"first", "estimators", "network"}  # left out, where they say nothing
+        silent = {one for one in later if not getattr(self, one)}
+        asides = {"ignore", "sheet", "attribution"} | silent
         text = json.dumps(self.model_dump(mode="json", exclude=asides), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -252,7 +283,9 @@ def read_study(name_or_path: str | Path) -> StudySpec:
     'breast_cancer'
     """
     path = _find(name_or_path, "studies")
-    spec = build(StudySpec, *parse(path), path)
+    document, lines = parse(path)
+    spec = build(StudySpec, document, lines, path)
+    check_own(spec, lines, path)
     return resolved(spec, path.parent)
 
 
@@ -265,6 +298,24 @@ def read_space(name_or_path: str | Path, beside: Path | None = None) -> SpaceSpe
 def study_from(document: dict[str, Any]) -> StudySpec:
     """A study from a dictionary, checked as strictly as a file."""
     return resolved(build(StudySpec, document, {}, None), None)
+
+
+def check_own(
+    spec: StudySpec, lines: Mapping[Where, int] | None = None, path: Path | None = None
+) -> None:
+    """Look whether own families can be made, and have the dials that are named.
+
+    Raises SpecError with one line for each mistake, with file and line where there is a file.
+    """
+    found = []
+    for name, family in spec.own.items():
+        where: Where = ("network",) if name == MODULE else ("estimators", name)
+        for place, words in family.mistakes():
+            line = (lines or {}).get((*where, *place))
+            at = f"{path}:{line}: " if line else f"{path}: " if path else ""
+            found.append(f"{at}{'.'.join(map(str, (*where, *place)))}: {words}")
+    if found:
+        raise SpecError("\n".join(found))
 
 
 def resolved(spec: StudySpec, beside: Path | None) -> StudySpec:

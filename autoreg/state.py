@@ -84,6 +84,17 @@ def recorded_question(home: str | Path | None, study: str) -> StudySpec | None:
     return study_from(json.loads(path.read_text(encoding="utf-8")))
 
 
+def refuse_without_model(folder: Path) -> None:
+    """Raise StudyError where a finished study in this folder has stored no model."""
+    document = _result(folder)
+    if document and document.get("model") is None:
+        raise StudyError(
+            f"{folder.name} has no stored model: it asked for none (select: final: skip), or its "
+            f"winner, {document['selection']['words']}, is of a family of your own, which is code "
+            f"and no data; predict in Python, with the result of `run_study`"
+        )
+
+
 def _result(folder: Path) -> dict[str, Any] | None:
     path = folder / "result.json"
     if not path.exists():

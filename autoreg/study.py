@@ -238,13 +238,14 @@ def searched(
 ) -> dict[str, list[Trial]]:
     """The trials of all searches: those of the ledger, and those that the budget still allows."""
     bench = ready.bench
-    past = ledger.trials()
+    past, stops = ledger.trials(), ledger.of("stop")
+    if stops:
+        return up_to(past, stops)
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
-    stops = ledger.of("stop")
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     done = rounds
-    if rounds < ready.spec.trials and not stops:
+    if rounds < ready.spec.trials:
         bench.warm_up(listener)
     listener.begin("search", ready.spec.trials, rounds)
 
@@ -272,7 +273,6 @@ def searched(
             past,
             record=record,
             round_done=round_done,
-            last_round=stops[0]["round"] if stops else None,
             on_fit=on_fit,
             hurried=window.seconds is not None,
         )
@@ -288,7 +288,7 @@ def selected(ready: Prepared, trials: Mapping[str, Sequence[Trial]]) -> dict[str
     rule, incumbent = ready.spec.select, ready.bench.space.incumbent
     found = {name: select(trials[name], rule, incumbent) for name in ready.bench.searches}
     if FINAL not in found:
-        found[FINAL] = voted(list(found.values()), rule.final)
+        found[FINAL] = voted(list(found.values()), rule.final, ready.bench.space.architectures)
     return found
 
 
@@ -365,7 +365,7 @@ def _written(
     key: str,
 ) -> StudyResult:
     """Model, report and MLflow's view; the report names its MLflow run and the other way round."""
-    if model:
+    if model and model.is_data:
         model.save(folder / "model")
         remember_rows(folder / "model", ready.bench.table, Openings(folder.parents[1]).key)
     run = tracker.run()

@@ -141,7 +141,7 @@ class Tuner:
         }
         must = sum(owed.values()) >= self.trials - len(asked)
         later = Counter(one.family for one in asked[len(self.space.design()) :])
-        sizes = {family: len(self.space.axes(family)) for family in self.space.families}
+        sizes = {family: max(1, len(self.space.axes(family))) for family in self.space.families}
         return sorted(
             self.space.families,
             key=lambda family: (-owed[family] if must else 0, (later[family] + 1) / sizes[family]),

@@ -70,7 +70,8 @@ class Judgement:
 class FoldVerdict:
     """One outer fold: what its search chose and how that did on the fold's rows.
 
-    ``used`` names the columns that the choice uses; None where it could leave none out.
+    ``used`` names the columns that the choice uses; None where it could leave none out;
+    ``monitored`` are the metrics of its refit that no search computes, by name.
     """
 
     fold: str
@@ -82,6 +83,7 @@ class FoldVerdict:
     rows: int
     flags: tuple[str, ...] = ()
     used: tuple[str, ...] | None = None
+    monitored: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Standing:
 
     ``losses`` and ``scores`` have one entry an outer fold, None where that search did not try
     the set; then ``score`` and ``loss``, over all folds, are None. Descriptive: these numbers
-    chose nothing.
+    chose nothing. ``monitored`` are the metrics that no search computes, over all folds.
     """
 
     family: str
@@ -99,6 +101,7 @@ class Standing:
     scores: tuple[float | None, ...]
     score: Interval | None
     loss: Interval | None
+    monitored: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ class HeldOut:
     or 'sealed' where the rows were not opened, 'kept' where there is no final model to judge on
     them; then the numbers are None. ``interval`` is that of the loss, over rows. ``measured``
     holds, in plain data, the interval of the ``score``, the ``coverage`` of conformal sets or
-    intervals, their ``level`` and mean ``size``. All intervals are widened for reused rows.
+    intervals, their ``level`` and mean ``size``, and the ``monitored`` metrics by name. All
+    intervals are widened for reused rows.
     """
 
     rows: int
@@ -142,6 +146,12 @@ class HeldOut:
     def score_interval(self) -> Interval | None:
         """The interval of the score, over rows or groups; widened where they were reused."""
         return Interval.from_data(self.measured["score"]) if "score" in self.measured else None
+
+    @property
+    def monitored(self) -> dict[str, Interval]:
+        """The metrics that no search computes, over rows or groups, by name."""
+        found = self.measured.get("monitored", {})
+        return {name: Interval.from_data(one) for name, one in found.items()}
 
     @property
     def coverage(self) -> Interval | None:
@@ -192,6 +202,11 @@ class Verdict:
     held_out: HeldOut | None
     scores: Mapping[str, Interval]
     statement: tuple[str, ...] = ()
+
+    @property
+    def monitored(self) -> tuple[str, ...]:
+        """The names of the metrics that no search computes: each needs the model itself."""
+        return tuple(self.folds[0].monitored) if self.folds else ()
 
     @property
     def has_signal(self) -> bool:

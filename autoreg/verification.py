@@ -100,7 +100,7 @@ def _certified(
         when=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={**versions(), "python": platform.python_version(), "machine": platform.machine()},
         trials=clean.longest,
-        epochs=bench.spec.training.longest if "network" in bench.space.families else 0,
+        epochs=bench.spec.training.longest if bench.space.has_epochs else 0,
         checks=(*of_held_out, *checks),
         replayed=same,
         differing=other,
@@ -126,10 +126,10 @@ def _past(folder: Path, ready: Prepared) -> Past:
 def _replayed(past: Past, clean: Run, bench: Bench, study: Bench) -> tuple[int, int]:
     """How many recorded trials came out equal here, and how many did not.
 
-    Networks of fewer epochs cannot: then nothing is compared.
+    Trainings of fewer epochs cannot: then nothing is compared.
     """
     epochs = bench.spec.training.longest == study.spec.training.longest
-    if not epochs and "network" in bench.space.families:
+    if not epochs and bench.space.has_epochs:
         return 0, 0
     both = [past[key] == found for key, found in clean.recorded.items() if key in past]
     return sum(both), len(both) - sum(both)

@@ -156,7 +156,7 @@ def bench_for(one: Split, trials: int) -> Bench:
     """What a search over the space ``linear`` needs, on the training rows alone."""
     data = one.data.rows(one.train)
     spec = study_from({"study": "selection", "space": "linear", "trials": trials})
-    folds = plan(data, spec.folds, 0, cheap=spec.space.is_linear)
+    folds = plan(data, spec.folds, 0, cheap=spec.is_linear)
     folds = replace(folds, inner={FINAL: folds.inner[FINAL]})  # nested scores are not needed
     known = {"grouped": data.is_grouped, "symmetric": data.is_symmetric}
     space = Space.build(spec.space, data.task, spec.linear, **known)

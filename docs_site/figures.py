@@ -27,6 +27,8 @@ CAPTIONS = {
     "weakest left. Three of them tell (solid), two of which are nearly twins.",
     "network": "What a small network makes of 40 noisy rows of a wave (grey), with the technique "
     "off, at its default, and at its strongest; everything else is equal.",
+    "factorization": "Errors of a small factorization along the strength, on the ratings that it "
+    "was fitted to (pale) and on new ones (dark); everything else is equal.",
 }
 INK, PALE = "#1f3a5f", "#b8c4d6"
 
@@ -106,7 +108,7 @@ SCHEMES = {"nested": nested, "symmetric": symmetric, "one_se": one_se}
 def effect(kind):
     """What a technique does, as SVG; None for one that needs images or groups to do anything."""
     try:
-        return linear_effect(kind) if "linear" in kind.families else network_effect(kind)
+        return EFFECTS[drawn_as(kind)](kind)
     except Unseen:
         return None
 
@@ -185,6 +187,46 @@ def network_effect(kind):
     ax.legend(frameon=False, fontsize=8)
     ax.set_xlabel("x")
     return svg(figure)
+
+
+def rating_effect(kind):
+    """Errors of old and of new ratings along the strength."""
+    draws = np.random.default_rng(3)
+    who, what = np.divmod(draws.choice(60 * 40, 900, replace=False), 40)
+    tastes = (draws.normal(size=(60, 2))[who] * draws.normal(size=(40, 2))[what]).sum(axis=1)
+    levels = 0.5 * draws.normal(size=60)[who] + 0.5 * draws.normal(size=40)[what]
+    y = 3 + levels + 0.4 * tastes + 0.7 * draws.normal(size=900)
+    columns = tuple(
+        Column(name, "categorical", tuple(f"{k:02}" for k in range(count)))
+        for name, count in (("who", 60), ("what", 40))
+    )
+    X, roles = np.column_stack([who, what]).astype(float), {"user": "who", "item": "what"}
+    table = Dataset("ratings", columns, X, y, "regression", "y", roles=roles)
+    train, ahead = np.arange(600), np.arange(600, 900)
+    strengths = np.geomspace(kind.dials[0].low, kind.dials[0].high, 25)
+    errors = []
+    for strength in strengths:
+        one = candidate("factorization", [kind(strength=float(strength))], {"factors": 2})
+        (fit,) = engine_for([one], "regression").run(
+            [Job(one, TrainingSet(train, ()), ahead, 0)], table
+        )
+        errors.append((fit.train_loss[0] ** 0.5, fit.losses[0] ** 0.5))
+    figure, ax = plt.subplots(figsize=(6.4, 2.8))
+    old, new = zip(*errors, strict=True)
+    ax.plot(np.log10(strengths), old, color=PALE, lw=1.8, label="fitted ratings")
+    ax.plot(np.log10(strengths), new, color=INK, lw=1.8, label="new ratings")
+    ax.legend(frameon=False, fontsize=8)
+    ax.set_xlabel("log10 strength")
+    ax.set_ylabel("root mean squared error")
+    return svg(figure)
+
+
+EFFECTS = {"linear": linear_effect, "network": network_effect, "factorization": rating_effect}
+
+
+def drawn_as(kind):
+    """The family by which the effect of a technique is shown."""
+    return next(family for family in EFFECTS if family in kind.families)
 
 
 def defaults(kind):

@@ -70,7 +70,7 @@ def technique_page(kind, pictured):
         lines += [f"| `{dial.name}` | {dial.words()} | {dial.about} |" for dial in kind.dials]
     if pictured:
         lines += ["", "## Its effect", "", f"![The effect of {kind.key}]({kind.key}.svg)", ""]
-        lines += [figures.CAPTIONS["linear" if "linear" in kind.families else "network"]]
+        lines += [figures.CAPTIONS[figures.drawn_as(kind)]]
     lines += ["", "## Source", "", *(f"* {one}" for one in kind.references)]
     return "\n".join(lines) + "\n"
 

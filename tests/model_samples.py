@@ -36,7 +36,12 @@ SAMPLES = {
     "periodic": ("multiclass", ("network", {}, NET | {"embedding": "periodic"})),
     "passes": ("regression", ("network", {"mc_dropout": {"rate": 0.2}}, NET)),
     "filters": ("binary", ("network", {}, NET | {"convolution": "one"})),
+    "ratings": (
+        "regression",
+        ("factorization", {"bias_shrinkage": {"strength": 1.0}}, {"factors": 2}),
+    ),
 }
+SINCE = {"ratings": 2}  # the format that a shape came with, where it was not the first
 
 
 def frame(n: int = 60) -> pd.DataFrame:
@@ -74,6 +79,10 @@ def pictures() -> pd.DataFrame:
 
 def dataset(name: str, task: str) -> Dataset:
     """The training rows of a sample."""
+    if name == "ratings":
+        others = ("count", "binary", "multiclass")
+        spec = DataSpec(target=task, user="smokes", item="city", drop=others)
+        return load(spec, frame())
     if name == "filters":
         image = {"height": 4, "width": 4}
         return load(DataSpec(target="binary", image=image), pictures())
@@ -87,7 +96,7 @@ def made(name: str) -> Model:
     table = dataset(name, task)
     parts = [technique(key)(**dials) for key, dials in chosen.items()]
     one, rows = candidate(family, parts, shape), np.arange(table.n)
-    steps = 40 if family == "network" else None
+    steps = None if family == "linear" else 40
     job = Job(
         one, TrainingSet(rows, ()), rows[:1], 0, settings=Training(epochs=8), steps=steps,
         keep_model=True,

@@ -6,11 +6,12 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from crashing import KILLED
-from test_study import essence, run, study
+from test_study import SPACE, essence, run, study
 
 from autoreg import disk
 from autoreg.disk import append_line, cut_torn_line, transaction, write_whole
@@ -19,6 +20,12 @@ from autoreg.ledger import locked
 
 STUDY = study(trials=6)
 TRIALS = 4 * 6
+NETWORKS = SPACE | {
+    "families": {
+        "network": SPACE["families"]["network"] | {"techniques": ["early_stopping", "l1"]}
+    },
+    "incumbent": {"family": "network"},
+}
 NOT_LEDGER = ("study.json", "openings.key", "opening.json", "arrays.npz", "model.json", "rows.npz",
               "report.html", "report.md", "report.json", "info_sheet.md", "closing.json",
               "result.json")  # fmt: skip
@@ -58,10 +65,19 @@ def lines(path):
 
 
 def facts(home):
-    """All that was recorded, without clocks and random names."""
+    """All that was recorded, without clocks and random names, the trials by their numbers.
+
+    Each search's trials are recorded in that order; those of two searches as they end.
+    """
     records = lines(home / "studies" / "tiny" / "ledger.jsonl")
     clocks = {"at", "seconds", "id"}
-    return [{k: v for k, v in one.items() if k not in clocks} for one in records]
+    found = [{k: v for k, v in one.items() if k not in clocks} for one in records]
+    own = [one for one in found if one["kind"] == "trial"]
+    for name in {one["search"] for one in own}:
+        numbers = [one["number"] for one in own if one["search"] == name]
+        assert numbers == list(range(len(numbers)))
+    in_order = iter(sorted(own, key=lambda one: (one["number"], one["search"])))
+    return [next(in_order) if one["kind"] == "trial" else one for one in found]
 
 
 def seconds_left_out(records):
@@ -125,6 +141,21 @@ def test_every_file_that_a_study_writes_is_killed_in_here(crash, whole, tmp_path
     steps = crash(tmp_path)["steps"]
     torn = {step.removeprefix("tear ") for step in steps if step.startswith("tear ")}
     assert torn == {"lease.json", "ledger.jsonl", "openings.jsonl", *NOT_LEDGER}
+
+
+@pytest.mark.parametrize("prune", [{}, {"epochs": "halving", "folds": "forgiving"}])
+def test_networks_that_are_killed_while_searches_are_at_other_trials_end_the_same(
+    crash, tmp_path, prune
+):
+    asked = study(space=NETWORKS, trials=10, training={"epochs": 12}, prune=prune)
+    expected = essence(run(tmp_path / "whole", asked))
+    seen = []
+    for nth in (9, 12, 7):
+        order = {"study": asked, "step": "appended ledger.jsonl", "nth": nth}
+        assert crash(tmp_path / "killed", **order)["status"] == KILLED
+        seen.append(Counter(one["search"] for one in facts(tmp_path / "killed")[1:]))
+    assert any(len(set(counts.values())) > 1 for counts in seen)
+    assert essence(run(tmp_path / "killed", asked)) == expected
 
 
 # ---- a full disk -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from autoreg.engines.front import Front, initial_tables, table_mask
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.network import initial_network, matrices
 from autoreg.engines.scaling import Scaling
-from autoreg.model import patches, pooled
+from autoreg.forward import patches, pooled
 from autoreg.space import Space
 from autoreg.spec import ImageSpec, SpaceSpec
 from autoreg.techniques import technique

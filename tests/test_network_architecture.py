@@ -223,10 +223,14 @@ def built(architecture):
 
 
 def test_refinements_are_searched_where_a_space_names_them():
-    assert [d.name for d in built({}).architecture] == ["width", "depth", "learning_rate"]
+    assert [d.name for d in built({}).architectures["network"]] == [
+        "width",
+        "depth",
+        "learning_rate",
+    ]
     rest = {"categories": ["vectors"], "convolution": ["none", "one"]}
     space = built({"embedding": ["none", "periodic"], "schedule": ["cosine"], **rest})
-    assert {d.name for d in space.architecture} == {d.name for d in ARCHITECTURE}
+    assert {d.name for d in space.architectures["network"]} == {d.name for d in ARCHITECTURE}
     for one in space.design():
         assert dict(one.architecture)["schedule"] == "cosine"
         assert space.decode("network", space.encode(one)) == one

@@ -13,9 +13,10 @@ from autoreg.engines import pack
 from autoreg.engines.base import Failure, Fit
 from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop import LoopEngine
-from autoreg.engines.pack import PackEngine, training
+from autoreg.engines.pack import PackEngine
 from autoreg.engines.pack.kernels import adam
 from autoreg.engines.pack.layout import Layout
+from autoreg.engines.pack.occupancy import counted
 from autoreg.engines.pack.plain import PlainTrainer, is_plain
 from autoreg.engines.pack.stack import SHARES, plain_adam
 from autoreg.engines.philox import block
@@ -332,6 +333,18 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work():
     assert {pack.device_for(asked) for asked in ("auto", "cpu")} == {"cpu"}
 
 
+def test_models_that_predict_other_rows_are_trained_once():
+    """As in the searches of a symmetric scheme: block i validates where block j is left out."""
+    first = job("dropout", "early_stopping", epochs=20)
+    second = replace(first, predict=TEST[:7])
+    with counted() as found:
+        outcomes = run([first, second], table())
+    with counted() as alone:
+        expected = [run([one], table())[0] for one in (first, second)]
+    assert [bits(one) for one in outcomes] == [bits(one) for one in expected]
+    assert 2 * found.used == alone.used
+
+
 def test_equal_jobs_are_fitted_once_and_counted_each():
     seen, one = [], job("dropout")
     outcomes = run([one, one, job(), one], table(), on_done=seen.append)
@@ -461,8 +474,3 @@ def test_a_row_holds_a_network_and_gives_it_back(norm):
     units = (torch.arange(16) < 5).float().view(1, 1, 16)
     padded = layout.network(layout.row(network), units).predicting(inputs)
     assert torch.allclose(padded, network.predicting(inputs), atol=1e-6)
-
-
-def test_a_queue_gives_each_model_once():
-    queue = training.Queue([1, 2, 3])
-    assert [queue.take(2), queue.take(2), queue.take(2)] == [[1, 2], [3], []]

@@ -97,7 +97,7 @@ def averaged(name):
     return replace(model, parameters=Parameters.averaged([own, *others]))
 
 
-NETWORKS = [name for name in SAMPLES if name not in LINEAR]
+NETWORKS = [name for name in SAMPLES if name not in (*LINEAR, "ratings")]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -122,7 +122,7 @@ def test_a_program_is_tidy(tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["two_classes", "network", "filters"])
+@pytest.mark.parametrize("name", ["two_classes", "network", "filters", "ratings"])
 def test_a_notebook_holds_the_same_program(name, tmp_path, monkeypatch):
     model, rows = sample(name), asked(name)
     export(model, "notebook", tmp_path / "winner.ipynb")
@@ -198,7 +198,7 @@ def test_what_scikit_learn_has_not_is_not_learned_anew(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "made"),
-    [(name, sample) for name in SAMPLES if name != "filters"]
+    [(name, sample) for name in SAMPLES if name not in ("filters", "ratings")]
     + [(name, averaged) for name in NETWORKS if name != "filters"],
 )
 def test_a_graph_says_what_the_model_says(name, made, tmp_path):
@@ -223,6 +223,25 @@ def test_a_graph_says_what_the_model_says(name, made, tmp_path):
         assert [labels[k] for k in found["prediction"]] == model.predict(rows).tolist()
     else:
         np.testing.assert_allclose(found["prediction"], model.predict(rows), rtol=1e-9)
+
+
+def test_a_factorization_has_no_graph_and_no_equation(tmp_path):
+    with pytest.raises(StudyError, match="looks users and items up"):
+        export(sample("ratings"), "onnx", tmp_path / "winner.onnx")
+    with pytest.raises(StudyError, match="export a factorization to script"):
+        export(sample("ratings"), "equation", tmp_path / "winner.md")
+
+
+def test_a_factorization_of_ids_that_look_like_numbers_finds_them_in_its_program(tmp_path):
+    model, rows = sample("ratings"), asked("ratings")
+    cities = [
+        replace(c, levels=("007", "7", "x")) if c.name == "city" else c for c in model.columns
+    ]
+    model, rows["city"] = replace(model, columns=tuple(cities)), ["7", "007", "x", None, "7", "8"]
+    written = export(model, "script", tmp_path / "winner.py")
+    told = run_alone(written[0], rows)["prediction"]
+    np.testing.assert_allclose(told, model.predict(rows), rtol=1e-12)
+    assert told.nunique() > 4
 
 
 def test_an_image_network_has_no_graph(tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from autoreg.attempt import Attempt
 from autoreg.deciding import PruneSpec
 from autoreg.engines.base import Failure
 from autoreg.engines.loop import LoopEngine
@@ -13,7 +14,6 @@ from autoreg.errors import SpecError
 from autoreg.folds import FINAL
 from autoreg.ledger import Ledger
 from autoreg.pruning import LEAST, Bar, Heat, heats, rungs
-from autoreg.scoring import Attempt
 from autoreg.search import run_searches
 from autoreg.select import select
 from autoreg.spec import study_from
@@ -246,8 +246,8 @@ def test_a_fold_that_fails_ends_the_trial_as_failed():
     from autoreg.scoring import Ask
 
     one = Attempt(ready.bench, Ask(FINAL, 6, past[0].candidate, "sampler", bar))
-    one.next_jobs()
-    one.take(Failure("planted"))
+    (job,) = one.next_jobs()
+    assert one.take(job, Failure("planted"))
     assert not one.is_open
     assert "planted" in one.trial().failure
 

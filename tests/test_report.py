@@ -21,6 +21,7 @@ from autoreg.certificate import Certificate, Check
 from autoreg.importance import importance
 from autoreg.report import (
     curves,
+    figures,
     ink,
     markdown,
     path_chart,
@@ -364,6 +365,16 @@ def test_a_mark_that_is_not_drawn_cannot_shift_the_texts():
 
     with pytest.raises(AssertionError, match="not drawn"):
         ink.picture("k", 300, 200, paint, alt="x", caption="y.")
+
+
+def test_marks_beyond_the_ends_of_an_axis_go_with_their_texts():
+    def paint(axes):
+        (marks,) = axes.plot([0.0, 1e6, 1.0], [0, 0, 0], "o")
+        ink.tell(marks, ["low", "far away", "high"])
+        figures.keep_near(axes, [0.0, 1.0], {})
+
+    svg = ink.picture("k", 300, 200, paint, alt="x", caption="y.").svg
+    assert re.findall("<title>(.*?)</title>", svg) == ["low", "high"]
 
 
 # ---- the inner score is never alone --------------------------------------------------------------

@@ -71,12 +71,23 @@ def test_a_setting_learns_from_trials_that_many_before_it_and_from_no_later_one(
     assert not all(same)
 
 
+@pytest.mark.parametrize("ahead", [1, 4])
+def test_a_setting_is_asked_as_soon_as_the_trials_that_it_learns_from_are_told(space, ahead):
+    whole, _ = searched(space, ahead)
+    running = search("final", Tuner(space, "tpe", TRIALS, 0, "final"), [], ahead)
+    asks = list(next(running))
+    for told in range(TRIALS - 1):
+        assert len(asks) == min(told + ahead, TRIALS)
+        asks += running.send([answered(asks[told], losses(told))])
+    assert [ask.candidate for ask in asks] == candidates(whole)
+
+
 @pytest.mark.parametrize("kept", [0, 3, 16, 17, 18, 19, 20, 23])
 def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(space, kept):
     whole, _ = searched(space, 4)
     again, together = searched(space, 4, past=whole[:kept])
     assert candidates(again) == candidates(whole)
-    assert not together or together[0] == 4 - kept % 4
+    assert not together or together[0] == min(4, TRIALS - kept)
 
 
 def test_spaces_with_networks_ask_ahead_unless_the_study_says_otherwise():

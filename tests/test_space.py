@@ -15,6 +15,7 @@ SPACES = {
     name: Space.build(read_space(name), "binary")
     for name in ("quick", "linear", "network", "linear_and_network", "cocktail")
 }
+SPACES["ratings"] = Space.build(read_space("ratings"), "regression")
 unit = st.floats(0, 1)
 
 
@@ -51,13 +52,14 @@ def test_keys_tell_candidates_apart(one, other):
 def test_below_the_threshold_a_technique_is_off(drawn):
     space, family, point = drawn
     one = space.decode(family, point)
-    if one.family == "network":
-        on = {name for name, value in point.items() if name in keys(space) and value >= OFF_BELOW}
+    if one.family != "linear":
+        known = keys(space, family)
+        on = {name for name, value in point.items() if name in known and value >= OFF_BELOW}
         assert {chosen.key for chosen in one.techniques} - {"none"} == on
 
 
-def keys(space):
-    return {offer.kind.key for offer in space.families.get("network", ())} - {"none"}
+def keys(space, family):
+    return {offer.kind.key for offer in space.families[family]} - {"none"}
 
 
 @given(points())
@@ -74,7 +76,7 @@ def test_every_dial_lies_in_the_range_that_the_space_narrowed(drawn):
         for name, value in chosen.values.items():
             dial = dials[chosen.key, name]
             assert dial.contains(value)
-    shape = {dial.name: dial for dial in space.architecture}
+    shape = {dial.name: dial for dial in space.architectures[family]}
     assert all(shape[name].contains(value) for name, value in one.architecture)
 
 
@@ -104,8 +106,8 @@ def test_coordinates_of_what_is_off_do_not_matter(drawn, other):
         for axis in space.axes(family)
         if not axis.categories
         and axis.name.partition(".")[0] not in active
-        and (one.family == "linear" or not axis.name.startswith("network."))
-        and not (one.family == "network" and axis.name in keys(space))
+        and (one.family == "linear" or not axis.name.startswith(f"{family}."))
+        and not (one.family != "linear" and axis.name in keys(space, family))
     }
     assert space.decode(family, point | idle) == one
 
@@ -114,7 +116,8 @@ def test_coordinates_of_what_is_off_do_not_matter(drawn, other):
 def test_the_design_is_free_of_data_and_complete(name):
     space = SPACES[name]
     design = space.design()
-    assert design == Space.build(read_space(name), "binary").design()
+    task = "regression" if name == "ratings" else "binary"
+    assert design == Space.build(read_space(name), task).design()
     assert len({one.key for one in design}) == len(design)
     for family, offers in space.families.items():
         mine = [one for one in design if one.family == family]
@@ -148,7 +151,7 @@ def test_the_design_crosses_techniques_with_architectures_and_with_early_stoppin
     with_it = ["early_stopping" in one.label for one in crossed]
     assert abs(sum(with_it) - len(crossed) / 2) <= 1
     for name in ("width", "learning_rate"):  # both halves of a range are tried with and without
-        dial = next(one for one in space.architecture if one.name == name)
+        dial = next(one for one in space.architectures["network"] if one.name == name)
         units = [dial.unit(dict(one.architecture)[name]) for one in crossed]
         halves = {(unit > 0.5, held) for unit, held in zip(units, with_it, strict=True)}
         assert len(halves) == 4
@@ -259,7 +262,7 @@ def test_architecture_is_narrowed_and_unknown_dials_refused():
 def test_a_technique_that_is_not_for_the_task_is_left_out_and_named():
     space = build(["label_smoothing", "dropout"], "network")
     assert space.left_out == {"label_smoothing": "not for regression targets"}
-    assert "label_smoothing" not in keys(space)
+    assert "label_smoothing" not in keys(space, "network")
 
 
 def test_none_is_in_every_space():

@@ -235,10 +235,18 @@ def test_a_data_file_is_found_beside_the_study_from_anywhere(tmp_path, monkeypat
 
 
 def test_shipped_files_are_listed_and_read():
-    real = {"breast_cancer", "diabetes", "wine", "digits"}
+    real = {"breast_cancer", "diabetes", "wine", "digits", "robust"}
     drawn = {"demand", "genes", "patients", "ratings", "returns", "reviews"}
     assert set(shipped("studies")) == real | drawn
-    known = {"quick", "ridge_to_lasso", "linear", "network", "linear_and_network", "cocktail"}
+    known = {
+        "quick",
+        "ridge_to_lasso",
+        "linear",
+        "network",
+        "linear_and_network",
+        "cocktail",
+        "ratings",
+    }
     assert set(shipped("search_spaces")) == known
 
 
@@ -266,6 +274,7 @@ OPTIONS = {
     "first": [{"family": "linear"}],
     "outliers": "pull_in",
     "image": {"height": 8, "width": 8},
+    "network": {"path": "torch.nn.Module"},
 }
 NUMBERS = {"epochs": 3, "minutes": 3, "ahead": 3, "inner": 3, "repeats": 3, "at_most": 3}
 

@@ -180,7 +180,7 @@ def test_ctrl_c_keeps_every_finished_trial(finished, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, progress=Impatient(4))
     ledger = tmp_path / "studies" / "tiny" / "ledger.jsonl"
-    assert ledger.read_bytes().count(b'"kind":"trial"') == 16  # four searches that ask four ahead
+    assert 16 <= ledger.read_bytes().count(b'"kind":"trial"') < 32  # four searches, a round of four
     assert essence(run(tmp_path)) == essence(finished)
 
 
@@ -247,7 +247,7 @@ class Fails(LoopEngine):
 
 
 def failing(monkeypatch, when):
-    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task: Fails(when))
+    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task, own: Fails(when))
 
 
 def test_a_failed_fold_is_recorded_counted_and_never_selected(tmp_path, monkeypatch):

@@ -36,6 +36,7 @@ import autoreg
 from autoreg.attribution import Attribution, Effect
 from autoreg.folds import FINAL
 from autoreg.model import Model
+from autoreg.report.ink import VARIABLES
 from autoreg.statistics import Interval
 from autoreg.tracking import server_command, views
 from autoreg.tracking.curves import ALL_POINTS, MOST_POINTS, thinned
@@ -152,7 +153,7 @@ def test_the_charts_of_the_report_are_files_that_stand_alone(tracked, runs, tmp_
     for path in figures:
         root = ElementTree.fromstring(path.read_text())
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
-        assert "--ink:" in path.read_text()
+        assert all(f"{name}:" in path.read_text() for name in VARIABLES.values())
 
 
 def test_a_linear_choice_leaves_its_coefficients_with_the_parent(hostile):

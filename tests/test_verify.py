@@ -361,7 +361,7 @@ def test_the_command_line_says_it_in_words_and_as_data(tmp_path):
 def test_a_leak_ends_the_command_with_a_failure(tmp_path, monkeypatch):
     leaky = leaks.ENGINES["scaler"][0]
     honest = prepare("wine").bench.engine
-    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task: leaky(honest))
+    monkeypatch.setattr("autoreg.prepared.engine_for", lambda candidates, task, own: leaky(honest))
     arguments = ["verify", str(wine_study(tmp_path)), "--trials", "1", "--workers", "1"]
     done = CliRunner().invoke(app, [*arguments, "--home", str(tmp_path)])
     assert done.exit_code == 1

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from autoreg.spec import FAMILY_NAMES
+
 app = typer.Typer(
     name="autoreg",
     help="Find which regularization to use, how strong, and how well it will really do.\n\n"
@@ -35,7 +37,8 @@ def places(document: dict[str, Any]) -> list[str]:
     """Where a study's report, model and MLflow run are, line by line."""
     run = document["mlflow_run"]
     mlflow = f"run {run} (`autoreg ui` opens it)" if run else "not written"
-    model = document["model"] or "none was asked for"
+    ours = document["selection"]["family"] in FAMILY_NAMES
+    model = document["model"] or ("none was asked for" if ours else "code of yours, not stored")
     return [f"report   {document['report']}", f"model    {model}", f"mlflow   {mlflow}"]
 
 

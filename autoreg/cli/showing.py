@@ -121,6 +121,10 @@ def _model(wanted: Path, home: Path | None) -> Model:
     """The model of a folder, or of a study that was run here."""
     from autoreg.home import study_folder
     from autoreg.model import load
+    from autoreg.state import refuse_without_model
 
     own = study_folder(home, wanted.name)
-    return load(own if not wanted.exists() and own.is_dir() else wanted)
+    if wanted.exists() or not own.is_dir():
+        return load(wanted)
+    refuse_without_model(own)
+    return load(own)

@@ -28,7 +28,8 @@ from autoreg.spec import DataSpec, ImageSpec, OrderSpec, is_file_name
 __all__ = ["Column", "Dataset", "describe", "encode", "load"]
 
 IN_MEMORY = "in memory"
-ROLES = ("group", "time", "weight", "fold")
+ROLES = ("group", "time", "weight", "fold")  # of columns that are no features
+RATED = ("user", "item")  # of features that mean something together
 
 
 def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
@@ -65,7 +66,7 @@ def load(spec: DataSpec, data: Any = None, *, name: str = "data") -> Dataset:
         time=moments(table, roles["time"]) if "time" in roles else None,
         weight=_weights(table, roles["weight"]) if "weight" in roles else None,
         source=table.place if data is None else IN_MEMORY,
-        roles=roles,
+        roles={**roles, **{role: one for role in RATED if (one := getattr(spec, role))}},
         image=spec.image,
         fold=_groups(table, roles["fold"], "the fold") if "fold" in roles else None,
         order=spec.order,
@@ -95,7 +96,7 @@ def _source(spec: DataSpec, data: Any, name: str) -> tuple[Table, str]:
         raise DataError("there is no data: name data: source in the study, or hand over a table")
     if is_file_name(spec.source):
         as_written = (*spec.categorical, *spec.mean_target, *spec.text)
-        names = {*as_written, *filter(None, [spec.group])}
+        names = {*as_written, *filter(None, [spec.group, spec.user, spec.item])}
         return _with_target(files.read(spec.source, text=names), spec.target)
     table, usual_target = bundled.read(spec.source)
     return table, spec.target or usual_target
@@ -145,8 +146,7 @@ def _series(y: Any, name: str) -> pd.Series[Any]:
 
 
 def _role(spec: DataSpec, role: str) -> str | None:
-    known = {"group": spec.group, "time": spec.time, "weight": spec.weight, "fold": spec.fold}
-    return known[role]
+    return getattr(spec, role)  # type: ignore[no-any-return] # each role is a field
 
 
 def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, str]) -> None:
@@ -158,8 +158,11 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             f"data: order: embargo is for rows after those that judge, and window "
             f"{spec.order.window} never trains on them; leave it out, or use gap"
         )
+    if (spec.user is None) != (spec.item is None):
+        raise DataError("data: user and data: item belong together: who rates, and what; name both")
     asked = [("target", target), *roles.items(), *(("drop", one) for one in spec.drop)]
     kinds = {kind: getattr(spec, kind) for kind in ("categorical", "mean_target", "text", "dates")}
+    kinds |= {role: (one,) for role in RATED if (one := getattr(spec, role))}
     treated = [(kind, one) for kind, names in kinds.items() for one in names]
     for role, column in [*asked, *treated]:
         table.require(column, f"data: {role}")
@@ -172,7 +175,7 @@ def _check_columns(table: Table, spec: DataSpec, target: str, roles: dict[str, s
             )
     for kind, column in treated:
         known = first.setdefault(column, kind)
-        if known in kinds and {known, kind} <= {"categorical", "mean_target"}:
+        if any({known, kind} <= {"categorical", "mean_target", role} for role in RATED):
             continue
         if known != kind:
             what = f"cannot be {kind}" if known in kinds else "no feature"

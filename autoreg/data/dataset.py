@@ -72,7 +72,8 @@ class Dataset:
     level. ``y`` is (n,): float64 for regression and counts, int64 positions in ``classes``
     otherwise.
     ``group`` and ``time`` are (n,) int64 codes or None, ``weight`` (n,) positive float64;
-    ``roles`` names the column that each of them came from; ``order`` says how rows are cut in the
+    ``roles`` names the column that each of them came from, and the features that are ``user`` and
+    ``item``; ``order`` says how rows are cut in the
     order of time, ``fold`` (n,) are codes of outer folds given by a column. Where the table
     stands for a stream of rows, ``streamed`` (n,) is how many each stands for, and ``block`` (n,)
     which outer fold it belongs to (-1: held out). An ``image`` says how the columns lie, where
@@ -136,8 +137,26 @@ class Dataset:
     @property
     def traits(self) -> dict[str, bool]:
         """What decides whether some techniques and dials mean anything for the rows."""
-        pictured = self.image is not None
-        return {"grouped": self.is_grouped, "symmetric": self.is_symmetric, "pictured": pictured}
+        return {
+            "grouped": self.is_grouped,
+            "symmetric": self.is_symmetric,
+            "pictured": self.image is not None,
+            "rated": self.rated is not None,
+        }
+
+    @property
+    def rated(self) -> tuple[int, int] | None:
+        """The positions of the columns that say who rates and what; None where none are declared.
+
+        >>> columns = (Column("film", "categorical", ("a",)), Column("who", "categorical", ("b",)))
+        >>> roles, X = {"user": "who", "item": "film"}, np.zeros((1, 2))
+        >>> Dataset("t", columns, X, np.zeros(1), "regression", "y", roles=roles).rated
+        (1, 0)
+        """
+        names = [column.name for column in self.columns]
+        if not {"user", "item"} <= set(self.roles):
+            return None
+        return names.index(self.roles["user"]), names.index(self.roles["item"])
 
     @property
     def is_grouped(self) -> bool:

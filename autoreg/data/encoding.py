@@ -117,7 +117,7 @@ def _columns_of(table: Table, name: str, spec: DataSpec) -> list[Column]:
         return date_columns(name, dates(table, name))
     if name in spec.text:
         return [Column(name, "text", levels_of(table, name))]
-    declared = name in spec.categorical or name in spec.mean_target
+    declared = name in {*spec.categorical, *spec.mean_target, spec.user, spec.item}
     if kind_of(table, name, declared=declared) == "numeric":
         return [Column(name, "numeric", treated="fences" if spec.outliers == "pull_in" else "")]
     treated: Literal["", "target"] = "target" if name in spec.mean_target else ""

@@ -129,12 +129,17 @@ def genes(n: int = 110, pathways: int = 80, size: int = 8) -> tuple[pd.DataFrame
     return pd.DataFrame(values, columns=names).assign(response=response), "response"
 
 
-def ratings(n: int = 1_500) -> tuple[pd.DataFrame, str]:
-    """Ratings of 150 people for 80 films: each person and each film has a level of its own."""
+def ratings(n: int = 3_000) -> tuple[pd.DataFrame, str]:
+    """Ratings of 150 people for 80 films, each pair at most once: levels, and two tastes.
+
+    Of the variance of a rating, levels are about a third and tastes another.
+    """
     draws = _draws("ratings")
-    person, film = draws.integers(150, size=n), draws.integers(80, size=n)
+    person, film = np.divmod(draws.choice(150 * 80, n, replace=False), 80)
     kind, mild = draws.normal(0, 0.5, size=80), draws.normal(0, 0.6, size=150)
-    stars = 3.4 + kind[film] + mild[person] + 0.7 * draws.normal(size=n)
+    tastes, styles = draws.normal(size=(150, 2)), draws.normal(0, 0.5, size=(80, 2))
+    liking = (tastes[person] * styles[film]).sum(axis=1)
+    stars = 3.4 + kind[film] + mild[person] + liking + 0.5 * draws.normal(size=n)
     frame = pd.DataFrame(
         {"person": [f"p{k:03}" for k in person], "film": [f"f{k:02}" for k in film]}
     )

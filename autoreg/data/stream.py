@@ -112,6 +112,7 @@ def _check(spec: StudySpec) -> None:
         "data: task must be regression": spec.data.task not in {None, "regression"},
         "data: time is not for streams; sort out a time split beforehand": spec.data.time,
         "data: fold is not for streams": spec.data.fold,
+        "data: user and item are for factorizations, which need rows": spec.data.user,
         "folds: outer_repeats must be left out": spec.folds.outer_repeats > 1,
         "data: categorical is not for streams; write indicators": spec.data.categorical,
         "folds: inner must be left out": spec.folds.inner is not None,
@@ -121,7 +122,7 @@ def _check(spec: StudySpec) -> None:
             for name in (*spec.metrics, *filter(None, [spec.select.metric]))
         ),
         "space: only linear models can be fitted from sums": (
-            not isinstance(spec.space, str) and set(spec.space.families) != {"linear"}
+            not isinstance(spec.space, str) and not spec.is_linear
         ),
     }
     if broken := [words for words, is_broken in asked.items() if is_broken]:

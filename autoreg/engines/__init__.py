@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from autoreg.candidate import Candidate
 from autoreg.data.dataset import Dataset, Rows, Task
-from autoreg.engines.base import Engine, Job, Outcome
-from autoreg.engines.loop import LoopEngine
+from autoreg.engines.base import After, Engine, Job, Outcome, counting_from
+from autoreg.engines.loop import LoopEngine, problem
 from autoreg.engines.pack import PackEngine
 from autoreg.engines.path import PathEngine
 from autoreg.errors import SpaceError
+from autoreg.own_spec import OwnSpec
 from autoreg.spec import LinearSpec
 
-__all__ = ["engine_for", "engines", "refusals"]
+__all__ = ["check_families", "engine_for", "engines", "refusals"]
 
 
-def engines() -> list[Engine]:
-    """All engines, the fastest first."""
-    return [PathEngine(), PackEngine(), LoopEngine()]
+def engines(own: Mapping[str, OwnSpec] | None = None) -> list[Engine]:
+    """All engines, the fastest first; the last one knows families of the user's own."""
+    return [PathEngine(), PackEngine(), LoopEngine(own)]
 
 
-def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
+def engine_for(
+    candidates: Iterable[Candidate], task: Task, own: Mapping[str, OwnSpec] | None = None
+) -> Engine:
     """The engine of a study; asked before the first trial.
 
     Raises SpaceError with each engine's reason where no engine accepts a family's candidates.
@@ -33,7 +38,7 @@ def engine_for(candidates: Iterable[Candidate], task: Task) -> Engine:
     families: dict[str, list[Candidate]] = {}
     for one in candidates:
         families.setdefault(one.family, []).append(one)
-    known = engines()
+    known = engines(own)
     chosen = {family: _first(known, wanted, task) for family, wanted in families.items()}
     different = list({id(engine): engine for engine in chosen.values()}.values())
     return different[0] if len(different) == 1 else Crew(chosen)
@@ -46,6 +51,13 @@ def refusals(candidates: Iterable[Candidate], task: Task) -> str | None:
     except SpaceError as error:
         return str(error)
     return None
+
+
+def check_families(own: Mapping[str, OwnSpec], table: Dataset) -> None:
+    """Raise SpaceError, naming the family and the remedy, for one that cannot serve this table."""
+    for name, spec in own.items():
+        if reason := problem(spec, table):
+            raise SpaceError(f"{name}: {reason}")
 
 
 class Crew(Engine):
@@ -87,16 +99,51 @@ class Crew(Engine):
                 table,
                 cells=cells,
                 workers=workers,
-                on_done=_counting_from(before, on_done),
+                on_done=None if on_done is None else counting_from(before, on_done),
             )
             outcomes |= dict(zip(mine, found, strict=True))
         return [outcomes[k] for k in range(len(jobs))]
 
+    def stream(
+        self,
+        jobs: Iterable[Job],
+        table: Dataset,
+        after: After,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Keep the steady engine busy: what follows for the others is done in between, at once."""
+        steady = next((one for one in self._members.values() if one.is_steady), None)
+        if steady is None:
+            super().stream(jobs, table, after, cells=cells, workers=workers, on_done=on_done)
+            return
+        counts: Counter[str] = Counter()
 
-def _counting_from(
-    before: int, on_done: Callable[[int], None] | None
-) -> Callable[[int], None] | None:
-    return None if on_done is None else lambda done: on_done(before + done)
+        def told(part: str, done: int) -> None:
+            counts[part] = done
+            if on_done:
+                on_done(counts.total())
+
+        def left_by_the_others(asked: Iterable[Job]) -> list[Job]:
+            """The steady engine's jobs, when the others' are done and all that follow from them."""
+            left, new = [], list(asked)
+            while theirs := [job for job in new if self._members[job.candidate.family] != steady]:
+                left += [job for job in new if self._members[job.candidate.family] == steady]
+                heard = counting_from(counts["others"], partial(told, "others"))
+                found = self.run(theirs, table, cells=cells, workers=workers, on_done=heard)
+                new = [one for pair in zip(theirs, found, strict=True) for one in after(*pair)]
+            return left + new
+
+        steady.stream(
+            left_by_the_others(jobs),
+            table,
+            lambda job, outcome: left_by_the_others(after(job, outcome)),
+            cells=cells,
+            workers=workers,
+            on_done=partial(told, "steady"),
+        )
 
 
 def _first(known: Sequence[Engine], wanted: Sequence[Candidate], task: Task) -> Engine:

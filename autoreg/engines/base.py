@@ -8,7 +8,7 @@ Engines differ in speed only: the same job gives the same fit on each of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from autoreg.metrics.base import row_losses
 from autoreg.model import Parameters
 from autoreg.spec import LinearSpec, Training, seed_for
 from autoreg.techniques.base import Technique
+
+CURVE_POINTS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,12 @@ class Job:
         """How many networks the fit averages: of a refit as many as the study says, else one."""
         is_refit = self.steps is not None and self.candidate.family == "network"
         return self.settings.members if is_refit and self.member is None else 1
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a fit needs a stop-set: a refit is told how many steps to take."""
+        stops = any("stop" in chosen.seams() for chosen in self.candidate.techniques)
+        return stops and self.steps is None
 
     @property
     def walked(self) -> tuple[float, ...]:
@@ -176,12 +184,17 @@ class Failure:
 
 
 Outcome = Fit | Failure
+After = Callable[[Job, Outcome], Iterable[Job]]
 
 
 class Engine(ABC):
-    """Fits jobs. Engines hold no state between calls."""
+    """Fits jobs. Engines hold no state between calls.
+
+    ``is_steady``: a stream's jobs begin as soon as they are known, whatever else is under way.
+    """
 
     name: str
+    is_steady = False
 
     @abstractmethod
     def refuses(self, candidate: Candidate, task: Task) -> str | None:
@@ -209,14 +222,47 @@ class Engine(ABC):
         depend on ``workers``, the number of processes.
         """
 
+    def stream(
+        self,
+        jobs: Iterable[Job],
+        table: Dataset,
+        after: After,
+        *,
+        cells: Rows | None = None,
+        workers: int = 1,
+        on_done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Fit jobs and those that follow from their outcomes, until none follows.
+
+        ``after`` is given one outcome at a time, in any order, and returns the jobs that it makes
+        possible. Each outcome is what :meth:`run` gives. What ``after`` raises ends the stream.
+        Unless an engine is steady, it fits all jobs that are known, then all that follow.
+        """
+        waiting, before = list(jobs), 0
+        while waiting:
+            told = None if on_done is None else counting_from(before, on_done)
+            outcomes = self.run(waiting, table, cells=cells, workers=workers, on_done=told)
+            before += len(waiting)
+            pairs = zip(waiting, outcomes, strict=True)
+            waiting = [new for job, outcome in pairs for new in after(job, outcome)]
+
+
+def counting_from(before: int, on_done: Callable[[int], None]) -> Callable[[int], None]:
+    """What hears of fits, for the fits of a call before which so many were done."""
+    return lambda done: on_done(before + done)
+
 
 def identity(job: Job) -> tuple[object, ...]:
     """Equal for two jobs exactly when they ask for the same fit."""
+    return (*training_identity(job), job.predict.tobytes())
+
+
+def training_identity(job: Job) -> tuple[object, ...]:
+    """Equal for two jobs exactly when they train the same model, whatever it is to predict."""
     return (
         job.candidate.key,
         job.training.excluded,
         job.training.rows.tobytes(),
-        job.predict.tobytes(),
         job.seed,
         job.strengths,
         job.settings,
@@ -238,15 +284,36 @@ def technique_refusal(
 ) -> str | None:
     """Why an engine that opens some seams cannot fit a technique, in words; None where it can."""
     if family not in chosen.families:
-        return f"{chosen.key} is for {' and '.join(chosen.families)} models, not {family}"
+        return f"{chosen.key} is for {listed(chosen.families)} models, not {family}"
     if task not in chosen.tasks:
-        return f"{chosen.key} is for {' and '.join(chosen.tasks)} targets, not {task}"
+        return f"{chosen.key} is for {listed(chosen.tasks)} targets, not {task}"
     if missing := sorted(chosen.seams() - opened):
         return (
             f"{chosen.key} acts through {', '.join(missing)}, which the {engine} engine does not "
             f"open for {family} models"
         )
     return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def thinned(values: list[float]) -> list[float]:
+    """At most 100 of the values of a learning curve, evenly spread, first and last among them.
+
+    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
+    (100, [1.0, 2.0])
+    """
+    if len(values) <= CURVE_POINTS:
+        return values
+    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]
 
 
 def checked(fit: Fit) -> Outcome:

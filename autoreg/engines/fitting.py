@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -14,18 +14,19 @@ from torch import Tensor
 
 from autoreg.candidate import ARCHITECTURE, CONVOLUTIONS
 from autoreg.data.dataset import Dataset, Rows
-from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses
+from autoreg.engines.base import Failure, Fit, Job, Outcome, checked, mean_losses, thinned
 from autoreg.engines.convolution import FILTERS, canvases_of
 from autoreg.engines.draws import FLOAT, Acting
 from autoreg.engines.embedding import embedding_of
 from autoreg.engines.front import Front, table_mask
 from autoreg.engines.network import Network, initial_network
 from autoreg.engines.scaling import Eye, Sample, Scaling, parameters
+from autoreg.engines.trainable import Trainable
+from autoreg.model import Parameters
 from autoreg.spec import seed_for
 from autoreg.splitters import stop_rows
 from autoreg.techniques.base import Architecture, Facts, Moment, Value
 
-CURVE_POINTS = 100
 # Training losses are curves to look at: a sample of the rows shows as much, and costs less.
 SEEN_ROWS = 128
 # A constant prediction has a loss of 1 (standardized target) or of a few nats. A network that is
@@ -58,7 +59,7 @@ class Ground:
         """
         rows = job.training.rows
         fitted, watched = rows, rows[:0]
-        if stops_early(job):
+        if job.stops_early:
             fitted, watched = stop_rows(table, rows, job.settings.stop_share, job.stop_seed)
         scaling = Scaling.fit(table, fitted)
         seen = _some(fitted, seed_for(job.stop_seed, "seen"))
@@ -109,7 +110,7 @@ class Ground:
             self._predicted[key] = self.scaling.inputs(self.table.X[rows])
         return self._predicted[key]
 
-    def _losses(self, network: Network, outputs: Tensor) -> list[float]:
+    def _losses(self, network: Trainable, outputs: Tensor) -> list[float]:
         """The losses of fitted and of watched rows; ``outputs`` are those of the fitted ones."""
         first, *others = self._eyes
         if network.passes:
@@ -117,16 +118,26 @@ class Ground:
         return [first.loss_of(outputs), *(eye.loss(network) for eye in others)]
 
     def outcome(
-        self, job: Job, network: Network, steps: int, curve: dict[str, list[float]]
+        self,
+        job: Job,
+        network: Trainable,
+        steps: int,
+        curve: dict[str, list[float]],
+        kept: Callable[[Any, Scaling], Parameters] = parameters,
     ) -> Outcome:
-        """What a trained network amounts to; a Failure where it diverged."""
+        """What a trained network amounts to; a Failure where it diverged.
+
+        ``kept`` makes of the network what is kept of it on request.
+        """
         outputs = network.predicting(self.sample.inputs)
         rungs = at_rungs(job.rungs, curve.get("stop", []))
         nats = self.scaling.criterion(outputs, self.sample.targets)  # or standardized targets
         if not float((nats * self.sample.weights).mean()) <= DIVERGED:  # NaN is not either
             reason = "the network diverged; narrow learning_rate to smaller values"
             return Failure(reason, rungs=rungs)
-        network = replace(network, passes=passes_of(job, network.sizes))
+        if passes := passes_of(job, network.sizes):
+            assert isinstance(network, Network), "no other network opens this seam"
+            network = replace(network, passes=passes)
         losses = self._losses(network, outputs)
         weights = [eye.weight for eye in self._eyes]
         predictions = self.scaling.predictions(network, self._inputs(job.predict))[None]
@@ -137,7 +148,7 @@ class Ground:
             steps=steps,
             curve={name: thinned(values) for name, values in curve.items() if values},
             rungs=rungs + rungs_after(job.rungs, curve.get("stop", [])),
-            model=parameters(network, self.scaling) if job.keep_model else None,
+            model=kept(network, self.scaling) if job.keep_model else None,
         )
         return checked(fit)
 
@@ -159,12 +170,6 @@ def passes_of(job: Job, sizes: Sequence[int]) -> tuple[Tensor, ...]:
                 ]
             )
     return tuple(math.prod(one[1:], start=one[0]) for one in zip(*found, strict=True))
-
-
-def stops_early(job: Job) -> bool:
-    """Whether a job needs a stop-set: a refit is told how many steps to take."""
-    stops = any("stop" in chosen.seams() for chosen in job.candidate.techniques)
-    return stops and job.steps is None
 
 
 def network_dials(job: Job) -> dict[str, Value]:
@@ -239,17 +244,6 @@ def rungs_after(rungs: Sequence[int], losses: Sequence[float]) -> tuple[float, .
     ((0.4,), ())
     """
     return tuple(min(losses) for rung in rungs if losses and rung > len(losses))
-
-
-def thinned(values: list[float]) -> list[float]:
-    """At most 100 of the values, evenly spread, first and last among them.
-
-    >>> len(thinned([0.5] * 1000)), thinned([1.0, 2.0])
-    (100, [1.0, 2.0])
-    """
-    if len(values) <= CURVE_POINTS:
-        return values
-    return [values[round(i)] for i in np.linspace(0, len(values) - 1, CURVE_POINTS)]
 
 
 def is_known(losses: list[float]) -> bool:

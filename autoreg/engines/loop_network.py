@@ -20,11 +20,13 @@ from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Failure, Job, Outcome
 from autoreg.engines.draws import Acting, order_key, row_order
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials, weight_norm
-from autoreg.engines.network import Adam, Network, one_thread
+from autoreg.engines.network import Adam, one_thread
+from autoreg.engines.trainable import Trainable
 from autoreg.engines.training import SEAMS, Trainer, single
 from autoreg.errors import DataError
+from autoreg.techniques.base import Facts
 
-__all__ = ["SEAMS", "Best", "fit_network"]
+__all__ = ["SEAMS", "Best", "fit_network", "trained", "trainer_of"]
 
 
 def fit_network(job: Job, table: Dataset) -> Outcome:
@@ -39,14 +41,15 @@ def fit_network(job: Job, table: Dataset) -> Outcome:
     except DataError as error:
         return Failure(f"no stop-set for early stopping: {error}", time.perf_counter() - start)
     with one_thread():
-        trainer = _trainer(job, ground)
-        steps, curve = _train(job, ground, trainer)
+        network = ground.first(job)
+        trainer = trainer_of(job, ground, network, network.front.informed(ground.scaling.facts))
+        steps, curve = trained(job, ground, trainer)
         outcome = ground.outcome(job, trainer.kept, steps, curve)
     return replace(outcome, seconds=time.perf_counter() - start)
 
 
-def _trainer(job: Job, ground: Ground) -> Trainer:
-    network, scaling = ground.first(job), ground.scaling
+def trainer_of(job: Job, ground: Ground, network: Trainable, facts: Facts) -> Trainer:
+    """What trains a fresh network: the optimizer, and the techniques of the job's candidate."""
     optimizer = Adam(network.trained, float(network_dials(job)["learning_rate"]))
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
@@ -56,8 +59,8 @@ def _trainer(job: Job, ground: Ground) -> Trainer:
         network,
         optimizer,
         acting,
-        scaling.criterion,
-        network.front.informed(scaling.facts),
+        ground.scaling.criterion,
+        facts,
         longest,
         averages,
         schedule=single(SCHEDULES.index(str(network_dials(job)["schedule"]))),
@@ -77,7 +80,7 @@ class Best:
     since: int = 0
     state: list[Tensor] = field(default_factory=list)
 
-    def see(self, loss: float, steps: int, network: Network) -> None:
+    def see(self, loss: float, steps: int, network: Trainable) -> None:
         """Take note of one epoch."""
         self.since += 1
         if loss < self.loss:
@@ -85,14 +88,14 @@ class Best:
             self.state = [tensor.detach().clone() for tensor in network.state]
 
     @torch.no_grad()
-    def restore(self, network: Network) -> int:
+    def restore(self, network: Trainable) -> int:
         """Put the best weights back; the optimizer steps that led to them."""
         for tensor, kept in zip(network.state, self.state, strict=True):
             tensor.copy_(kept)
         return self.steps
 
 
-def _train(job: Job, ground: Ground, trainer: Trainer) -> tuple[int, dict[str, list[float]]]:
+def trained(job: Job, ground: Ground, trainer: Trainer) -> tuple[int, dict[str, list[float]]]:
     """Train in place; the steps behind the weights that stay, and the learning curves."""
     best, network = Best(), trainer.kept
     eyes = {"train": ground.eye(ground.seen)}

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, generator
 from autoreg.engines.front import NOTHING, Front, given_rows, initial_tables
+from autoreg.engines.trainable import Act, untouched
 from autoreg.techniques.base import Architecture
 
 NORM_EPS = 1e-5
@@ -80,14 +81,6 @@ class LayerNorm:
         """Values (M, B, width), each row by its own mean and variance over the units."""
         variance, mean = torch.var_mean(values, dim=2, keepdim=True, correction=0)
         return (values - mean) * (variance + NORM_EPS).rsqrt() * self.gain + self.shift
-
-
-Act = Callable[[Tensor, int], Tensor]
-
-
-def untouched(values: Tensor, layer: int) -> Tensor:
-    """What acts where no technique does."""
-    return values
 
 
 @dataclass(frozen=True, eq=False)

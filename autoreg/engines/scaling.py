@@ -13,6 +13,7 @@ from torch import Tensor
 from autoreg.data.dataset import Dataset, Floats, Rows, Task
 from autoreg.engines.draws import FLOAT
 from autoreg.engines.network import CROSS_ENTROPY, SQUARED_ERROR, Likelihood, Network
+from autoreg.engines.trainable import Trainable
 from autoreg.metrics.base import CLIP, row_losses
 from autoreg.model import Parameters, linked
 from autoreg.preprocess import Preprocessor
@@ -135,7 +136,7 @@ class Scaling:
             self.inputs(table.X[rows], fitted=True), targets[None], relative[None, :, None]
         )
 
-    def predictions(self, network: Network, inputs: Tensor) -> Floats:
+    def predictions(self, network: Trainable, inputs: Tensor) -> Floats:
         """Means in original units (n, 1), or class probabilities (n, C), for inputs (1, n, q)."""
         each = np.stack([self.meant(outputs[0]) for outputs in network.answers(inputs)])
         apart: Floats = (each - each[0]).mean(axis=0)  # so that equal passes have an exact mean
@@ -165,7 +166,7 @@ class Eye:
         """The weight of all the rows."""
         return float(self._weights.sum())
 
-    def loss(self, network: Network) -> float:
+    def loss(self, network: Trainable) -> float:
         """The row-weighted mean loss of the network as it is now."""
         return self.loss_of(network.predicting(self.inputs))
 

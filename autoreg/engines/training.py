@@ -23,8 +23,9 @@ from torch import Tensor
 
 from autoreg.candidate import SCHEDULES
 from autoreg.engines.draws import FLOAT, Acting, Tape
-from autoreg.engines.network import Likelihood, Network
+from autoreg.engines.network import Likelihood
 from autoreg.engines.scaling import Sample
+from autoreg.engines.trainable import Trainable
 from autoreg.techniques.base import Draws, Facts, Moment, Seen
 
 SEAMS = frozenset(
@@ -72,18 +73,18 @@ class Trainer:
     model's position in SCHEDULES.
     """
 
-    network: Network
+    network: Trainable
     optimizer: Optimizer
     acting: Mapping[str, tuple[Acting, ...]]
     criterion: Likelihood
     facts: Facts
     longest: Tensor
-    averages: tuple[Network, ...] = ()
+    averages: tuple[Trainable, ...] = ()
     real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
 
     @property
-    def kept(self) -> Network:
+    def kept(self) -> Trainable:
         """The network to watch, to keep and to predict with: an average where there is one."""
         return self.averages[-1] if self.averages else self.network
 
@@ -216,7 +217,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self, moment: Moment) -> None:
-        current = self.network
+        current: Trainable = self.network
         for one, average in zip(self.acting["average"], self.averages, strict=True):
             for kept, new in zip(average.state, current.state, strict=True):
                 kept.copy_(one.kind.average(kept, new, one.dials, moment))

@@ -59,7 +59,9 @@ def unjudged(study: Mapping[str, Any], data: pd.DataFrame) -> tuple[Candidate, M
     spec = read(study)
     table = load(spec.data, data)
     assert isinstance(spec.space, SpaceSpec)
-    space = Space.build(spec.space, table.task, spec.linear, first=spec.first, **table.traits)
+    space = Space.build(
+        spec.space, table.task, spec.linear, first=spec.first, own=spec.own, **table.traits
+    )
     one = next(c for c in space.design() if c.technique_set == space.incumbent)
     if one.path is not None:
         one = one.at(one.path.default)
@@ -73,7 +75,7 @@ def unjudged(study: Mapping[str, Any], data: pd.DataFrame) -> tuple[Candidate, M
         linear=spec.linear,
         keep_model=True,
     )
-    (outcome,) = engine_for([one], table.task).run([job], table)
+    (outcome,) = engine_for([one], table.task, spec.own).run([job], table)
     if isinstance(outcome, Failure):
         raise NoValidTrialError(f"the fit of {one.describe()} failed: {outcome.reason}")
     assert outcome.model is not None, "it was asked for"

@@ -54,6 +54,8 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
         metric: str | None = None,
         minutes: float | None = None,
         study: Mapping[str, Any] | None = None,
+        estimators: Mapping[str, Any] | None = None,
+        network: Any = None,
         home: str | Path | None = None,
         tracking: bool = False,
         n_jobs: int | None = None,
@@ -66,6 +68,8 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
         self.metric = metric
         self.minutes = minutes
         self.study = study
+        self.estimators = estimators
+        self.network = network
         self.home = home
         self.tracking = tracking
         self.n_jobs = n_jobs
@@ -197,7 +201,9 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
             from sklearn.utils import check_random_state
 
             random = check_random_state(random).randint(2**31)
+        own = {"estimators": self.estimators, "network": self.network}
         return {
+            **{name: value for name, value in own.items() if value},
             "study": NAME,
             "space": self.space,
             "trials": self.trials,

@@ -28,6 +28,8 @@ class AutoRegClassifier(ClassifierMixin, AutoReg):  # type: ignore[misc] # sciki
         metric: choose by this metric instead of the log loss.
         minutes: stop searching after that long.
         study: more of a study, as its YAML would say it: ``training``, ``linear``, ``data``, ...
+        estimators: your own estimators that join the search, name -> ``autoreg.Family``.
+        network: your own torch module that joins it, an ``autoreg.Family``.
         home: folder of studies, to be continued and reported there; nothing is kept without it.
         tracking: with ``home``, write every trial to MLflow.
         n_jobs: processes; one by default, -1 for all cores. The result does not depend on it.

@@ -94,6 +94,8 @@ class Metric(ABC):
     Subclasses declare ``title`` (for people), ``tasks``, ``greater_is_better`` and
     ``references``; ``name`` is the file name; ``ceiling`` bounds the ratio, so that no interval
     promises more than perfection; ``from_sums`` marks what follows from sums of products of rows.
+    Where ``reach`` is above 0 the predictions are those of rows that an attack has moved by up to
+    so many standard deviations: such a metric needs the model and is monitored beside others.
     In all methods ``y`` is (n,), ``predictions`` and ``baseline`` are (n, C), the baseline being
     the featureless predictions of the same training rows, and ``weights`` is (n,).
     """
@@ -105,6 +107,7 @@ class Metric(ABC):
     references: ClassVar[tuple[str, ...]]
     ceiling: ClassVar[float] = math.inf
     from_sums: ClassVar[bool] = False
+    reach: float = 0.0
 
     def __init_subclass__(cls) -> None:
         """Take the name from the file."""

@@ -24,8 +24,9 @@ FORMS = {"script": ".py", "notebook": ".ipynb", "onnx": ".onnx", "equation": ".m
 def export(model: Model, to: str, out: Path) -> list[Path]:
     """Write a model in one of ``FORMS``; the files that were written.
 
-    A network's program finds its numbers in a file ``.npz`` beside it. Raises StudyError for a
-    form that is not known or that the model has not, DataError where the extra is missing.
+    A network's or a factorization's program finds its numbers in a file ``.npz`` beside it. Raises
+    StudyError for a form that is not known or that the model has not, DataError where the extra is
+    missing.
 
     >>> import tempfile
     >>> from autoreg.tracking.serving import made_up
@@ -34,14 +35,25 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
     """
     if to not in FORMS:
         raise StudyError(f"a model is exported to {', '.join(FORMS)}, not to {to!r}")
+    if not model.is_data:
+        raise StudyError(
+            f"the model is a {model.parameters.family} of your own, whose program you have; fit "
+            f"its best parameters again, or export `result.fitted` by its own library's means"
+        )
     made = [column.name for column in model.columns if column.is_learned or column.part]
-    if made and to != "equation":
+    rates = model.parameters.family == "factorization"
+    if made and to != "equation" and not rates:
         raise StudyError(
             f"column {made[0]!r} is made by autoreg (text, parts of dates, mean targets, marked "
             f"gaps or fences), which no program writes yet; `result.save` keeps the model, and "
             f"autoreg.load predicts with numpy alone"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
+    if to == "onnx" and rates:
+        raise StudyError(
+            "a factorization looks users and items up by their names, which the graphs that are "
+            "written here do not; export it to script or notebook"
+        )
     if to == "onnx":
         return [write_onnx(model, out)]
     if to == "equation":

@@ -21,7 +21,7 @@ LEFT = {
 def equation(model: Model) -> str:
     """Markdown: the equation, how to read it, and every coefficient that is not zero.
 
-    Raises StudyError for a network.
+    Raises StudyError for any other winner.
 
     >>> from autoreg.tracking.serving import made_up
     >>> equation(made_up()).splitlines()[2]
@@ -29,7 +29,8 @@ def equation(model: Model) -> str:
     """
     if model.parameters.family != "linear":
         raise StudyError(
-            "only linear winners have an equation; export a network to script, notebook or onnx"
+            f"only linear winners have an equation; export a {model.parameters.family} to script "
+            f"or notebook"
         )
     arrays, scaler = model.parameters.arrays, model.parameters.preprocessor
     W, b = scaler.original_units(arrays["coefficients"], arrays["intercept"])

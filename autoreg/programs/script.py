@@ -1,18 +1,16 @@
-"""A short program that is the winner: scikit-learn for linear models, torch for networks."""
+"""A short program that is the winner: scikit-learn, torch for networks, numpy for ratings."""
 
 from __future__ import annotations
 
 from autoreg.model import Model
 from autoreg.programs.linear_code import linear_code
 from autoreg.programs.network_code import network_code
-from autoreg.programs.words import columns, literal, title, written_by
+from autoreg.programs.rating_code import rating_code
+from autoreg.programs.words import TEXT, columns, literal, title, written_by
 
-INPUTS = '''
-def text(cell):
-    """A level as text: 1 and 1.0 are the same."""
-    whole = isinstance(cell, float) and cell.is_integer()
-    return str(int(cell)) if whole else str(cell)
-
+INPUTS = (
+    TEXT
+    + '''
 
 def inputs(frame):
     """Standardized inputs (n, q) of a table: gaps become means, categories indicators."""
@@ -27,6 +25,7 @@ def inputs(frame):
     unknown = np.isnan(raw) | (SCALE == 0)
     return np.where(unknown, 0.0, (raw - MEAN) / np.where(SCALE > 0, SCALE, 1.0))
 '''
+)
 
 MAIN = """
 if __name__ == "__main__":
@@ -41,6 +40,8 @@ def script(model: Model, name: str) -> str:
     >>> "sklearn" in script(made_up(), "line")
     True
     """
+    if model.parameters.family == "factorization":
+        return rating_code(model, name)
     linear = model.parameters.family == "linear"
     head, body, refits = linear_code(model) if linear else (*network_code(model, name), False)
     numeric, levels = columns(model)

@@ -8,6 +8,7 @@ from pprint import pformat
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreg import __version__
 from autoreg.candidate import Candidate
@@ -17,6 +18,13 @@ from autoreg.model import Model
 from autoreg.preprocess import FIRST_LEVEL, MISSING, NOWHERE, UNSEEN
 
 WIDTH = 96
+# Part of every program: what a level is called.
+TEXT = '''
+def text(cell):
+    """A level as text: 1 and 1.0 are the same."""
+    whole = isinstance(cell, float) and cell.is_integer()
+    return str(int(cell)) if whole else str(cell)
+'''
 
 
 def chosen(model: Model) -> Candidate | None:
@@ -75,11 +83,25 @@ def array(name: str, values: Floats) -> str:
     return f"{name} = np.array({textwrap.indent(text, ' ' * (len(name) + 12)).lstrip()})"
 
 
+def names_of(model: Model, role: str) -> NDArray[np.str_]:
+    """The names of the users or items that a factorization knows, in the order of its numbers."""
+    info = model.parameters.info
+    levels = model.columns[info[role]].levels
+    return np.array([levels[k] for k in info[f"{role}s"]], dtype=np.str_)
+
+
 def numbers(model: Model, path: Path) -> Path | None:
-    """Write the numbers of a network beside its program; linear programs hold theirs."""
-    if model.parameters.family == "linear":
+    """Write the numbers of a model beside its program; linear programs hold theirs."""
+    known = model.parameters
+    if known.family == "linear":
         return None
-    scaler = model.parameters.preprocessor
-    arrays = {**model.parameters.arrays, "mean": scaler.mean, "scale": scaler.scale}
+    if known.family == "factorization":
+        arrays = {
+            **known.arrays,
+            **{f"{role}s": names_of(model, role) for role in ("user", "item")},
+        }
+    else:
+        scaler = known.preprocessor
+        arrays = {**known.arrays, "mean": scaler.mean, "scale": scaler.scale}
     np.savez(path, allow_pickle=False, **arrays)
     return path

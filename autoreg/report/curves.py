@@ -32,6 +32,7 @@ from autoreg.report.ink import (
 from autoreg.report.words import (
     brief,
     count,
+    family_name,
     loss_name,
     name_of,
     quoted,
@@ -170,7 +171,7 @@ def _train(trial: Trial) -> np.ndarray:
 
 
 def learning_chart(findings: Findings) -> Picture | None:
-    """Training and stop-set loss of the chosen network, else of the best network."""
+    """Training and stop-set loss of the chosen model, else of the best that was trained."""
     trial = _network(findings)
     if trial is None:
         return None
@@ -182,8 +183,8 @@ def learning_chart(findings: Findings) -> Picture | None:
     def paint(axes: Axes) -> None:
         for name, values in losses.items():
             epochs = range(1, len(values) + 1)
-            ink, line = (MUTED, "--") if name == "train" else (FAMILY_INKS["network"], "-")
-            axes.plot(epochs, values, line, color=ink, linewidth=2, label=names[name])
+            color, line = (MUTED, "--") if name == "train" else (ink, "-")
+            axes.plot(epochs, values, line, color=color, linewidth=2, label=names[name])
             _tell_epochs(axes, values, names[name])
         axes.set_xlabel("part of the training (thinned epochs)" if thinned else "epoch")
         axes.set_ylabel(f"{loss_name(findings.data['task'])}, mean over folds")
@@ -191,16 +192,21 @@ def learning_chart(findings: Findings) -> Picture | None:
         plain_numbers(axes, "y")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=11.5)
 
-    who = "the chosen network" if is_winner else "the best network, which was not chosen"
+    kind = family_name(trial.candidate.family)
+    who = f"the chosen {kind}" if is_winner else f"the best {kind}, which was not chosen"
+    reading = (
+        ": a stop-set loss that rises again while the training loss falls is overfitting. Jumps "
+        "toward the end come from folds that stopped earlier: the mean is of those still at it."
+    )
+    ink = FAMILY_INKS.get(trial.candidate.family, INK)
     return picture(
         "learning",
         WIDE,
         315,
         paint,
         alt=f"Learning curves of {who}: {', '.join(names[one] for one in losses)} against epochs.",
-        caption=f"{who[0].upper()}{who[1:]} ({set_name(trial.candidate.label)}): a stop-set loss "
-        "that rises again while the training loss falls is overfitting. Jumps toward the "
-        "end come from folds that stopped earlier: the mean is over those still training.",
+        caption=f"{who[0].upper()}{who[1:]} ({set_name(trial.candidate.label)})"
+        f"{reading if 'stop' in losses else ', on the rows that it was fitted to.'}",
     )
 
 

@@ -127,7 +127,7 @@ def _sections(findings: Findings) -> Iterator[str]:
         yield _table(
             f"Which decisions mattered: {family_name(one.family)}",
             ("Decision", "Share of the variance"),
-            ((decision(name), percent(share)) for name, share in one.shares.items()),
+            ((decision(name, one.family), percent(share)) for name, share in one.shares.items()),
         )
 
 

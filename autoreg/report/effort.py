@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoreg.findings import Findings
-from autoreg.report.words import count, duration, family_name, name_of, percent, set_name
+from autoreg.report.words import count, duration, family_name, name_of, percent, who
 from autoreg.trial import Trial
 
 MOST_SETS = 12
 MOST_DECISIONS = 10
-ARCHITECTURE = "network."
 Cells = Mapping[str, Any]
 
 
@@ -77,10 +76,7 @@ def set_rows(findings: Findings) -> list[Cells]:
     """Technique sets by fitting time; what is beyond the twelfth is one row."""
     found = efforts(findings)
     total = sum(one.seconds for one in found)
-    rows = [
-        _row(f"{set_name(one.label)} ({family_name(one.family)})", [one], total, findings)
-        for one in found[:MOST_SETS]
-    ]
+    rows = [_row(who(one.label, one.family), [one], total, findings) for one in found[:MOST_SETS]]
     rest = found[MOST_SETS:]
     return rows + ([_row(count(len(rest), "other set"), rest, total, findings)] if rest else [])
 
@@ -105,7 +101,11 @@ def importance_rows(findings: Findings) -> list[Cells]:
             "family": family_name(one.family),
             "settings": count(one.settings, "setting"),
             "rows": [
-                {"name": decision(name), "share": percent(share), "width": round(100 * share, 1)}
+                {
+                    "name": decision(name, one.family),
+                    "share": percent(share),
+                    "width": round(100 * share, 1),
+                }
                 for name, share in list(one.shares.items())[:MOST_DECISIONS]
             ],
         }
@@ -113,11 +113,11 @@ def importance_rows(findings: Findings) -> list[Cells]:
     ]
 
 
-def decision(name: str) -> str:
+def decision(name: str, family: str) -> str:
     """A decision of a search in words.
 
-    >>> decision("network.width"), decision("elastic_net.mix"), decision("dropout")
-    ('width', 'elastic net: mix', 'dropout')
+    >>> decision("network.width", "network"), decision("elastic_net.mix", "linear")
+    ('width', 'elastic net: mix')
     """
-    key, _, dial = name.removeprefix(ARCHITECTURE).partition(".")
+    key, _, dial = name.removeprefix(f"{family}.").partition(".")
     return f"{name_of(key)}: {name_of(dial)}" if dial else name_of(key)

@@ -36,6 +36,7 @@ from autoreg.report.words import (
     settings,
     span,
     strength_word,
+    who,
 )
 from autoreg.statistics import Interval
 from autoreg.verdict import Margin
@@ -63,6 +64,7 @@ def facts(findings: Findings) -> list[Fact]:
         Fact("coefficients", coefficients_sentence(findings)),
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
+        *(Fact("monitored", monitored(findings, name)) for name in findings.verdict.monitored),
         Fact("inner best", inner_best(findings)),
         Fact("corrected", corrected(findings)),
         Fact("measured", wider(findings)),
@@ -84,7 +86,7 @@ def facts(findings: Findings) -> list[Fact]:
 def chosen(findings: Findings) -> str:
     """The chosen techniques and their family."""
     one = findings.final.chosen.candidate
-    return f"{set_name(one.label)} ({family_name(one.family)})"
+    return who(one.label, one.family)
 
 
 def how_strong(findings: Findings) -> str:
@@ -127,6 +129,17 @@ def held_out(findings: Findings) -> str:
         f"{metric_name(metric)} {fixed(judged.score, places)}"
         f"{held_out_span(findings, places)}{loss}: the final model on {rows} "
         f"({opened})"
+    )
+
+
+def monitored(findings: Findings, name: str) -> str:
+    """A metric that needs the models: of the procedure, and of the final model."""
+    verdict = findings.verdict
+    opened = verdict.held_out.monitored if verdict.held_out else {}
+    final = f"; {quoted(opened[name])} for the final model on the held-out rows" if opened else ""
+    return (
+        f"{metric_name(name)} {quoted(verdict.scores[name])} for the procedure, on the outer "
+        f"folds{final}; no search looked at it"
     )
 
 
@@ -188,11 +201,13 @@ def incumbent(findings: Findings) -> str:
 
 def agreement(findings: Findings) -> str:
     """How many outer folds chose the final technique set."""
-    verdict, family = findings.verdict, findings.final.chosen.candidate.family
+    verdict, one = findings.verdict, findings.final.chosen.candidate
     folds = len(verdict.folds)
     words = f"{verdict.agreement} of {count(folds, 'outer fold')} chose these techniques"
-    same = sum(fold.chosen.family == family for fold in verdict.folds)
-    return words if verdict.agreement == folds else f"{words}, {same} a {family_name(family)}"
+    if verdict.agreement == folds or one.is_own:
+        return words
+    same = sum(fold.chosen.family == one.family for fold in verdict.folds)
+    return f"{words}, {same} a {family_name(one.family)}"
 
 
 def rule(findings: Findings) -> str:
@@ -268,9 +283,9 @@ def _warnings(findings: Findings) -> Iterator[str]:
 
 def _against(margin: Margin, findings: Findings) -> str:
     """Another technique set beside the winner."""
-    who = f"{set_name(margin.label)} ({family_name(margin.family)})"
+    other = who(margin.label, margin.family)
     if margin.difference is None:
-        return f"{who}: {count(margin.folds, 'outer fold')} tried both, too few for a margin"
+        return f"{other}: {count(margin.folds, 'outer fold')} tried both, too few for a margin"
     gap = margin.difference
     side = "worse" if gap.low > 0 else "better" if gap.high < 0 else "no clear difference"
     on = f"descriptive, {count(margin.folds, 'outer fold')}"
@@ -278,7 +293,7 @@ def _against(margin: Margin, findings: Findings) -> str:
         on = f"inner folds, optimistic: {count(margin.folds, 'outer fold')} tried both"
     loss = loss_name(findings.data["task"])
     p = "" if margin.p_value is None else f", p = {margin.p_value:.2g} by the corrected t-test"
-    return f"{who}: {side}, {loss} {_signed(gap)} against the choice ({on}{p})"
+    return f"{other}: {side}, {loss} {_signed(gap)} against the choice ({on}{p})"
 
 
 def _signed(interval: Interval) -> str:

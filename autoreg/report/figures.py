@@ -7,7 +7,7 @@ is nothing to show.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -23,6 +23,7 @@ from autoreg.report.ink import (
     PAPER,
     WARN,
     Picture,
+    keep_within,
     picture,
     plain_numbers,
     quiet,
@@ -39,12 +40,14 @@ from autoreg.report.words import (
     quoted,
     set_name,
     span,
+    who,
 )
 from autoreg.statistics import Interval
 from autoreg.verdict import Standing
 
 WIDE, HALF = 840, 400
 MOST_SETS = 14
+FAR = 1.0  # so many times the distance between the procedure and knowing nothing is still drawn
 SHIFT = 0.26  # how far below its mean's line a technique's fold-wise dots are drawn
 
 
@@ -92,6 +95,7 @@ def score_chart(findings: Findings) -> Picture:
         metric_name(verdict.metric),
         f"{better} is better",
         rows,
+        _told(verdict.nested, verdict.baseline),
         alt=f"{metric_name(verdict.metric)}: nested {fixed(verdict.nested.value, places)}, "
         f"interval {span(verdict.nested, places)}; best inner "
         f"{fixed(verdict.inner_best, places)}, optimistic.",
@@ -122,6 +126,7 @@ def loss_chart(findings: Findings) -> Picture:
         loss,
         "smaller is better",
         rows,
+        _told(verdict.nested_loss, verdict.baseline_loss),
         alt=f"{loss}: nested {quoted(verdict.nested_loss)}; best inner "
         f"{brief(verdict.inner_best_loss)}, optimistic; the featureless model in every fold.",
         caption="How far everything lies from a model that sees no features: the distance is "
@@ -129,8 +134,45 @@ def loss_chart(findings: Findings) -> Picture:
     )
 
 
+def _told(*intervals: Interval) -> list[float]:
+    """The numbers that must be told apart: the procedure's and the featureless model's."""
+    return [end for one in intervals for end in (one.low, one.value, one.high)]
+
+
+def keep_near(axes: Axes, told: Sequence[float], marks: Mapping[int, float | None]) -> None:
+    """End the axis not far beyond the numbers to be told apart, and say what lies outside.
+
+    ``marks`` are the large marks, by their height. Why: one model that is far worse than to know
+    nothing would press all others into one dot.
+    """
+    known = [one for one in told if math.isfinite(one)]
+    low, high, reach = min(known), max(known), FAR * (max(known) - min(known))
+    left, right = axes.get_xlim()
+    left, right = max(left, low - reach), min(right, high + reach)
+    axes.set_xlim(left, right)
+    for line in axes.lines:
+        keep_within(line, left, right)
+    for place, value in marks.items():
+        if value is not None and not left <= value <= right:
+            side = "right" if value > right else "left"
+            edge, words = (
+                (right, f"{brief(value)} >") if value > right else (left, f"< {brief(value)}")
+            )
+            axes.annotate(
+                words, (edge, place), (0, 5), textcoords="offset points", ha=side, va="bottom",
+                fontsize=11.5, color=MUTED,
+            )  # fmt: skip
+
+
 def _dot_chart(
-    key: str, title: str, better: str, rows: Sequence[Row], *, alt: str, caption: str
+    key: str,
+    title: str,
+    better: str,
+    rows: Sequence[Row],
+    told: Sequence[float],
+    *,
+    alt: str,
+    caption: str,
 ) -> Picture:
     def paint(axes: Axes) -> None:
         for place, row in enumerate(rows):
@@ -138,6 +180,10 @@ def _dot_chart(
         axes.set_yticks(range(0, -len(rows), -1), [row.name for row in rows])
         axes.set_ylim(-len(rows) + 0.4, 0.6)
         axes.margins(x=0.08)
+        marks = {
+            -k: one.interval.value if one.interval else one.value for k, one in enumerate(rows)
+        }
+        keep_near(axes, told, marks)
         axes.locator_params(axis="x", nbins=5)
         axes.set_title(title)
         axes.set_xlabel(better)
@@ -199,6 +245,9 @@ def standing_chart(findings: Findings) -> Picture | None:
         for label, one in zip(axes.get_yticklabels(), standings, strict=True):
             label.set_fontweight("bold" if (one.family, one.label) == winner else "normal")
         axes.set_xlabel(f"{metric_name(findings.verdict.metric)} on the outer folds")
+        told = _told(findings.verdict.nested, findings.verdict.baseline)
+        marks = {-k: one.score.value if one.score else None for k, one in enumerate(standings)}
+        keep_near(axes, told, marks)
         rows_only(axes)
         axes.tick_params(axis="y", labelsize=11.5)
         _family_legend(axes, {one.family for one in standings})
@@ -211,7 +260,7 @@ def standing_chart(findings: Findings) -> Picture | None:
         90 + sum(14 + 15 * (1 + name.count("\n")) for name in names),
         paint,
         alt=f"{count(len(standings), 'technique set')} on the outer folds; the best mean has "
-        f"{set_name(first.label)} ({family_name(first.family)}); the table below has the numbers.",
+        f"{who(first.label, first.family)}; the table below has the numbers.",
         caption="Each small mark is one outer fold, each large one a mean with its 90% interval; "
         "where intervals overlap widely, the folds do not tell the techniques apart. Sets without "
         f"a large mark were not tried by every search.{more}",

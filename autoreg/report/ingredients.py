@@ -74,7 +74,7 @@ def ingredient_chart(findings: Findings) -> Picture | None:
             axes.axhline(0.5 - len(own), color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_yticks(range(0, -len(rows), -1), [row.name for row in rows])
         axes.set_ylim(-len(rows) + 0.4, 0.6)
-        _limit(axes, own or shown)
+        _limit(axes, [one for one in own if len(one.techniques) == 1] or own or shown)
         axes.set_xlabel(f"{loss} that it saves: right of 0 it helps")
         rows_only(axes)
         axes.tick_params(axis="y", labelsize=11.5)

@@ -1,6 +1,6 @@
 """From a matplotlib figure to an inline SVG that takes its colours and font from the page.
 
-Why sentinels: a chart is painted once, in eight colours that no one would choose, and each of
+Why sentinels: a chart is painted once, in nine colours that no one would choose, and each of
 them is then replaced by a CSS variable. The same file so fits light and dark mode and paper.
 Text stays text: it can be selected, searched and set in the reader's own font.
 
@@ -20,10 +20,12 @@ from html import escape
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from autoreg.report.words import clean
@@ -34,6 +36,7 @@ LINE = "#030303"
 ACCENT = "#040404"
 LINEAR = "#050505"
 NETWORK = "#060606"
+FACTORIZATION = "#090909"
 PAPER = "#070707"
 WARN = "#080808"
 VARIABLES = {
@@ -43,11 +46,12 @@ VARIABLES = {
     ACCENT: "--accent",
     LINEAR: "--linear",
     NETWORK: "--network",
+    FACTORIZATION: "--factorization",
     PAPER: "--card",
     WARN: "--warn",
 }
-FAMILY_INKS = {"linear": LINEAR, "network": NETWORK}
-FAMILY_MARKERS = {"linear": "o", "network": "s"}
+FAMILY_INKS = {"linear": LINEAR, "factorization": FACTORIZATION, "network": NETWORK}
+FAMILY_MARKERS = {"linear": "o", "factorization": "^", "network": "s"}
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "autoreg",
@@ -116,6 +120,19 @@ def tell(artist: Artist, tips: Sequence[str]) -> None:
     All marks must have finite places, for those that are not drawn would shift the texts.
     """
     artist.set_gid(TIPS + BETWEEN.join(clean(tip).replace(BETWEEN, " ") for tip in tips))
+
+
+def keep_within(line: Line2D, left: float, right: float) -> None:
+    """Leave out the marks of a line beyond the ends of its axis, each with its text.
+
+    Why: a mark outside the picture is not drawn, and the texts of the others would shift.
+    """
+    tips = str(line.get_gid() or "").removeprefix(TIPS).split(BETWEEN)
+    places, heights = (np.atleast_1d(one) for one in line.get_data())
+    inside = (left <= places) & (places <= right)
+    if len(tips) == len(places) > 1 and not inside.all():
+        line.set_data(places[inside], heights[inside])
+        tell(line, [tip for tip, is_in in zip(tips, inside, strict=True) if is_in])
 
 
 def _titled(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from autoreg.findings import Findings
+from autoreg.offers import Offer
+from autoreg.own import call
 from autoreg.report.words import (
+    FAMILIES,
     about,
     brief,
     clean,
@@ -17,9 +20,9 @@ from autoreg.report.words import (
     name_of,
     percent,
     set_name,
+    who,
 )
-from autoreg.space import Offer
-from autoreg.spec import SpaceSpec, is_file_name
+from autoreg.spec import FAMILY_NAMES, SpaceSpec, is_file_name
 from autoreg.techniques.base import Choice, Dial, Range
 
 SHOWN_CLASSES = 12
@@ -36,7 +39,6 @@ def space_rows(findings: Findings) -> Cells:
     space, spec = findings.space, findings.spec
     purpose = spec.space.about if isinstance(spec.space, SpaceSpec) else ""
     family, label = space.incumbent
-    networks = "network" in space.families
     return {
         "name": clean(space.name),
         "about": clean(purpose, 1000),
@@ -44,13 +46,18 @@ def space_rows(findings: Findings) -> Cells:
             {
                 "name": family_name(name),
                 "share": percent(space.shares.get(name, 0.0)),
-                "offers": [_offer(offer) for offer in offers],
+                "offers": [*_own(findings, name), *(_offer(one) for one in _shown(name, offers))],
             }
             for name, offers in space.families.items()
         ],
-        "architecture": [_dial(dial) for dial in space.architecture] if networks else [],
+        "architecture": [
+            _dial(dial)
+            for family, dials in space.architectures.items()
+            if family in FAMILY_NAMES
+            for dial in dials
+        ],
         "left_out": [f"{name_of(key)} ({why})" for key, why in space.left_out.items()],
-        "incumbent": f"{set_name(label)} ({family_name(family)})",
+        "incumbent": who(label, family),
         "settings": _settings(findings),
     }
 
@@ -65,16 +72,34 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         ("Selection rule", f"{name_of(spec.select.rule)}, guard: {spec.select.guard}"),
         ("Final model", FINAL_MODEL[spec.select.final]),
     ]
-    if "network" in space.families:
+    if space.has_epochs:
         training = spec.training
         found.append(
             (
-                "Network training",
-                f"at most {count(training.longest, 'epoch')}, batches of {training.batch_size}, "
+                "Training",
+                f"at most {count(training.longest, 'epoch')}, networks in batches of "
+                f"{training.batch_size}, "
                 f"stop-set {percent(training.stop_share)} of the training rows",
             )
         )
     return found
+
+
+def _shown(family: str, offers: Sequence[Offer]) -> Sequence[Offer]:
+    """The techniques of a family; of an own estimator there are none to speak of."""
+    return offers if family in FAMILIES else ()
+
+
+def _own(findings: Findings, family: str) -> list[Cells]:
+    """What a family of the user's own is, and its dials."""
+    spec = findings.spec.own.get(family)
+    if spec is None:
+        return []
+    dials = [
+        {**_dial(dial), "name": clean(dial.name)} for dial in findings.space.architectures[family]
+    ]
+    about = clean(f"{spec.path}({call(spec.params)})")
+    return [{"name": clean(spec.named), "about": about, "dials": dials, "references": ""}]
 
 
 def _offer(offer: Offer) -> Cells:

@@ -47,6 +47,7 @@ from autoreg.report.words import (
     span,
     strength_word,
 )
+from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 from autoreg.verdict import FoldVerdict, Standing
 
@@ -99,6 +100,7 @@ def view(findings: Findings, mlflow_run: str | None) -> dict[str, Any]:
         "level": percent(findings.verdict.nested.level),
         "numbers": _numbers(findings),
         "other_metrics": _other_metrics(findings),
+        "monitored": [metric_name(name) for name in findings.verdict.monitored],
         "number_charts": figures.number_charts(findings),
         "strength_charts": curves.strength_charts(findings),
         "coefficients": coefficient_rows(findings),
@@ -139,8 +141,11 @@ def _card(findings: Findings) -> Cells:
     return {
         "title": set_name(one.label),
         "family": family_name(one.family),
-        "parts": [_part(chosen, one) for chosen in one.techniques],
-        "architecture": [(name_of(name), brief(value)) for name, value in one.architecture],
+        "parts": [_part(chosen, one) for chosen in one.techniques if not one.is_own],
+        "architecture": [
+            (name if one.is_own else name_of(name), brief(value))
+            for name, value in one.architecture
+        ],
         "nested": fixed(verdict.nested.value, places),
         "interval": span(verdict.nested, places),
         "held_out": fixed(judged.score, places) if judged and judged.score is not None else None,
@@ -266,12 +271,14 @@ def _standings(findings: Findings) -> list[Cells]:
     verdict, places = findings.verdict, places_for(findings.verdict.nested)
     inner = {one.candidate.technique_set: one.loss for one in findings.final.contenders}
     winner = findings.final.chosen.candidate.technique_set
+    monitored = [(name, verdict.scores[name]) for name in verdict.monitored]
     return [
         {
             "set": set_name(one.label),
             "family": family_name(one.family),
             "score": fixed(one.score.value, places) if one.score else _between(one.scores, places),
             "span": _standing_span(one, places),
+            "monitored": [_monitored(one, *pair) for pair in monitored],
             "tried": sum(loss is not None for loss in one.losses),
             "inner": fixed(inner.get((one.family, one.label)), places_for(verdict.nested_loss)),
             "is_winner": (one.family, one.label) == winner,
@@ -279,6 +286,12 @@ def _standings(findings: Findings) -> list[Cells]:
         }
         for one in verdict.standings
     ]
+
+
+def _monitored(one: Standing, name: str, nested: Interval) -> tuple[str, str]:
+    """A metric that no search computes, of a technique set, to the places of the nested one."""
+    score, places = one.monitored.get(name), places_for(nested)
+    return (fixed(score.value, places), span(score, places)) if score else (NOTHING, "")
 
 
 def _standing_span(one: Standing, places: int) -> str:

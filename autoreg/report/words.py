@@ -10,10 +10,16 @@ import unicodedata
 
 from autoreg.candidate import Candidate
 from autoreg.metrics import metric
+from autoreg.spec import MODULE
 from autoreg.statistics import Interval
 from autoreg.techniques.base import Technique
 
-FAMILIES = {"linear": "linear model", "network": "network"}
+FAMILIES = {
+    "linear": "linear model",
+    "factorization": "matrix factorization",
+    "network": "network",
+    MODULE: "network of your own",
+}
 STRENGTH_WORDS = ("very light", "light", "moderate", "strong", "very strong")
 PLURALS = {"search": "searches"}
 NOTHING = "n/a"
@@ -51,8 +57,8 @@ def brief(value: float | int | str | None) -> str:
     >>> brief(0.00012345), brief(1e-6), brief(64), brief("fading"), brief(2934.4)
     ('0.000123', '1e-6', '64', 'fading', '2,934')
     """
-    if value is None or isinstance(value, str):
-        return NOTHING if value is None else value
+    if value is None or isinstance(value, str | bool):
+        return NOTHING if value is None else str(value)
     if math.isnan(value) or math.isinf(value):
         return fixed(value, 0)
     if abs(value) >= 1000:
@@ -71,11 +77,13 @@ def span(interval: Interval, places: int | None = None) -> str:
 
 
 def quoted(interval: Interval) -> str:
-    """A number with its interval in parentheses.
+    """A number with its interval in parentheses; alone where nothing can move it.
 
     >>> quoted(Interval(0.5, 0.25, 0.75))
     '0.50 (0.25 to 0.75)'
     """
+    if interval.low == interval.high:
+        return brief(interval.value)
     places = places_for(interval)
     return f"{fixed(interval.value, places)} ({span(interval, places)})"
 
@@ -139,6 +147,15 @@ def family_name(family: str) -> str:
     return FAMILIES.get(family, name_of(family))
 
 
+def who(label: str, family: str) -> str:
+    """A technique set and its family; an own estimator has one name for both.
+
+    >>> who("ridge", "linear"), who("svm", "svm")
+    ('ridge (linear model)', 'svm')
+    """
+    return set_name(label) if label == family else f"{set_name(label)} ({family_name(family)})"
+
+
 def metric_name(name: str) -> str:
     """A metric's title.
 
@@ -173,14 +190,18 @@ def about(kind: type[Technique]) -> str:
 
 
 def settings(candidate: Candidate) -> str:
-    """The dials of all techniques of a candidate, on one line."""
+    """The dials of all techniques of a candidate, and of its architecture, on one line."""
+    if candidate.is_own:
+        own = [f"{name} {brief(value)}" for name, value in candidate.architecture]
+        return ", ".join(own) or "no dials"
     parts = [
         f"{name_of(one.key)}: "
         + ", ".join(f"{name_of(dial)} {brief(value)}" for dial, value in one.values.items())
         for one in candidate.techniques
         if one.values
     ]
-    return "; ".join(parts) or "no dials"
+    shape = ", ".join(f"{name_of(name)} {brief(value)}" for name, value in candidate.architecture)
+    return "; ".join([*parts, *([shape] if shape else [])]) or "no dials"
 
 
 def strength_word(position: float) -> str:

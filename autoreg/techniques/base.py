@@ -60,6 +60,7 @@ __all__ = [
     "Prior",
     "Range",
     "Seen",
+    "Shrinkage",
     "Technique",
     "Value",
     "joint_norm",
@@ -69,6 +70,7 @@ __all__ = [
 
 SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
+    | {"shrinkage"}  # factorizations
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
     | {"step", "prox", "average", "net", "stop", "passes"}
 )
@@ -128,6 +130,18 @@ class Penalty:
 
 
 @dataclass(frozen=True)
+class Shrinkage:
+    """What a factorization reads: L2 strengths of its levels and of its factors, in rows.
+
+    A strength of s pulls as much towards zero as s further rows whose residual is zero would, if
+    the input that they speak of were 1.
+    """
+
+    biases: float = 0.0
+    factors: float = 0.0
+
+
+@dataclass(frozen=True)
 class Prior:
     """A Gaussian prior over the coefficients, whose evidence chooses the strength by itself.
 
@@ -156,7 +170,8 @@ class Technique:
     """One chosen setting of one technique, frozen; subclasses declare what it is.
 
     ``on_by_default``: networks of the fixed design have it; ``holds_alone``: it keeps a network in
-    check however long it is trained, so the design tries it without those, too.
+    check however long it is trained, so the design tries it without those, too. ``needs_layers``:
+    it must know which weights are those of the first or the last layer.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
@@ -173,6 +188,7 @@ class Technique:
     on_by_default: ClassVar[bool] = False
     holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
+    needs_layers: ClassVar[bool] = False
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]
@@ -243,6 +259,10 @@ class Technique:
     def components(self) -> bool:
         """Linear family: whether the path is the share of principal components that is kept."""
         return False
+
+    def shrinkage(self) -> Shrinkage:
+        """Factorizations: the L2 strengths that it adds."""
+        return Shrinkage()
 
     @staticmethod
     def batch(

@@ -18,7 +18,7 @@ class EarlyStopping(Technique):
     number of steps that the search found best.
     """
 
-    families = ("network",)
+    families = ("network", "factorization")
     dials = (
         Range(
             "patience",

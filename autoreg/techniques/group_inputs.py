@@ -18,6 +18,7 @@ class GroupInputs(Technique):
     """
 
     families = ("network",)
+    needs_layers = True
     dials = (
         Range(
             "threshold",

@@ -15,6 +15,7 @@ class MaxNorm(Technique):
     """Bound the length of the weight vector that leads into each hidden unit."""
 
     families = ("network",)
+    needs_layers = True
     dials = (
         Range(
             "norm",

@@ -18,6 +18,7 @@ INKS = {
     "--accent": ("#0b57d0", "#8ab4f8"),
     "--linear": ("#0b57d0", "#8ab4f8"),
     "--network": ("#b3261e", "#f2b8b5"),
+    "--factorization": ("#2f6b3a", "#8fd19e"),
     "--card": ("#ffffff", "#16181c"),
     "--warn": ("#8a5a00", "#f5c26b"),
 }

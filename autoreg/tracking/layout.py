@@ -123,6 +123,7 @@ def search_entry(selection: Selection, verdict: Verdict) -> Entry:
         if fold.fold == selection.search:
             metrics |= {"outer_loss": fold.loss, f"outer_{verdict.metric}": fold.score}
             metrics["outer_baseline_loss"] = fold.baseline_loss
+            metrics |= {f"outer_{name}": value for name, value in fold.monitored.items()}
     return Entry(_chosen(chosen), metrics, {"autoreg.note": selection.note})
 
 
@@ -144,6 +145,7 @@ def refit_entry(findings: Findings) -> Entry:
         "held_out_baseline_loss": judged.baseline_loss,
     }
     metrics = {name: value for name, value in numbers.items() if value is not None}
+    metrics |= {f"held_out_{name}": one.value for name, one in judged.monitored.items()}
     return Entry(_chosen(chosen), metrics, tags, curves)
 
 
@@ -183,8 +185,11 @@ def verdict_entry(findings: Findings) -> Entry:
         "signal_low": verdict.signal.low,
     }
     metrics |= {f"none_{family}_score": score.value for family, score in verdict.none.items()}
+    metrics |= {f"nested_{name}": verdict.scores[name].value for name in verdict.monitored}
     if verdict.held_out and verdict.held_out.score is not None:
         metrics["held_out_score"] = verdict.held_out.score
+        opened = verdict.held_out.monitored
+        metrics |= {f"held_out_{name}": one.value for name, one in opened.items()}
     if verdict.runner_up and verdict.runner_up.difference:
         metrics["runner_up_margin"] = verdict.runner_up.difference.value
     if findings.budget:
@@ -340,7 +345,8 @@ def dials(candidate: Candidate) -> dict[str, Any]:
         for one in candidate.techniques
         for name, value in one.values.items()
     }
-    return chosen | {f"network.{name}": value for name, value in candidate.architecture}
+    family = candidate.family
+    return chosen | {f"{family}.{name}": value for name, value in candidate.architecture}
 
 
 def _techniques(candidate: Candidate) -> int:

@@ -135,6 +135,11 @@ def _registered(client: MlflowClient, name: str, spool: Spool) -> ModelVersion:
     closing, opening = spool.closing, spool.opening
     if closing is None or opening is None:
         raise StudyError(f"{spool.study_folder.name} is unfinished: there is no final model yet")
+    if not closing["has_model"]:
+        raise StudyError(
+            f"{spool.study_folder.name} has no stored model: it asked for none, or its winner is "
+            f"of a family of your own, which is code and no data"
+        )
     parents = client.search_runs(
         [one.experiment_id for one in client.search_experiments()],
         f"tags.`autoreg.key` = '{opening['key']}'",

@@ -60,9 +60,9 @@ class Crowd:
             kept,
         )
 
-    def joined_by(self, other: Crowd) -> Crowd:
+    def joined_by(self, *others: Crowd) -> Crowd:
         """These models and others behind them."""
-        return _joined([self, other])
+        return _joined([self, *others]) if others else self
 
     @property
     def averaging(self) -> list[Kind]:

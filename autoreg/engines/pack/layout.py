@@ -8,6 +8,7 @@ register: the bits of a product do not depend on where in the stack a model is.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -87,7 +88,7 @@ class Layout:
         """The number of layers that are standardized over their units."""
         return len(self.shape.units) if self.shape.norm in ("layer", "both") else 0
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """The shape of every tensor."""
         return self._shapes(self.shape.width)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
-from autoreg.engines.base import Job
+from autoreg.engines.base import Job, Race
 from autoreg.engines.fitting import Ground, Pace, network_dials
 from autoreg.engines.front import Front
 from autoreg.engines.pack.layout import Layout, Still, stacked
@@ -23,10 +23,14 @@ Curve = dict[str, list[float]]
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A model to train: its job, the ground that it trains on, and how long."""
+    """A model to train: the jobs that ask for it, the ground that it trains on, and how long.
 
-    position: int
-    job: Job
+    Jobs that train the same model differ in the rows that they predict and in their races only;
+    they join the first one, while the model is trained, too. Models are numbered as they come.
+    """
+
+    number: int
+    jobs: list[Job]
     ground: Ground
     pace: Pace
     width: int
@@ -34,7 +38,7 @@ class Member:
     front: Front
 
     @classmethod
-    def of(cls, position: int, job: Job, ground: Ground) -> Member:
+    def of(cls, number: int, job: Job, ground: Ground) -> Member:
         """The model that a job asks for."""
         shape, sample = ground.shape(job), ground.sample
         wide = replace(shape, width=stacked(shape.width))
@@ -42,7 +46,23 @@ class Member:
         inputs = sample.inputs.shape[-1] + front.extra
         layout = Layout(inputs, wide, sample.targets.shape[-1], Still.of(front))
         pace = Pace.of(sample.rows, job.settings.batch_size)
-        return cls(position, job, ground, pace, shape.width, layout, front)
+        return cls(number, [job], ground, pace, shape.width, layout, front)
+
+    @property
+    def job(self) -> Job:
+        """The first job, for all that the jobs have in common."""
+        return self.jobs[0]
+
+    @property
+    def races(self) -> list[Race]:
+        """The races that the model takes part in."""
+        return [job.race for job in self.jobs if job.race is not None]
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether none of the jobs needs the model any more."""
+        races = self.races
+        return len(races) == len(self.jobs) and all(one.is_lost for one in races)
 
     @property
     def is_plain(self) -> bool:
@@ -101,28 +121,60 @@ class Progress:
     seconds: float = 0.0
     curve: Curve = field(default_factory=lambda: {"train": [], "stop": [], "norm": []})
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the model is trained no longer."""
+        return self.is_over or self.is_given_up
 
+
+@dataclass(frozen=True, eq=False)
 class Shelf:
     """The rows of several grounds in memory once, one ground after the other.
 
-    Models find the rows that they train on from ``bases`` on; what an epoch looks at, the seen
-    and the watched rows of each ground, lies in ``eyes``.
+    Models find the rows that they train on from ``base`` on; what an epoch looks at, the seen
+    and the watched rows of each ground, lies in ``eyes``, from ``eye_base`` on.
     """
 
-    def __init__(self, grounds: Sequence[Ground], table: Dataset, device: str = "cpu") -> None:
-        samples = [one.sample for one in grounds]
-        self.device = device
-        self.inputs = torch.cat([one.inputs[0] for one in samples]).to(device)
-        self.targets = torch.cat([one.targets[0] for one in samples]).to(device)
-        self.weights = torch.cat([one.weights[0] for one in samples]).to(device)
-        self.base = dict(zip(grounds, _starts([one.rows for one in samples]), strict=True))
-        looked = [np.concatenate([one.seen, one.watched]) for one in grounds]
-        self.eyes = torch.cat(
-            [g.scaling.inputs(table.X[rows])[0] for g, rows in zip(grounds, looked, strict=True)]
-        ).to(device)
-        self.eye_base = dict(zip(grounds, _starts([len(rows) for rows in looked]), strict=True))
-        rows = np.concatenate(looked)
-        self.y, self.row_weights = table.y[rows], table.weights[rows]
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+    eyes: Tensor
+    y: Rows | Floats
+    row_weights: Floats
+    base: dict[Ground, int]
+    eye_base: dict[Ground, int]
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, ground: Ground, table: Dataset, device: str = "cpu") -> Shelf:
+        """The rows of one ground."""
+        sample, looked = ground.sample, np.concatenate([ground.seen, ground.watched])
+        return cls(
+            sample.inputs[0].to(device),
+            sample.targets[0].to(device),
+            sample.weights[0].to(device),
+            ground.scaling.inputs(table.X[looked])[0].to(device),
+            table.y[looked],
+            table.weights[looked],
+            {ground: 0},
+            {ground: 0},
+            device,
+        )
+
+    @classmethod
+    def joined(cls, shelves: Sequence[Shelf]) -> Shelf:
+        """The rows of several shelves."""
+        return cls(
+            torch.cat([one.inputs for one in shelves]),
+            torch.cat([one.targets for one in shelves]),
+            torch.cat([one.weights for one in shelves]),
+            torch.cat([one.eyes for one in shelves]),
+            np.concatenate([one.y for one in shelves]),
+            np.concatenate([one.row_weights for one in shelves]),
+            _shifted([one.base for one in shelves], [len(one.inputs) for one in shelves]),
+            _shifted([one.eye_base for one in shelves], [len(one.eyes) for one in shelves]),
+            shelves[0].device,
+        )
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, targets and weights of rows (M, B) by their number on the shelf."""
@@ -134,8 +186,14 @@ class Shelf:
         )
 
 
-def _starts(lengths: Sequence[int]) -> list[int]:
-    return [0, *np.cumsum(lengths)[:-1].tolist()]
+def _shifted(places: Sequence[dict[Ground, int]], lengths: Sequence[int]) -> dict[Ground, int]:
+    """Where grounds begin on shelves of such lengths that are put one behind the other."""
+    starts = [0, *np.cumsum(lengths)[:-1].tolist()]
+    return {
+        ground: start + place
+        for start, known in zip(starts, places, strict=True)
+        for ground, place in known.items()
+    }
 
 
 def means_of(losses: Floats, weights: Floats, lengths: Rows) -> Floats:
@@ -152,17 +210,19 @@ def means_of(losses: Floats, weights: Floats, lengths: Rows) -> Floats:
 
 
 class Grounds:
-    """The grounds of a call, each made once, when its first job comes."""
+    """The grounds of a table, each made once, when its first job comes."""
 
     def __init__(self, table: Dataset) -> None:
         self._table = table
         self._known: dict[tuple[object, ...], Ground | DataError] = {}
 
-    def of(self, job: Job, key: tuple[object, ...]) -> Ground:
-        """The ground of a job; ``key`` says on what it depends.
+    def of(self, job: Job) -> Ground:
+        """The ground of a job.
 
         Raises DataError where no stop-set can be cut.
         """
+        share = job.settings.stop_share if job.stops_early else 0.0
+        key = (job.training.excluded, job.training.rows.tobytes(), job.seed, share)
         if key not in self._known:
             try:
                 self._known[key] = Ground.of(job, self._table)

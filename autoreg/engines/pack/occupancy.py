@@ -15,8 +15,8 @@ _LISTENING: list[Occupancy] = []
 class Occupancy:
     """Steps of models (``used``), steps of places (``available``) and of whole stacks.
 
-    A place is counted from the beginning of its stack to its end, so what is lost is what models
-    that stop early leave empty when nobody waits any more.
+    A place is counted from when a model takes it until its stack is set aside or ends, so what is
+    lost is what models that stop early leave empty because nobody of their kind waits.
 
     >>> with counted() as found:
     ...     count(3, 4, 10)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from autoreg.engines.draws import FLOAT, Streams, Tape
-from autoreg.engines.network import SQUARED_ERROR, affine
+from autoreg.engines.network import SQUARED_ERROR, Network, affine
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import Trainer
 from autoreg.techniques.base import Architecture, Facts, Moment, Seen, Technique
@@ -58,6 +58,7 @@ class PlainTrainer(Trainer):
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
         network, last = self.network, len(self.network.weights) - 1
+        assert isinstance(network, Network), "no other network has its gradient written out"
         weights, path = network.weights, []
         values = network.front.entering(batch.inputs, ())
         for layer in range(last):
