@@ -311,12 +311,14 @@ def built(**traits):
 
 def test_dials_that_mean_nothing_for_a_table_are_not_searched():
     def names(one):
-        return {dial.name for dial in one.architecture} & set(NEEDED)
+        return {dial.name for dial in one.architectures["network"]} & set(NEEDED)
 
     assert names(built()) == set(NEEDED)
     assert names(built(grouped=False)) == {"convolution"}
     assert names(built(pictured=False)) == {"categories"}
-    assert images().traits == {"grouped": False, "symmetric": True, "pictured": True}
+    assert images().traits == {
+        "grouped": False, "symmetric": True, "pictured": True, "rated": False,
+    }  # fmt: skip
     assert categories().traits["grouped"]
 
 

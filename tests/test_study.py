@@ -236,6 +236,7 @@ class Fails(LoopEngine):
     """Fails where a condition on the job holds."""
 
     def __init__(self, when):
+        super().__init__()
         self.when = when
 
     def run(self, jobs, table, **options):
