@@ -48,6 +48,8 @@ def by_scikit_learn(name, y, p, w):
     one_hot = (y[:, None] == np.arange(p.shape[1])).astype(float)
     return {
         "accuracy": lambda: reference.accuracy_score(y, labels, sample_weight=w),
+        # Its predictions are those under attack already.
+        "adversarial_accuracy": lambda: reference.accuracy_score(y, labels, sample_weight=w),
         "balanced_accuracy": lambda: reference.balanced_accuracy_score(y, labels, sample_weight=w),
         "log_loss": lambda: reference.log_loss(one_hot, p, sample_weight=w),
         "brier": lambda: reference.brier_score_loss(
@@ -202,7 +204,7 @@ def test_auc_counts_pairs():
 def test_names_are_checked():
     with pytest.raises(SpecError, match="did you mean log_loss"):
         metric("logloss")
-    with pytest.raises(SpecError, match="known are accuracy, auc"):
+    with pytest.raises(SpecError, match="known are accuracy, adversarial_accuracy, auc"):
         metric("zzz")
     with pytest.raises(SpecError, match="rmse is not for binary targets; choose from accuracy"):
         metric("rmse", "binary")

@@ -126,20 +126,21 @@ class Crew(Engine):
             if on_done:
                 on_done(counts.total())
 
-        def left_by_the_others(asked: Iterable[Job]) -> list[Job]:
+        def left_by_the_others(asked: Iterable[Job], threads: int) -> list[Job]:
             """The steady engine's jobs, when the others' are done and all that follow from them."""
             left, new = [], list(asked)
             while theirs := [job for job in new if self._members[job.candidate.family] != steady]:
                 left += [job for job in new if self._members[job.candidate.family] == steady]
                 heard = counting_from(counts["others"], partial(told, "others"))
-                found = self.run(theirs, table, cells=cells, workers=workers, on_done=heard)
+                found = self.run(theirs, table, cells=cells, workers=threads, on_done=heard)
                 new = [one for pair in zip(theirs, found, strict=True) for one in after(*pair)]
             return left + new
 
+        # In between, the steady engine's workers have all other cores.
         steady.stream(
-            left_by_the_others(jobs),
+            left_by_the_others(jobs, workers),
             table,
-            lambda job, outcome: left_by_the_others(after(job, outcome)),
+            lambda job, outcome: left_by_the_others(after(job, outcome), 1),
             cells=cells,
             workers=workers,
             on_done=partial(told, "steady"),
