@@ -66,6 +66,7 @@ class Space:
     incumbent: tuple[str, str]
     path_points: int
     left_out: Mapping[str, str] = field(default_factory=dict)
+    _paths: dict[str, tuple[float, ...]] = field(default_factory=dict, repr=False, compare=False)
     first: tuple[Candidate, ...] = ()
 
     @classmethod
@@ -280,10 +281,13 @@ class Space:
             return ()
         offers = chain.from_iterable(self.families.values())
         offer = next(o for o in offers if any(o.kind.key == t.key for t in one.techniques))
-        narrowed = next(own for own in offer.dials if own.name == dial.name)
-        last = self.path_points - 1
-        path = [float(narrowed.at(step / last)) for step in range(self.path_points)]
-        return tuple(sorted(set(path), key=dial.strength))
+        key = offer.kind.key
+        if key not in self._paths:  # a job that shares its path is solved along with the others
+            narrowed = next(own for own in offer.dials if own.name == dial.name)
+            last = self.path_points - 1
+            path = [float(narrowed.at(step / last)) for step in range(self.path_points)]
+            self._paths[key] = tuple(sorted(set(path), key=dial.strength))
+        return self._paths[key]
 
 
 def evenly(k: int, dimensions: int) -> list[float]:

@@ -261,7 +261,7 @@ class _Path:
         return turned_back(self.coefficients[position], self.solutions.axes)
 
 
-_Known = dict[tuple[int, tuple[float, ...], LinearSpec], _Path]
+_Known = dict[tuple[int, int, int], _Path]
 
 
 def fit(job: Job, design: Design, known: _Known) -> Outcome:
@@ -271,11 +271,12 @@ def fit(job: Job, design: Design, known: _Known) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        # Jobs of one call share candidates and keep them alive; comparing them would cost more.
-        asked = id(job.candidate), job.strengths, job.linear
-        if asked not in known:
-            known[asked] = _solved(job, design)
-        return checked(_read(job, design, known[asked], start))
+        # Jobs of one call share these and keep them alive; comparing them would cost more.
+        asked = id(job.candidate), id(job.strengths), id(job.linear)
+        path = known.get(asked)
+        if path is None:
+            path = known[asked] = _solved(job, design)
+        return checked(_read(job, design, path, start))
     except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
         return Failure(f"{type(error).__name__}: {error}", time.perf_counter() - start)
 
