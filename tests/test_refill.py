@@ -39,7 +39,7 @@ class InRounds(PackEngine):
 
 
 class AtRandom(PackEngine):
-    """Fits one job at a time, any of those that are known, whichever search it is of."""
+    """Fits a third of the jobs that are known, any of them, whichever search they are of."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -47,8 +47,11 @@ class AtRandom(PackEngine):
     def stream(self, jobs, table, after, **options):
         waiting = list(jobs)
         while waiting:
-            one = waiting.pop(self.random.randrange(len(waiting)))
-            waiting += after(one, self.run([one], table)[0])
+            self.random.shuffle(waiting)
+            cut = 1 + len(waiting) // 3
+            some, waiting = waiting[:cut], waiting[cut:]
+            for one, outcome in zip(some, self.run(some, table), strict=True):
+                waiting += after(one, outcome)
 
 
 def searched(prune, engine=None, workers=1, past=None, record=lambda one: None, **changes):
