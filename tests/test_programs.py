@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from model_samples import FOLDER, asked
 from typer.testing import CliRunner
 
@@ -132,7 +133,11 @@ def test_a_notebook_holds_the_same_program(name, tmp_path, monkeypatch):
     source = source.replace('predict(pd.read_csv("new.csv"))', "told = predict(rows)")
     monkeypatch.chdir(tmp_path)
     scope = {"rows": rows}
-    exec(source, scope)
+    before = torch.get_default_dtype()  # programs of networks compute in float64
+    try:
+        exec(source, scope)
+    finally:
+        torch.set_default_dtype(before)
     agrees(scope["told"], model, rows, rtol=1e-9, atol=1e-12)
 
 

@@ -194,9 +194,14 @@ ALONE = RLock()  # the stream is one for all threads of a process
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One thread, and torch's global random numbers put back afterwards."""
+    """One thread; torch's global random numbers and its default type put back afterwards."""
     with ALONE, one_thread(), torch.random.fork_rng(devices=[]):
-        yield
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(FLOAT)  # of what the module makes, as of the inputs
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
 
 
 def fit_module(spec: ModuleSpec, job: Job, table: Dataset) -> Outcome:
