@@ -7,66 +7,28 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from honesty_coverage import coverage, judge_coverage, told_coverage
+from honesty_tools import FRESH, bench_for, column, refitted, three_errors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from leaky_tables import LEAKS, clean, encoded_before_split, persons  # noqa: E402
 
-from autoreg.attribution import judged_share
 from autoreg.budget import choices
 from autoreg.checks import look_at_table
-from autoreg.judge import refit_job
 from autoreg.metrics.base import row_losses
 from autoreg.rehearsal import rehearsed
 from autoreg.scoring import Bench
 from autoreg.search import run_searches
 from autoreg.spec import StudySpec
-from autoreg.statistics import nadeau_bengio
 from autoreg.study import prepare
 
-FRESH = 4_000  # rows on which the truth is measured
 SCREENED = 20
-Z90 = 1.6449
-TRUTHS = {"accuracy": "accuracy", "folds": "accuracy", "wald": "accuracy", "loss": "loss"}
-TOLD = {"accuracy": "accuracy", "folds": "folds alone", "wald": "Wald", "loss": "log loss"}
-
-
-def bench_for(X, y, *, outer=5, techniques=("ridge",), trials=None, group=None, points=12) -> Bench:
-    """A bench of linear models on a made-up table: nothing held out, one worker."""
-    import pandas as pd
-
-    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
-    frame["target"] = y
-    roles = {} if group is None else {"group": "unit"}
-    if group is not None:
-        frame["unit"] = group
-    document = {
-        "study": "honesty",
-        "data": {"target": "target", **roles},
-        "held_out": "none",
-        "folds": {"outer": outer, "repeats": 1},
-        "trials": trials or 1,
-        "sampler": "random",
-        "space": {
-            "space": "linear",
-            "families": {"linear": {"techniques": list(techniques)}},
-            "incumbent": {"family": "linear", "techniques": [techniques[0]]},
-            "path_points": points,
-        },
-    }
-    bench = prepare(document, frame, workers=1).bench
-    # At the least the fixed design: without a penalty, and every technique with its default.
-    spec = bench.spec.model_copy(update={"trials": trials or len(bench.space.design())})
-    return replace(bench, spec=spec)
-
-
-def two_classes(rng, scores):
-    return np.where(scores + rng.logistic(size=len(scores)) > 0, "yes", "no")
 
 
 # ---- H1, H2, H3: nothing to find --------------------------------------------------------------
@@ -191,90 +153,6 @@ def judge_declared(rows: list[dict]) -> tuple[str, bool]:
     return words, bool(fine and all(mean[name] <= error[name] for name in honest))
 
 
-# ---- H8: do intervals cover? --------------------------------------------------------------------
-
-
-def coverage(seed: int, n: int, p: int, groups: int, halves: bool) -> dict:
-    """The interval, two that are known to be too narrow, and the truth about the outer refits.
-
-    Too narrow are Wald's, and the folds alone: stratified folds repeat the sample's shares of the
-    classes, so they do not show what the chance of these shares does. With ``halves`` there is no
-    such chance: half of the rows are from each class, in every sample.
-    """
-    rng = np.random.default_rng([seed, n, p, groups])
-    make = partial(_halved if halves else _logistic, p=p, groups=groups)
-    X, y, group = make(rng, n)
-    bench = bench_for(X, y, group=group)
-    found = rehearsed(bench)
-    fresh, truth, _ = make(rng, FRESH)
-    codes = np.searchsorted(bench.table.classes, truth)
-    refits = zip(found.folds, bench.plan.outer, strict=True)
-    models = [_model(bench, one.chosen, fold) for one, fold in refits]
-    predicted = [model.predictions(fresh, "binary") for model in models]
-    accuracy, loss = found.scores["accuracy"], found.nested_loss
-    half = Z90 * math.sqrt(accuracy.value * (1 - accuracy.value) / n)
-    scores, rows = np.array([(one.score, one.rows) for one in found.folds]).T
-    alone = nadeau_bengio(scores, judged_share(bench), weights=rows)
-    return {
-        "accuracy": [accuracy.low, accuracy.high],
-        "folds": [alone.low, alone.high],
-        "wald": [accuracy.value - half, accuracy.value + half],
-        "loss": [loss.low, loss.high],
-        "true_accuracy": float(np.mean([one.argmax(axis=1) == codes for one in predicted])),
-        "true_loss": float(np.mean([row_losses("binary", codes, one) for one in predicted])),
-    }
-
-
-def _logistic(rng, n, p, groups):
-    """Ten weak columns decide; rows of one group share part of their columns and of their luck."""
-    X = rng.normal(size=(n, p))
-    group = None
-    luck = np.zeros(n)
-    if groups:
-        group = np.repeat(np.arange(-(-n // groups)), groups)[:n]
-        own = rng.normal(size=(group.max() + 1, p))
-        X = (X + own[group]) / math.sqrt(2)
-        luck = rng.normal(size=group.max() + 1)[group]
-    slope = np.zeros(p)
-    slope[:10] = 0.5
-    return X, two_classes(rng, X @ slope + luck), group
-
-
-def _halved(rng, n, p, groups):
-    """The first n/2 rows of each class out of more rows."""
-    X, y, _ = _logistic(rng, 3 * n, p, groups)
-    rows = np.sort(np.concatenate([np.flatnonzero(y == one)[: n // 2] for one in ("no", "yes")]))
-    return X[rows], y[rows], None
-
-
-def _model(bench: Bench, candidate, fold):
-    from autoreg.select import Contender
-
-    job = refit_job(bench, Contender(candidate, 0.0, 0, 0), fold)
-    (fit,) = bench.engine.run([replace(job, keep_model=True)], bench.table)
-    return fit.model
-
-
-def judge_coverage(rows: list[dict]) -> tuple[str, bool]:
-    true = {name: column(rows, f"true_{truth}") for name, truth in TRUTHS.items()}
-    held = {name: covered(rows, name, true[name].mean()) for name in TRUTHS}
-    slack = 3 * math.sqrt(0.9 * 0.1 / len(rows))
-    words = ", ".join(f"{TOLD[name]} {share:.3f}" for name, share in held.items())
-    words += f" (of these refits {covered(rows, 'loss', true['loss']):.3f})"
-    least = min(0.855, 0.9 - slack)  # few tables cannot tell 0.90 from 0.855
-    return words, bool(least <= held["accuracy"] <= 0.97 and held["wald"] < held["accuracy"])
-
-
-def told_coverage(rows: list[dict]) -> tuple[str, None]:
-    return judge_coverage(rows)[0], None  # nothing is promised here
-
-
-def covered(rows: list[dict], name: str, true: np.ndarray | float) -> float:
-    """How often an interval holds the truth: of the procedure, its mean; or of each table."""
-    ends = np.array([row[name] for row in rows])
-    return float(((ends[:, 0] <= true) & (true <= ends[:, 1])).mean())
-
-
 # ---- H9: is signal found? ------------------------------------------------------------------------
 
 
@@ -310,7 +188,7 @@ def overtuning(seed: int, trials: int) -> dict:
         told = []
         for fold in bench.plan.outer:
             one = chosen[fold.name]
-            model = _model(bench, one.candidate, fold)
+            model = refitted(bench, one.candidate, fold)
             judged = row_losses(
                 "regression", bench.table.y[fold.test],
                 model.predictions(bench.table.X[fold.test], "regression"),
@@ -395,11 +273,3 @@ def experiments(quick: bool, columns: int | None = None) -> list[Experiment]:
                    partial(overtuning, trials=most_trials), judge_overtuning, 10 if quick else 30)
     )  # fmt: skip
     return found
-
-
-def column(rows: Iterable[dict], name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows], dtype=float)
-
-
-def three_errors(values: np.ndarray) -> float:
-    return 3 * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -29,8 +29,9 @@ import time
 from functools import partial
 from pathlib import Path
 
+from tracking_sides import SIDES, clocked, connected, items, quiet, through
+
 HERE = Path(__file__).resolve()
-sys.path.append(str(HERE.parents[1] / "tests"))  # findings_sample
 OURS = ("writer",)
 PEERS = ("client", "fluent_batched", "fluent", "callback", "storage")
 WORDS = {
@@ -40,207 +41,6 @@ WORDS = {
     "fluent": "fluent API, one call an item",
     "callback": "optuna-integration's MLflowCallback",
     "storage": "mlflow's MlflowStorage",
-}
-
-
-# ---- what is written ---------------------------------------------------------------------------
-
-
-def samples() -> list:
-    """The trials of an imagined study."""
-    from findings_sample import sample
-
-    return [trial for trial in sample().trials if not trial.failure]
-
-
-def imagined(folder: Path, count: int):
-    """A study's folder as a run with so many trials leaves it."""
-    from dataclasses import replace
-
-    from findings_sample import sample
-
-    from autoreg.ledger import Ledger
-    from autoreg.tracking import layout
-    from autoreg.tracking.spool import Spool
-
-    found, trials = sample(), samples()
-    study = folder / "studies" / "imagined"
-    spool = Spool(study)
-    opening = layout.opening(found.spec, "imagined:1", found.data, found.splits)
-    spool.write("opening", opening | {"study": "imagined"})
-    ledger = Ledger.open(study / "ledger.jsonl", {"study": "imagined"})
-    lines = (replace(trials[k % len(trials)], number=k, seconds=0.5) for k in range(count))
-    with ledger.path.open("a") as file:
-        for k, trial in enumerate(lines):
-            at = 1.7e9 + 0.1 * k
-            record = {"kind": "trial", **trial.to_data(), "at": at}
-            file.write(json.dumps(record, separators=(",", ":")) + "\n")
-    return spool
-
-
-def items(count: int) -> list[dict]:
-    """The same trials as plain params, metrics and tags, for the interpreter of the peers."""
-    from autoreg.tracking.layout import trial_entry
-
-    trials = samples()
-    entries = [trial_entry(trials[k % len(trials)]) for k in range(count)]
-    return [
-        {
-            "params": {name: str(value) for name, value in one.params.items()},
-            "metrics": dict(one.metrics),
-            "tags": {"autoreg.key": f"k{k}", "autoreg.study": "imagined", **one.tags},
-        }
-        for k, one in enumerate(entries)
-    ]
-
-
-# ---- sides: each writes into an empty store and says how long that took ------------------------
-
-
-def quiet() -> None:
-    import logging
-    import warnings
-
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-
-
-def empty(folder: Path) -> str:
-    """A store with an experiment of that name, made before the clock starts."""
-    from mlflow import MlflowClient
-
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    client.create_experiment("autoreg", (folder / "artifacts").as_uri())
-    return uri
-
-
-def clocked(work) -> dict[str, float]:
-    cpu, wall = time.process_time(), time.perf_counter()
-    work()
-    return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-
-
-def writer(folder: Path, count: int) -> dict[str, float]:
-    from autoreg.tracking.process import spare_the_collector
-    from autoreg.tracking.projection import Projection
-    from autoreg.tracking.store import Store
-
-    spool = imagined(folder, count)
-    projection = Projection(spool, Store.of(folder, {}), _Over(), 0.0)
-    projection._connect()
-    spare_the_collector()
-    return clocked(partial(through, projection))
-
-
-def through(projection) -> None:
-    state = projection.run()
-    assert (state.reason, state.refused) == (None, ()), state
-
-
-class _Over:
-    last = "KILLED"
-
-    def listen(self, seconds: float) -> None:
-        pass
-
-
-def client(folder: Path, count: int) -> dict[str, float]:
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, RunTag
-
-    uri = empty(folder)
-    api = MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-    def work() -> None:
-        for one in read(folder):
-            run = api.create_run("1").info.run_id
-            metrics = [Metric(k, v, 0, 0) for k, v in one["metrics"].items()]
-            params = [Param(k, v) for k, v in one["params"].items()]
-            tags = [RunTag(k, v) for k, v in one["tags"].items()]
-            api.log_batch(run, metrics, params, tags)
-            api.set_terminated(run)
-
-    return clocked(work)
-
-
-def fluent(folder: Path, count: int, *, batched: bool = False) -> dict[str, float]:
-    import mlflow
-
-    mlflow.set_tracking_uri(empty(folder))
-    mlflow.set_experiment("autoreg")
-
-    def work() -> None:
-        for one in read(folder):
-            with mlflow.start_run():
-                if batched:
-                    mlflow.log_params(one["params"])
-                    mlflow.log_metrics(one["metrics"])
-                    mlflow.set_tags(one["tags"])
-                    continue
-                for name, value in one["params"].items():
-                    mlflow.log_param(name, value)
-                for name, value in one["metrics"].items():
-                    mlflow.log_metric(name, value)
-                for name, value in one["tags"].items():
-                    mlflow.set_tag(name, value)
-
-    return clocked(work)
-
-
-def fluent_batched(folder: Path, count: int) -> dict[str, float]:
-    return fluent(folder, count, batched=True)
-
-
-def told(folder: Path, storage=None, callbacks=()) -> dict[str, float]:
-    """An Optuna study whose trials cost nothing: what is left is the logging."""
-    import optuna
-
-    todo = read(folder)
-    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
-
-    known = {
-        name: sorted({one["params"][name] for one in todo if name in one["params"]})
-        for name in dict.fromkeys(name for one in todo for name in one["params"])
-    }
-
-    def objective(trial) -> float:
-        one = todo[trial.number]
-        for name in one["params"]:
-            trial.suggest_categorical(name, known[name])
-        for name, value in (one["metrics"] | one["tags"]).items():
-            trial.set_user_attr(name, value)
-        return one["metrics"]["val_loss"]
-
-    return clocked(lambda: study.optimize(objective, len(todo), callbacks=list(callbacks)))
-
-
-def callback(folder: Path, count: int) -> dict[str, float]:
-    from optuna.integration import MLflowCallback
-
-    uri = empty(folder)
-    return told(folder, None, [MLflowCallback(tracking_uri=uri, metric_name="val_loss")])
-
-
-def storage(folder: Path, count: int) -> dict[str, float]:
-    import mlflow
-    from mlflow.optuna.storage import MlflowStorage
-
-    mlflow.set_tracking_uri(empty(folder))
-    return told(folder, MlflowStorage(experiment_id="1"))
-
-
-def read(folder: Path) -> list[dict]:
-    return json.loads((folder / "items.json").read_text())
-
-
-SIDES = {
-    "writer": writer,
-    "client": client,
-    "fluent_batched": fluent_batched,
-    "fluent": fluent,
-    "callback": callback,
-    "storage": storage,
 }
 
 
@@ -292,14 +92,7 @@ def sustained(count: int) -> list[str]:
 def many(folder: Path, count: int) -> dict[str, str]:
     from mlflow import MlflowClient
 
-    from autoreg.tracking.process import spare_the_collector
-    from autoreg.tracking.projection import Projection
-    from autoreg.tracking.store import Store
-
-    spool, store = imagined(folder, count), Store.of(folder, {})
-    projection = Projection(spool, store, _Over(), 0.0)
-    projection._connect()
-    spare_the_collector()
+    projection = connected(folder, count)
     laps: list[float] = []
     moved = projection._moved
 
@@ -312,7 +105,7 @@ def many(folder: Path, count: int) -> dict[str, str]:
     tenth = len(laps) // 10
     paces = [tenth / (laps[end] - laps[end - tenth]) for end in (tenth, len(laps) - 1)]
     seconds = []
-    api = MlflowClient(tracking_uri=store.uri)
+    api = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     for order in ("metrics.val_loss ASC", "attributes.start_time DESC"):
         page = partial(
             api.search_runs,
