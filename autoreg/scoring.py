@@ -15,7 +15,7 @@ from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Engine, Failure, Fit, Job, Outcome, TrainingSet
 from autoreg.folds import Fold, Plan
 from autoreg.metrics import metric
-from autoreg.metrics.base import baseline_predictions, row_losses
+from autoreg.metrics.base import Target, baseline_predictions, row_losses
 from autoreg.progress import Progress
 from autoreg.pruning import Bar, rungs
 from autoreg.space import Space
@@ -204,8 +204,7 @@ def metric_parts(
 
     ``attack`` predicts them moved against the model; without one they cannot be moved.
     """
-    baseline = featureless(table, train, len(test))
-    y, weights = table.y[test], table.weights[test]
+    y, weights, baseline = _facts(table, train, test)
     return {
         name: metric(name).parts(y, given, weights, baseline)
         for name, given in _given(names, predicted, attack).items()
@@ -226,12 +225,16 @@ def class_parts(
     """
     if not is_stratified(table):
         return {}
-    baseline = featureless(table, train, len(test))
-    y, weights = table.y[test], table.weights[test]
+    y, weights, baseline = _facts(table, train, test)
     return {
         name: metric(name).by_class(y, given, weights, baseline).tolist()
         for name, given in _given(names, predicted, attack).items()
     }
+
+
+def _facts(table: Dataset, train: Rows, test: Rows) -> tuple[Target, Floats, Floats]:
+    """Targets, weights and featureless predictions of the rows that are judged."""
+    return table.y[test], table.weights[test], featureless(table, train, len(test))
 
 
 def _given(names: Sequence[str], predicted: Floats, attack: Attack | None) -> dict[str, Floats]:
