@@ -119,7 +119,7 @@ def _strength_chart(
         alt=f"{label}: mean validation and training loss against strength; strength {strength} "
         f"{verb} with inner loss {brief(float(shown.means[place]))}, beside the nested loss "
         f"{quoted(findings.verdict.nested_loss)}.",
-        caption=f"{label.capitalize()} {verb} at strength {strength}{more}.",
+        caption=f"{label[0].upper()}{label[1:]} {verb} at strength {strength}{more}.",
     )
 
 

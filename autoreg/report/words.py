@@ -20,6 +20,7 @@ FAMILIES = {
     "network": "network",
     MODULE: "network of your own",
 }
+INITIALS = {"ard", "ema", "fgsm", "mcp", "pgd", "sam", "scad", "swa"}
 STRENGTH_WORDS = ("very light", "light", "moderate", "strong", "very strong")
 PLURALS = {"search": "searches"}
 NOTHING = "n/a"
@@ -123,10 +124,10 @@ def count(number: int, noun: str) -> str:
 def name_of(key: str) -> str:
     """A key as words.
 
-    >>> name_of("elastic_net")
-    'elastic net'
+    >>> name_of("elastic_net"), name_of("adversarial_pgd")
+    ('elastic net', 'adversarial PGD')
     """
-    return key.replace("_", " ")
+    return " ".join(one.upper() if one in INITIALS else one for one in key.split("_"))
 
 
 def set_name(label: str) -> str:
