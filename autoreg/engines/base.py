@@ -184,6 +184,13 @@ class Failure:
 
 
 Outcome = Fit | Failure
+
+
+def no_stop_set(error: Exception, seconds: float = 0.0) -> Failure:
+    """The failure of a fit of whose training rows no stop-set can be cut."""
+    return Failure(f"no stop-set for early stopping: {error}", seconds)
+
+
 After = Callable[[Job, Outcome], Iterable[Job]]
 
 

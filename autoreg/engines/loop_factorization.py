@@ -25,6 +25,7 @@ from autoreg.engines.base import (
     Outcome,
     checked,
     mean_losses,
+    no_stop_set,
     thinned,
 )
 from autoreg.engines.factorization import FIRST, Side, sweeps, told
@@ -50,7 +51,7 @@ def fit_factorization(job: Job, table: Dataset) -> Outcome:
         try:
             fitted, watched = stop_rows(table, fitted, job.settings.stop_share, job.stop_seed)
         except DataError as error:
-            return Failure(f"no stop-set for early stopping: {error}")
+            return no_stop_set(error, time.perf_counter() - start)
     ground = Ground.of(table, fitted)
     steps, sides, curve = _trained(job, ground, watched)
     predictions = ground.predicted(sides, job.predict)[None]

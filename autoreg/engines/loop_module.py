@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from autoreg.data.dataset import Dataset, Floats
-from autoreg.engines.base import Failure, Job, Outcome
+from autoreg.engines.base import Job, Outcome, no_stop_set
 from autoreg.engines.draws import FLOAT
 from autoreg.engines.fitting import Ground
 from autoreg.engines.loop_network import trained, trainer_of
@@ -210,7 +210,7 @@ def fit_module(spec: ModuleSpec, job: Job, table: Dataset) -> Outcome:
     try:
         ground = Ground.of(job, table)
     except DataError as error:
-        return Failure(f"no stop-set for early stopping: {error}", time.perf_counter() - start)
+        return no_stop_set(error, time.perf_counter() - start)
     with alone():
         sizes = ground.sample.inputs.shape[-1], ground.sample.targets.shape[-1]
         network = ModuleNetwork.first(spec, job, sizes)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
-from autoreg.engines.base import Failure, Job, Outcome
+from autoreg.engines.base import Job, Outcome, no_stop_set
 from autoreg.engines.draws import Acting, order_key, row_order
 from autoreg.engines.fitting import Ground, Pace, is_known, network_dials, weight_norm
 from autoreg.engines.network import Adam, one_thread
@@ -39,7 +39,7 @@ def fit_network(job: Job, table: Dataset) -> Outcome:
     try:
         ground = Ground.of(job, table)
     except DataError as error:
-        return Failure(f"no stop-set for early stopping: {error}", time.perf_counter() - start)
+        return no_stop_set(error, time.perf_counter() - start)
     with one_thread():
         network = ground.first(job)
         trainer = trainer_of(job, ground, network, network.front.informed(ground.scaling.facts))

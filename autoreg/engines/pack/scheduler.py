@@ -21,7 +21,7 @@ from threading import Condition
 import numpy as np
 
 from autoreg.data.dataset import Dataset
-from autoreg.engines.base import After, Failure, Job, Outcome, training_identity
+from autoreg.engines.base import After, Failure, Job, Outcome, no_stop_set, training_identity
 from autoreg.engines.network import one_thread
 from autoreg.engines.pack.device import device_for
 from autoreg.engines.pack.members import Grounds, Member, Progress, Shelf
@@ -180,8 +180,7 @@ class Scheduler:
             try:
                 member = Member.of(next(self._numbers), job, self._grounds.of(job))
             except DataError as error:
-                reason = f"no stop-set for early stopping: {error}"
-                self._arrived.append((job, Failure(reason)))
+                self._arrived.append((job, no_stop_set(error)))
                 continue
             self._open[training_identity(job)] = member
             newcomers.append(member)
