@@ -22,7 +22,7 @@ def effect_name(one: Effect) -> str:
     """What an effect is of.
 
     >>> effect_name(Effect("pair", ("ema", "mixup"))), effect_name(Effect("added", ("max_norm",)))
-    ('ema with mixup', 'max norm')
+    ('EMA with mixup', 'max norm')
     """
     if one.kind == "pair":
         return " with ".join(map(name_of, one.techniques))
