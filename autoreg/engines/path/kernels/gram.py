@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoreg.engines.path.kernels.compiling import compiled
+from autoreg.engines.path.kernels.compiling import compiled, inlined
 from autoreg.engines.path.kernels.groups import (
     descend_groups,
     groups_within,
@@ -32,6 +32,7 @@ from autoreg.engines.path.kernels.quadratic import (
 ROUNDS = 200  # of widening the working set, or of bending a concave penalty, at one strength
 HALVINGS = 100
 DENSE = 4  # a working set of more than one in so many inputs is not copied out
+FEW = 48  # ... nor is one of so few inputs: that costs more than sweeping the idle ones
 NULL = 1e-12  # the violation that the null model may leave
 
 
@@ -115,6 +116,25 @@ def solve_on(G, c, g, w, members, terms, base, shrink, height, tolerance):
                 g[i] -= inner[a] * G[A[a], i]
 
 
+@inlined
+def ahead_of(s, last, before, l2):
+    """How far strength s lies beyond the last one, in steps from the one before it.
+
+    Measured in ``s / (1 + s * l2)``: where inputs are uncorrelated a solution is a straight line
+    in that, ``(c - s * l1) / (1 + s * l2)``.
+    """
+    return (last - s) / (before - last) * (1.0 + before * l2) / (1.0 + s * l2)
+
+
+@inlined
+def move_on(now, last, ahead):
+    """Move on by the last step times ``ahead``; what it was becomes the last."""
+    for j in range(len(now)):
+        was = now[j]
+        now[j] += ahead * (was - last[j])
+        last[j] = was
+
+
 @compiled
 def foresee(G, g, w, last_g, last_w, ahead):
     """Move on by the last step times ``ahead``, up to where signs change; the past is kept.
@@ -122,20 +142,23 @@ def foresee(G, g, w, last_g, last_w, ahead):
     Between two changes of the support a solution is nearly a straight line in the strength. As
     the slope is a line in w, it is moved on for nothing.
     """
-    for j in range(len(w)):
-        w_now, g_now = w[j], g[j]
-        w[j] += ahead * (w_now - last_w[j])
-        g[j] += ahead * (g_now - last_g[j])
-        last_w[j], last_g[j] = w_now, g_now
+    move_on(w, last_w, ahead)
+    move_on(g, last_g, ahead)
     for j in range(len(w)):
         if w[j] * last_w[j] <= 0.0 and w[j] != 0.0:
             move(G, g, w, j, 0.0)
 
 
+@inlined
+def dense(members):
+    """Whether a working set is better worked on where it is."""
+    return len(members) <= FEW or DENSE * members.sum() >= len(members)
+
+
 @compiled
 def settle(G, c, g, w, members, allowed, terms, base, shrink, height, tolerance, room):
     """Solve, add what breaks the conditions, bend, repeat; the violation that is left."""
-    whole = len(height) == 0 and allowed.all() and DENSE * members.sum() >= len(w)
+    whole = len(height) == 0 and allowed.all() and dense(members)
     broken = np.zeros(len(w))
     level = np.empty(len(w))
     worst = 0.0
@@ -208,7 +231,7 @@ def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
     for k in range(len(strengths)):
         s = strengths[k] * top
         if terms.concave == 0 and last < before:
-            foresee(G, g, w, last_g, last_w, (last - s) / (before - last))
+            foresee(G, g, w, last_g, last_w, ahead_of(s, last, before, terms.l2))
         for j in range(q):
             base[j], shrink[j] = s * terms.l1 * terms.bend[j], s * terms.l2 * terms.shrink[j]
             bound = base[j] - (last - s) * terms.l1 * terms.bend[j]
@@ -216,7 +239,7 @@ def gram_path(G, c, strengths, top, aim, terms, W, left, allowed, fitted):
         if len(heights):
             make_whole(members, terms.starts)
         allowed[k] = tolerance_at(s, aim)
-        if plain and DENSE * members.sum() >= q:
+        if plain and dense(members):
             left[k] = descend(G, g, w, base, shrink, terms.lowest, allowed[k], room)
         else:
             left[k] = settle(

@@ -197,13 +197,27 @@ def list_used(H, w, level, shrink, lowest, room):
 
 
 @inlined
-def leap(H, g, w, level, shrink, lowest, room):
+def follow(H, g, support, changes, count):
+    """Bring the slope up to date with many changes, four at a time."""
+    first = count % 4
+    for a in range(first):
+        row = H[support[a]]
+        for i in range(len(g)):
+            g[i] -= changes[a] * row[i]
+    for a in range(first, count, 4):
+        r0, r1, r2, r3 = H[support[a]], H[support[a + 1]], H[support[a + 2]], H[support[a + 3]]
+        d0, d1, d2, d3 = changes[a], changes[a + 1], changes[a + 2], changes[a + 3]
+        for i in range(len(g)):
+            g[i] -= d0 * r0[i] + d1 * r1[i] + d2 * r2[i] + d3 * r3[i]
+
+
+@inlined
+def leap(H, g, w, level, shrink, lowest, room, first, count):
     """A step to the solution on the support, up to the first change of a sign; the share of it.
 
     Rows of the factor that are kept from earlier strengths have the larger ``shrink`` of then:
     the step is a little short, and lowers the objective all the same.
     """
-    first, count = list_used(H, w, level, shrink, lowest, room)
     support, A, d = room.kept[1:], room.factor, room.toward
     for a in range(first, count):
         j = support[a]
@@ -224,8 +238,20 @@ def leap(H, g, w, level, shrink, lowest, room):
             step, blocking = -w[j] / d[a], j
     for a in range(count):
         j = support[a]
-        move(H, g, w, j, 0.0 if j == blocking else w[j] + step * d[a])
+        new = 0.0 if j == blocking else w[j] + step * d[a]
+        d[a] = new - w[j]
+        w[j] = new
+    follow(H, g, support, d, count)
     return step
+
+
+@inlined
+def leaps(H, g, w, level, shrink, lowest, room, first, count):
+    """Leap until nothing is in the way; ``first`` and ``count`` as :func:`list_used` tells them."""
+    for _ in range(LEAPS):
+        if leap(H, g, w, level, shrink, lowest, room, first, count) == 1.0:
+            return
+        first, count = list_used(H, w, level, shrink, lowest, room)
 
 
 @inlined
@@ -289,9 +315,7 @@ def descend(H, g, w, level, shrink, lowest, tolerance, room):
         if count and (
             straight or factorized or leaping_pays(m, first, count, worst, before, tolerance)
         ):
-            for _ in range(LEAPS):
-                if leap(H, g, w, level, shrink, lowest, room) == 1.0:
-                    break
+            leaps(H, g, w, level, shrink, lowest, room, first, count)
             before, leapt = np.inf, worst
             continue
         before, leapt = worst, np.inf

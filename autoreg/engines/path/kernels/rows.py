@@ -17,13 +17,13 @@ import numpy as np
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.path.kernels.compiling import compiled
-from autoreg.engines.path.kernels.gram import free_inputs, zeroing
+from autoreg.engines.path.kernels.gram import ahead_of, free_inputs, zeroing
 from autoreg.engines.path.kernels.quadratic import (
-    LEAPS,
     MOST,
     ROUNDING,
     SLOWEST,
-    leap,
+    leaps,
+    list_used,
     room_for,
     soft,
     tolerance_at,
@@ -145,9 +145,9 @@ def leap_over(Z, place, base, shrink, lowest):
     X, w = Z[S], place.w[S]
     H, g = np.dot(X, X.T), np.dot(X, place.r)
     old, room = w.copy(), room_for(len(S))
-    for _ in range(LEAPS):
-        if leap(H, g, w, base[S], shrink[S], lowest[S], room) == 1.0:
-            break
+    level, own, bound = base[S], shrink[S], lowest[S]
+    first, count = list_used(H, w, level, own, bound, room)
+    leaps(H, g, w, level, own, bound, room, first, count)
     place.w[S] = w
     place.r[:] -= np.dot(w - old, X)
 
@@ -230,7 +230,7 @@ def row_path(Z, t, strengths, top, aim, terms, W, left, allowed, losses):
         s = strengths[k] * top
         base, shrink = s * terms.l1 * terms.bend, s * terms.l2 * terms.shrink
         if last < before:
-            foresee(Z, place, last_w, last_r, (last - s) / (before - last))
+            foresee(Z, place, last_w, last_r, ahead_of(s, last, before, terms.l2))
         allowed[k] = tolerance_at(s, aim)
         for _ in range(ROUNDS):
             left[k] = look(Z, place, base, shrink, terms.lowest, allowed[k])
