@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 SLOW = 4.0  # seconds, from which on one run is enough
-RUNS = 5
+RUNS = 11
 
 
 def clocked(work: Callable) -> tuple[float, object]:

@@ -134,8 +134,8 @@ def test_losses_by_sums_are_those_of_rows(used):
     W[:, :used] = rng.normal(size=(4, used))
     away = Z - Z.mean(axis=0)
     losses = np.empty(4)
-    losses_by_sums(Z.mean(axis=0), away.T @ away / n, W, b, losses)
-    expected = ((Z[:, -1:] - Z[:, :-1] @ W.T - b) ** 2).mean(axis=0)
+    losses_by_sums(Z.mean(axis=0), away.T @ away / n, W, b, 3.0, losses)
+    expected = 9.0 * ((Z[:, -1:] - Z[:, :-1] @ W.T - b) ** 2).mean(axis=0)
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 

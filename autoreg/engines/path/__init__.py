@@ -35,7 +35,7 @@ from autoreg.engines.base import (
     checked,
     technique_refusal,
 )
-from autoreg.engines.reading import selected_columns, turned_back, with_model
+from autoreg.engines.reading import selected_columns, with_model
 from autoreg.model import linked
 from autoreg.preprocess import Preprocessor
 from autoreg.spec import LinearSpec
@@ -211,7 +211,7 @@ class _Lazy:
         self._path, self._scaling, self._table, self._rows = path, scaling, table, rows
 
     def __len__(self) -> int:
-        return len(self._path.coefficients)
+        return len(self._path.train_loss)
 
     def __getitem__(self, position: int) -> Floats:
         return self._at(position, self._inputs())
@@ -224,7 +224,7 @@ class _Lazy:
         return self._scaling.transform(self._table.X[self._rows])
 
     def _at(self, position: int, inputs: Floats) -> Floats:
-        W, b = self._path.whole(position), self._path.intercepts[position]
+        W, b = self._path.original(position)
         return linked(inputs @ W + b, self._table.task)
 
 
@@ -245,20 +245,21 @@ class _Freedom:
 class _Path:
     """What fits share that differ in nothing but the rows that they predict.
 
-    In the symmetric nested scheme these are half of all fits. Coefficients and intercepts are in
-    the target's units, on the axes of the solutions.
+    In the symmetric nested scheme these are half of all fits. ``target`` is what the design's
+    target was shifted and divided by.
     """
 
     solutions: Solutions
-    coefficients: Floats
-    intercepts: Floats
+    target: tuple[float, float]
     train_loss: Floats
     selected: NDArray[np.bool_]
     flags: tuple[str, ...]
 
-    def whole(self, position: int | slice) -> Floats:
-        """Coefficients (..., q, K) of the inputs, at one strength or some."""
-        return turned_back(self.coefficients[position], self.solutions.axes)
+    def original(self, position: int | slice = slice(None)) -> tuple[Floats, Floats]:
+        """Coefficients (..., q, K) and intercepts (..., K) in the target's units."""
+        shift, scale = self.target
+        W = self.solutions.whole(position) * scale
+        return W, self.solutions.intercepts[position] * scale + shift
 
 
 _Known = dict[tuple[int, int, int], _Path]
@@ -284,22 +285,14 @@ def fit(job: Job, design: Design, known: _Known) -> Outcome:
 def _solved(job: Job, design: Design) -> _Path:
     from autoreg.engines.path.walk import solve
 
-    solutions = solve(design, job.candidate, job.walked, job.linear)
-    coefficients, intercepts = design.original(solutions)
-    if solutions.losses is None:
-        losses = design.losses(design.rows, coefficients, intercepts, solutions.axes)
+    found = solve(design, job.candidate, job.walked, job.linear)
+    if found.losses is None:
+        losses = design.losses(design.rows, found)
     else:
-        losses = solutions.losses * design.target[1] ** 2
-    return _Path(
-        solutions,
-        coefficients,
-        intercepts,
-        losses,
-        selected_columns(
-            coefficients, design.preprocessor.groups, len(design.table.columns), solutions.axes
-        ),
-        _flags(solutions),
-    )
+        losses = found.losses * design.target[1] ** 2
+    groups, columns = design.preprocessor.groups, len(design.table.columns)
+    selected = selected_columns(found.coefficients, groups, columns, found.axes)
+    return _Path(found, design.target, losses, selected, _flags(found))
 
 
 def _flags(solutions: Solutions) -> tuple[str, ...]:
@@ -315,7 +308,7 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
     solutions = path.solutions
     fit = Fit(
         predictions=_Lazy(path, design.preprocessor, design.table, job.predict),
-        losses=design.losses(job.predict, path.coefficients, path.intercepts, solutions.axes),
+        losses=design.losses(job.predict, solutions),
         train_loss=path.train_loss,
         flags=path.flags,
         seconds=time.perf_counter() - start,
@@ -324,4 +317,4 @@ def _read(job: Job, design: Design, path: _Path, start: float) -> Fit:
     )
     if not job.keep_model:
         return fit
-    return with_model(fit, design.preprocessor, path.whole(slice(None)), path.intercepts)
+    return with_model(fit, design.preprocessor, *path.original())

@@ -240,19 +240,15 @@ class Design:
 
     # ---- scoring ------------------------------------------------------------------------------
 
-    def original(self, solutions: Solutions) -> tuple[Floats, Floats]:
-        """Coefficients and intercepts for standardized inputs and the target in its own units."""
+    def losses(self, rows: Rows, solutions: Solutions) -> Floats:
+        """The mean of the task's loss on some rows, (S,)."""
+        coefficients, intercepts = solutions.coefficients, solutions.intercepts
         shift, scale = self.target
-        return solutions.coefficients * scale, solutions.intercepts * scale + shift
-
-    def losses(
-        self, rows: Rows, coefficients: Floats, intercepts: Floats, axes: Floats | None = None
-    ) -> Floats:
-        """The mean of the task's loss on some rows, (S,); parameters in the target's units."""
+        axes = solutions.axes
         summary = self._summary(rows) if axes is None else None
         if summary is not None:
             found = np.empty(len(coefficients))
-            losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0], found)
+            losses_by_sums(*summary, coefficients[:, :, 0], intercepts[:, 0], scale, found)
             return found
         weights, y = self.table.weights[rows], self.table.y[rows]
         X = self.inputs if rows is self.rows else self.preprocessor.transform(self.table.X[rows])
@@ -269,12 +265,12 @@ class Design:
         for first in range(0, strengths, step):
             W, b = coefficients[first : first + step], intercepts[first : first + step]
             flat = W.transpose(1, 0, 2).reshape(q, len(W) * K)
-            scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K)
+            scores = (X @ flat + b.ravel()).reshape(len(y), len(W), K) * scale + shift
             parts.append(losses_of_scores(self.table.task, y, share, scores))
         return np.concatenate(parts)
 
     def _summary(self, rows: Rows) -> tuple[Floats, Floats] | None:
-        """Means and covariances (q + 1) of standardized inputs and the target on some rows.
+        """Means and covariances (q + 1) of the standardized inputs and target on some rows.
 
         None where sums do not tell the losses, or the rows are no union of cells.
         """
@@ -290,8 +286,9 @@ class Design:
         assert self.cells is not None, "there are sums to add"
         assert self.layout is not None, "and a layout with them"
         moments = self.cells.moments(parts, self.layout)
-        scale = np.append(self._divisors, 1.0)
-        mean = (moments.mean - np.append(self.preprocessor.mean, 0.0)) / scale
+        shift, unit = self.target
+        scale = np.append(self._divisors, unit)
+        mean = (moments.mean - np.append(self.preprocessor.mean, shift)) / scale
         return mean, moments.cross / moments.weight / scale / scale[:, None]
 
 

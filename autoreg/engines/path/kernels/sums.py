@@ -61,29 +61,25 @@ def standardize(cross, weight, scale, gram, slope):
 
 
 @compiled
-def losses_by_sums(mean, covariance, W, b, losses):
-    """Fill mean squared errors (S,) of coefficients W (S, q) from moments; the target is last."""
+def losses_by_sums(mean, covariance, W, b, unit, losses):
+    """Fill mean squared errors (S,) of coefficients W (S, q) from moments; the target is last.
+
+    All but ``losses`` are in units of the target of which each is ``unit``.
+    """
     q = W.shape[1]
-    used = np.empty(q, np.int64)
+    spread = np.empty(q)
     for s in range(len(losses)):
-        w, away, count = W[s], mean[q] - b[s], 0
+        w, away, total = W[s], mean[q] - b[s], covariance[q, q]
+        spread[:] = 0.0
         for j in range(q):
             if w[j] != 0.0:
-                used[count] = j
-                count += 1
                 away -= w[j] * mean[j]
-        spread = covariance[q, q]
-        for a in range(count):
-            i = used[a]
-            row, inner = covariance[i], 0.0
-            if 2 * count > q:
-                for j in range(i):
-                    inner += w[j] * row[j]
-            else:
-                for c in range(a):
-                    inner += w[used[c]] * row[used[c]]
-            spread += w[i] * (w[i] * row[i] + 2.0 * (inner - row[q]))
-        losses[s] = max(spread, 0.0) + away * away
+                row, own = covariance[j], w[j]
+                for i in range(q):
+                    spread[i] += own * row[i]
+        for j in range(q):
+            total += w[j] * (spread[j] - 2.0 * covariance[q, j])
+        losses[s] = unit * unit * (max(total, 0.0) + away * away)
 
 
 @compiled
