@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from measuring import Row, clocked, inputs, side_by_side
+from measuring import Row, inputs, side_by_side
 
 # isort: split
 import numpy as np
@@ -27,6 +27,8 @@ FRACTIONS = np.geomspace(1e-3, 1.0, STRENGTHS)  # as ElasticNetCV's own
 RIDGES = np.geomspace(1e-5, 1.0, STRENGTHS)
 TRAINING, LINEAR = Training(), LinearSpec()  # shared by all jobs, as those of a study
 SAMPLED = slice(12, None, 25)  # of the strengths, where a side is measured at a few only
+POINTS = len(MIXES) * len(FRACTIONS[SAMPLED])
+TIMES = FOLDS * len(MIXES) * STRENGTHS / POINTS  # what all of it takes
 SHAPES = ((500, 20), (2_000, 200), (20_000, 100))
 SMALL = ((200, 10), (400, 40))
 
@@ -124,23 +126,21 @@ def ridge_cv(inner, X):
     return RidgeCV(alphas=largest_eigenvalue(Z) * RIDGES, cv=inner)
 
 
-def grid_seconds(data: Dataset, folds) -> float:
-    """Nested GridSearchCV of the whole pipeline, from a few points in one outer fold."""
+def grid(data: Dataset, folds):
+    """GridSearchCV of the whole pipeline at a few points in one outer fold."""
     inner, X, y, tops = _first(data, folds)
-    grid = [
+    points = [
         {"elasticnet__l1_ratio": [mix], "elasticnet__alpha": top * FRACTIONS[SAMPLED]}
         for mix, top in tops.items()
     ]
     pipeline = make_pipeline(StandardScaler(), ElasticNet())
-    search = GridSearchCV(pipeline, grid, scoring="neg_mean_squared_error", cv=inner, refit=False)
-    seconds, _ = clocked(lambda: search.fit(X, y))
-    return seconds * _times(len(tops) * len(FRACTIONS[SAMPLED]))
+    search = GridSearchCV(pipeline, points, scoring="neg_mean_squared_error", cv=inner, refit=False)
+    return lambda: search.fit(X, y)
 
 
-def optuna_seconds(data: Dataset, folds) -> float:
-    """The usual loop, ``cross_val_score`` in an Optuna objective, from a few trials."""
+def loop(data: Dataset, folds):
+    """The usual loop, ``cross_val_score`` in an Optuna objective, as many trials in one fold."""
     inner, X, y, tops = _first(data, folds)
-    trials = len(tops) * len(FRACTIONS[SAMPLED])
 
     def loss(trial) -> float:
         mix = trial.suggest_categorical("mix", MIXES)
@@ -148,10 +148,12 @@ def optuna_seconds(data: Dataset, folds) -> float:
         made = make_pipeline(StandardScaler(), ElasticNet(alpha=level, l1_ratio=mix))
         return -cross_val_score(made, X, y, scoring="neg_mean_squared_error", cv=inner).mean()
 
+    def search() -> None:
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+        study.optimize(loss, n_trials=POINTS)
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
-    seconds, _ = clocked(lambda: study.optimize(loss, n_trials=trials))
-    return seconds * _times(trials)
+    return search
 
 
 def _first(data: Dataset, folds):
@@ -161,10 +163,6 @@ def _first(data: Dataset, folds):
     Z = StandardScaler().fit_transform(X)
     top = np.abs(Z.T @ (y - y.mean())).max() / len(y)
     return inner_of(folds, search), X, y, {mix: top / mix for mix in MIXES}
-
-
-def _times(points: int) -> float:
-    return FOLDS * len(MIXES) * STRENGTHS / points
 
 
 # ---- sections ----------------------------------------------------------------------------------
@@ -199,14 +197,16 @@ def _elastic_net(shape, correlation: float, goals) -> list[Row]:
             "shared": lambda: nested(data, shared, asked, FRACTIONS),
             "cv": lambda: theirs(data, own, elastic_net_cv),
             "cv shared": lambda: theirs(data, shared, elastic_net_cv),
+            "grid": grid(data, own),
+            "loop": loop(data, own),
         }
     )
     (own_s, own_loss), (shared_s, shared_loss) = found["own"], found["shared"]
     (cv_s, cv_loss), (both_s, both_loss) = found["cv"], found["cv shared"]
     name = f"{shape[0]:,} x {shape[1]:,}, r = {correlation:g}"
     separate, symmetric = "separate inner folds", "symmetric scheme"
-    grid, loop = grid_seconds(data, own), optuna_seconds(data, own)
-    points = "12 of 300 points, 1 of 5 outer folds"
+    grid_s, loop_s = found["grid"][0] * TIMES, found["loop"][0] * TIMES
+    points = f"{POINTS} of {len(MIXES) * STRENGTHS} points, 1 of {FOLDS} outer folds"
     same = same_settings(data, own, asked[1], FRACTIONS[SAMPLED], half_mixed)
     return [
         Row(
@@ -229,8 +229,8 @@ def _elastic_net(shape, correlation: float, goals) -> list[Row]:
             None,
             apart(shared_loss, both_loss),
         ),
-        Row(name, "GridSearchCV(pipeline)*", separate, grid, own_s, goals[2], note=points),
-        Row(name, "Optuna + cross_val_score*", separate, loop, own_s, note=points),
+        Row(name, "GridSearchCV(pipeline)*", separate, grid_s, own_s, goals[2], note=points),
+        Row(name, "Optuna + cross_val_score*", separate, loop_s, own_s, note=points),
     ]
 
 
