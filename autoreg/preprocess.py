@@ -61,6 +61,8 @@ class Preprocessor:
     def of(cls, table: Dataset, rows: Rows) -> Preprocessor:
         """Learn from the training rows of a table."""
         weights, known = table.weights[rows], None
+        if (names := table.as_they_are) is not None:
+            return cls(names, np.arange(len(names)), {}, *_moments(table.X[rows], weights))
         if any_learned(table.columns):
             group = None if table.group is None else table.group[rows]
             known = Known(_targets(table, rows), weights, group)
@@ -81,9 +83,6 @@ class Preprocessor:
         weights = np.ones(len(X)) if weights is None else weights
         if any_learned(columns):
             return cls._with_learned(X, columns, weights, known)
-        if "categorical" not in [column.kind for column in columns]:  # there may be thousands
-            names = tuple([column.name for column in columns])
-            return cls(names, np.arange(len(names)), {}, *_moments(X, weights))
         names, ids, lookups = cls._slots(X, columns, weights)
         raw = _expand(X, ids, lookups)
         return cls(names, ids, lookups, *_moments(raw, weights))
@@ -327,14 +326,16 @@ def _moments(raw: Floats, weights: Floats) -> tuple[Floats, Floats]:
     Constant inputs are told by their values: the mean of n equal numbers can differ from them
     in the last bit, and their computed deviation is then not 0.
     """
+    share = weights / weights.sum()
+    mean = share @ raw
+    if not np.isnan(mean).any():
+        away = raw - mean
+        away *= away
+        return spread(mean, np.sqrt(share @ away), raw.min(axis=0), raw.max(axis=0))
     seen = ~np.isnan(raw)
-    if seen.all():
-        share = weights / weights.sum()
-        mean = share @ raw
-        return spread(mean, np.sqrt(share @ (raw - mean) ** 2), raw.min(axis=0), raw.max(axis=0))
     low = np.where(seen, raw, np.inf).min(axis=0)
     high = np.where(seen, raw, -np.inf).max(axis=0)
-    share = weights[:, None] / weights.sum()
+    share = share[:, None]
     observed = (share * seen).sum(axis=0)
     total = (share * np.where(seen, raw, 0.0)).sum(axis=0)
     mean = np.divide(total, observed, out=np.zeros_like(total), where=observed > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -162,6 +163,13 @@ class Dataset:
     def is_grouped(self) -> bool:
         """Whether some feature group, declared or a categorical column's, has several inputs."""
         return any(column.group or len(column.levels) > 2 for column in self.columns)
+
+    @cached_property
+    def as_they_are(self) -> tuple[str, ...] | None:
+        """The names of the columns where each is an input as it stands; there may be thousands."""
+        if any([column.is_categorical or column.is_learned for column in self.columns]):
+            return None
+        return tuple([column.name for column in self.columns])
 
     def rows(self, ids: Rows) -> Dataset:
         """A copy of some rows; it holds no reference to the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,25 +16,36 @@ COLLINEAR = 1e-12  # directions below this share of the largest eigenvalue carry
 PRECISION = 1e-6  # the violation that an unpenalized likelihood may leave
 
 
-def closed(
-    W: Floats, freedom: Floats, l2: Floats | None = None, axes: Floats | None = None
-) -> Solutions:
-    """Solutions (S, q), or on axes, of squared error that are exact; the target is centred."""
+def closed(W: Floats, freedom: Floats, l2: Floats | None = None) -> Solutions:
+    """Solutions (S, q) of squared error that are exact; the target is centred."""
     b, nothing = np.zeros((len(W), 1)), np.zeros(len(W))
-    l2 = nothing if l2 is None else l2
-    return Solutions(W[:, :, None], b, nothing, nothing, l2, (), freedom, axes=axes)
+    return Solutions(W[:, :, None], b, nothing, nothing, nothing if l2 is None else l2, (), freedom)
 
 
 def ridge(design: Design, l2: float, strengths: Sequence[float]) -> Solutions:
     """Ridge at all strengths from one decomposition (Hoerl & Kennard 1970)."""
-    values, vectors = design.spectrum
     penalties = l2 * design.largest_eigenvalue * np.array(strengths)
+    if design.cells is None and design.q > len(design.rows):
+        return dual_ridge(design, penalties)
+    values, vectors = design.spectrum
     projected = vectors.T @ design.slope[:, 0]
     shrunk = values[:, None] + penalties
-    on_axes, freedom = (projected[:, None] / shrunk).T, (values[:, None] / shrunk).sum(axis=0)
-    if design.cells is None and design.q > len(values):
-        return closed(on_axes, freedom, penalties, vectors)
-    return closed(on_axes @ vectors.T, freedom, penalties)
+    freedom = (values[:, None] / shrunk).sum(axis=0)
+    return closed((projected[:, None] / shrunk).T @ vectors.T, freedom, penalties)
+
+
+def dual_ridge(design: Design, penalties: Floats) -> Solutions:
+    """Ridge as combinations of the rows, where there are fewer of them than inputs.
+
+    What a row leaves is its own multiplier times the penalty. Source: Saunders, Gammerman &
+    Vovk 1998, ICML (ridge regression in dual variables).
+    """
+    values, left = design.dual
+    shrunk = values[:, None] + penalties
+    multipliers = left @ ((left.T @ (design.y * np.sqrt(design.v)))[:, None] / shrunk)
+    found = closed(multipliers.T, (values[:, None] / shrunk).sum(axis=0), penalties)
+    losses = ((penalties * multipliers) ** 2).sum(axis=0)
+    return replace(found, axes=design.rooted.T, losses=losses)
 
 
 def least_squares(design: Design) -> Solutions:

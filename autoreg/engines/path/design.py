@@ -194,13 +194,18 @@ class Design:
         return gram, slope
 
     @cached_property
+    def dual(self) -> tuple[Floats, Floats]:
+        """Eigenvalues of the rows' weighted products, ascending, and eigenvectors (n, n)."""
+        values, left = np.linalg.eigh(self.rooted @ self.rooted.T)
+        return np.maximum(values, 0.0), left
+
+    @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
         """Eigenvalues of the Gram matrix, ascending, and eigenvectors (q, m); m = min(n, q)."""
         if self.q <= len(self.rows):
             values, vectors = np.linalg.eigh(self.gram)
             return np.maximum(values, 0.0), vectors
-        values, left = np.linalg.eigh(self.rooted @ self.rooted.T)
-        values = np.maximum(values, 0.0)
+        values, left = self.dual
         lengths = np.sqrt(np.where(values > SMALLEST, values, np.inf))
         return values, self.rooted.T @ left / lengths
 
@@ -212,7 +217,8 @@ class Design:
         hundreds of events an hour the Gram matrix alone would be no penalty at all.
         """
         bend = float(self.v @ self.y) if self.table.task == "count" else 1.0
-        return max(bend * float(self.spectrum[0][-1]), SMALLEST)
+        values, _ = self.spectrum if self.q <= len(self.rows) else self.dual
+        return max(bend * float(values[-1]), SMALLEST)
 
     def curvature(self, kind: str) -> Floats:
         """The mean second derivative (K, K) of the loss in the scores, at the null model."""
