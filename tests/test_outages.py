@@ -36,6 +36,7 @@ import autoreg
 import autoreg.tracking.tracker as side
 from autoreg.errors import StudyError
 from autoreg.ledger import locked
+from autoreg.tracking import sqlite
 from autoreg.tracking.projection import WAITS
 from autoreg.tracking.spool import Spool, State
 from autoreg.tracking.store import Store
@@ -153,16 +154,14 @@ def test_a_really_read_only_database_is_reported_and_then_synced(
 
 def test_a_full_disk_is_reported_and_then_made_up_for(spool, tmp_path, monkeypatch):
     """SQLite's own limit on pages stands for the end of the disk: the same error, code 13."""
-    import autoreg.tracking.store as store
+    hasten = sqlite.hasten
 
-    hasten = store.hasten
-
-    def full(connection, _=None):
-        hasten(connection)
+    def full(connection, entry):
+        hasten(connection, entry)
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages + 4}")
 
-    monkeypatch.setattr("autoreg.tracking.writer.hasten", full)
+    monkeypatch.setattr(sqlite, "hasten", full)
     try:
         state = projected(spool)
     finally:

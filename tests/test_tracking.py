@@ -19,6 +19,9 @@ import pytest
 from findings_sample import sample
 from mlflow import MlflowClient
 from mlflow.utils.validation import MAX_ENTITIES_PER_BATCH
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
 from tracked import (
     QUICK,
     STUDY,
@@ -38,7 +41,7 @@ from autoreg.folds import FINAL
 from autoreg.model import Model
 from autoreg.report.ink import VARIABLES
 from autoreg.statistics import Interval
-from autoreg.tracking import server_command, views
+from autoreg.tracking import server_command, sqlite, views
 from autoreg.tracking.curves import ALL_POINTS, MOST_POINTS, thinned
 from autoreg.tracking.layout import closing, refit_entry, trial_entry, verdict_entry
 from autoreg.tracking.serving import wrap
@@ -57,6 +60,47 @@ def runs(tracked):
 
 
 # ---- runs --------------------------------------------------------------------------------------
+
+
+def test_a_connection_is_settled_once_and_not_asked_again(spool):
+    """MLflow still repeats these settings (else the shortcut is dead), and they do hold."""
+    asked, executed = [], []
+
+    def ask(state):
+        asked.append(getattr(state.statement, "text", ""))
+
+    def execute(connection, cursor, statement, *_):
+        if statement in sqlite.REPEATED:
+            executed.append(statement)
+
+    def ask_pragma(connection, name):
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+    held = []
+
+    def look(session):
+        held.append(
+            [ask_pragma(session.connection(), one) for one in ("foreign_keys", "busy_timeout")]
+        )
+        like = session.connection().exec_driver_sql("SELECT 'A' LIKE 'a'").scalar()
+        held[-1].append(like)
+
+    listeners = (
+        (Session, "do_orm_execute", ask, {"insert": True}),
+        (Engine, "before_cursor_execute", execute, {}),
+        (Session, "before_commit", look, {}),
+    )
+    for target, name, listener, options in listeners:
+        event.listen(target, name, listener, **options)
+    try:
+        assert projected(spool).reason is None
+    finally:
+        for target, name, listener, _ in listeners:
+            event.remove(target, name, listener)
+    assert min(asked.count(one) for one in sqlite.REPEATED) > TRIALS
+    assert executed == []
+    assert held
+    assert all(one == [1, 20_000, 0] for one in held)
 
 
 def test_one_parent_a_run_for_each_search_each_trial_and_the_refit(tracked, runs):

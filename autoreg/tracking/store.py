@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoreg.home import home_folder
 
@@ -83,18 +82,6 @@ class Store:
 
 def _is_file(uri: str) -> bool:
     return uri.startswith("sqlite:")
-
-
-def hasten(connection: Any, _: object = None) -> None:
-    """Spare an SQLite connection the wait for the disk at each commit.
-
-    With a write-ahead log the database stays whole whatever happens; a loss of power may cost
-    the last runs, and the ledger still has them.
-    """
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA cache_size=-65536")  # 64 MiB, so that large stores stay quick
-        connection.execute("PRAGMA busy_timeout=20000")
 
 
 def without_secrets(text: str) -> str:

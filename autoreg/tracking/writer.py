@@ -29,18 +29,16 @@ from mlflow.entities import (
     Run,
     RunTag,
 )
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from autoreg.model import Model
 from autoreg.report import DATA_NAME, FILE_NAME
-from autoreg.tracking import layout, views
+from autoreg.tracking import layout, sqlite, views
 from autoreg.tracking.curves import Curve
 from autoreg.tracking.figures import charts
 from autoreg.tracking.layout import Entry
 from autoreg.tracking.serving import made_up, wrap
 from autoreg.tracking.spool import Told
-from autoreg.tracking.store import Store, discreet, hasten
+from autoreg.tracking.store import Store, discreet
 
 REPORTS = (FILE_NAME, DATA_NAME)
 DONE = {"trial": ("FINISHED", "FAILED")}  # what ends a run that is complete, by role
@@ -55,8 +53,7 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         _quieten()
-        if not event.contains(Engine, "connect", hasten):
-            event.listen(Engine, "connect", hasten)
+        sqlite.attend()
         self.store = store
         self.store.prepare()
         self.client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
