@@ -316,7 +316,8 @@ def test_adam_of_every_device_is_the_compiled_one():
     second, size = (rng.uniform(0.1, 1, shape).astype(np.float32) for shape in ((3, 50), 3))
     least = np.full(3, 1e-8, dtype=np.float32)
     compiled = [one.copy() for one in (rows, first, second)]
-    adam(*compiled, slope[:, :40], size, least, SHARES)
+    for start, end in ((0, 15), (15, 40)):  # as many tensors, one behind the other
+        adam(*compiled, slope[:, start:end], start, size, least, SHARES)
     plain = [torch.from_numpy(one.copy()) for one in (rows, first[:, :40], second[:, :40])]
     plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), size, least)))
     for one, other in zip(compiled, plain, strict=True):

@@ -48,15 +48,19 @@ class StackedAdam:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
-        gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
         self._fading *= BETAS
         root = np.sqrt(1 - self._fading[:, 1])
         rates = self._rates * rate.reshape(-1).cpu().numpy()
         size = (rates * root / (1 - self._fading[:, 0])).astype(np.float32)
         least = (EPSILON * root).astype(np.float32)
-        if gradient.device.type == "cpu":
-            adam(*(one.numpy() for one in (*self._crowd, gradient)), size, least, SHARES)
+        if gradients[0].device.type == "cpu":
+            crowd, start = [one.numpy() for one in self._crowd], 0
+            for one in gradients:  # joined, they would leave the caches
+                part = one.flatten(1).numpy()
+                adam(*crowd, part, start, size, least, SHARES)
+                start += part.shape[1]
         else:
+            gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
             plain_adam(*self._crowd, gradient, torch.from_numpy(size), torch.from_numpy(least))
 
 
