@@ -165,7 +165,11 @@ def back_solve(A, d, m):
 
 @inlined
 def move(H, g, w, j, new):
-    """Set one coordinate, and bring the slope up to date."""
+    """Set one coordinate, and bring the slope up to date.
+
+    One at a time: a sum of several products would be rounded in one order where it has just been
+    compiled, and in another where it comes from the cache.
+    """
     change = new - w[j]
     w[j] = new
     row = H[j]
@@ -197,21 +201,6 @@ def list_used(H, w, level, shrink, lowest, room):
 
 
 @inlined
-def follow(H, g, support, changes, count):
-    """Bring the slope up to date with many changes, four at a time."""
-    first = count % 4
-    for a in range(first):
-        row = H[support[a]]
-        for i in range(len(g)):
-            g[i] -= changes[a] * row[i]
-    for a in range(first, count, 4):
-        r0, r1, r2, r3 = H[support[a]], H[support[a + 1]], H[support[a + 2]], H[support[a + 3]]
-        d0, d1, d2, d3 = changes[a], changes[a + 1], changes[a + 2], changes[a + 3]
-        for i in range(len(g)):
-            g[i] -= d0 * r0[i] + d1 * r1[i] + d2 * r2[i] + d3 * r3[i]
-
-
-@inlined
 def leap(H, g, w, level, shrink, lowest, room, first, count):
     """A step to the solution on the support, up to the first change of a sign; the share of it.
 
@@ -238,10 +227,7 @@ def leap(H, g, w, level, shrink, lowest, room, first, count):
             step, blocking = -w[j] / d[a], j
     for a in range(count):
         j = support[a]
-        new = 0.0 if j == blocking else w[j] + step * d[a]
-        d[a] = new - w[j]
-        w[j] = new
-    follow(H, g, support, d, count)
+        move(H, g, w, j, 0.0 if j == blocking else w[j] + step * d[a])
     return step
 
 
