@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mixed_tables import mixed
 from model_samples import FOLDER, asked
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from autoreg.engines.base import Job, TrainingSet
 from autoreg.errors import StudyError
 from autoreg.model import Model, Parameters
 from autoreg.programs import equation, export
-from autoreg.spec import DataSpec
+from autoreg.spec import DataSpec, Training
 from autoreg.techniques import technique
 
 SAMPLES = sorted(path.parent.name for path in FOLDER.glob("format_2/*/model.json"))
@@ -278,12 +279,89 @@ def test_equations_name_categories_classes_and_networks_have_none():
         equation(sample("network"))
 
 
-def test_columns_that_autoreg_makes_are_refused_in_words(tmp_path):
-    model = sample("line")
-    text = replace(model.columns[0], kind="text")
-    model = replace(model, columns=(text, *model.columns[1:]))
-    with pytest.raises(StudyError, match="'age' is made by autoreg"):
-        export(model, "script", tmp_path / "winner.py")
+# ---- columns that autoreg makes ----------------------------------------------------------------
+
+MADE = {
+    "dates": {"dates": ("signed", "seen")},
+    "gaps": {"gaps": "mark"},
+    "fences": {"outliers": "pull_in"},
+    "targets": {"mean_target": ("code", "city")},
+    "texts": {"text": ("note",)},
+    "all": {
+        "dates": ("signed", "seen"),
+        "gaps": "mark",
+        "outliers": "pull_in",
+        "mean_target": ("code", "city"),
+        "text": ("note",),
+    },
+}
+USED = ["amount", "items", "paid", "city", "code"]
+
+
+def made_of(kinds, task, family):
+    """A model of a table with columns that are made, and rows that training did not have."""
+    declared = MADE[kinds]
+    names = [*USED, *declared.get("dates", ()), *declared.get("text", ())]
+    frame = mixed(rows=160)
+    frame.loc[3, "amount"] = 500.0
+    target = {"regression": frame["y"], "multiclass": frame["y"].rank(pct=True).mul(2.99) // 1}
+    frame["y"] = target[task]
+    table = load(DataSpec(target="y", task=task, **declared), frame[[*names, "y"]])
+    dials = {"width": 5, "depth": 1, "learning_rate": 0.01} if family == "network" else {}
+    parts = [technique("weight_decay")() if dials else technique("ridge")(strength=0.05)]
+    one, rows = candidate(family, parts, dials), np.arange(table.n)
+    few = Training(epochs=2)
+    job = Job(one, TrainingSet(rows, ()), rows[:1], 0, settings=few, keep_model=True)
+    (outcome,) = engine_for([one], task).run([job], table)
+    about = {"candidate": one.to_data(), "study": "made"}
+    new = mixed(first=400, rows=25, seed=1)[names]
+    new.loc[2, "amount"], new.loc[4, "code"], new.loc[5, "city"] = -900.0, "Z9", "Lima"
+    return Model(table.columns, task, "y", table.classes, outcome.model, about), new
+
+
+@pytest.mark.parametrize("kinds", sorted(MADE))
+@pytest.mark.parametrize(
+    ("task", "family"),
+    [("regression", "linear"), ("multiclass", "linear"), ("multiclass", "network")],
+)
+def test_a_program_makes_columns_as_the_model_does(kinds, task, family, tmp_path):
+    model, rows = made_of(kinds, task, family)
+    written = export(model, "script", tmp_path / "winner.py")
+    beside = family == "network" or kinds in ("texts", "all")
+    assert [path.suffix for path in written] == ([".py", ".npz"] if beside else [".py"])
+    agrees(run_alone(written[0], rows), model, rows, rtol=1e-9, atol=1e-11)
+    learned = kinds not in ("dates", "gaps")
+    assert ("def fit" in written[0].read_text()) == (family == "linear" and not learned)
+
+
+def test_a_program_of_made_columns_is_tidy_and_refuses_unclear_dates(tmp_path):
+    model, rows = made_of("all", "regression", "linear")
+    program = export(model, "script", tmp_path / "winner.py")[0]
+    rules = "--select=E,F,I,B --ignore=E501 --line-length=100"  # rows of numbers are long
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", *rules.split(), program]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    rows["signed"] = "03/04/2026"
+    with pytest.raises(AssertionError, match="write the dates of 'signed' as YYYY-MM-DD"):
+        run_alone(program, rows)
+
+
+def test_a_notebook_of_made_columns_takes_dates_as_such(tmp_path, monkeypatch):
+    model, rows = made_of("all", "regression", "linear")
+    export(model, "notebook", tmp_path / "winner.ipynb")
+    cells = json.loads((tmp_path / "winner.ipynb").read_text())["cells"]
+    source = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    monkeypatch.chdir(tmp_path)
+    rows["signed"] = pd.to_datetime(rows["signed"]).dt.tz_localize("Asia/Tokyo")
+    scope = {"rows": rows}
+    exec(source.replace('predict(pd.read_csv("new.csv"))', "told = predict(rows)"), scope)
+    agrees(scope["told"], model, rows, rtol=1e-9, atol=1e-11)
+
+
+def test_a_graph_of_made_columns_is_refused_in_words(tmp_path):
+    model = made_of("dates", "regression", "linear")[0]
+    with pytest.raises(StudyError, match="'signed: year' is made by autoreg"):
+        export(model, "onnx", tmp_path / "winner.onnx")
 
 
 def test_the_command_writes_beside_and_refuses_unknown_forms(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoreg.errors import StudyError
 from autoreg.model import Model
 from autoreg.programs.equation import equation
+from autoreg.programs.made_code import made_code
 from autoreg.programs.notebook import notebook
 from autoreg.programs.onnx_graph import write_onnx
 from autoreg.programs.script import script
@@ -24,7 +25,8 @@ FORMS = {"script": ".py", "notebook": ".ipynb", "onnx": ".onnx", "equation": ".m
 def export(model: Model, to: str, out: Path) -> list[Path]:
     """Write a model in one of ``FORMS``; the files that were written.
 
-    A network's or a factorization's program finds its numbers in a file ``.npz`` beside it. Raises
+    The program of a network, of a factorization or of a model of text finds numbers in a file
+    ``.npz`` beside it. Raises
     StudyError for a form that is not known or that the model has not, DataError where the extra is
     missing.
 
@@ -40,13 +42,13 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
             f"the model is a {model.parameters.family} of your own, whose program you have; fit "
             f"its best parameters again, or export `result.fitted` by its own library's means"
         )
-    made = [column.name for column in model.columns if column.is_learned or column.part]
     rates = model.parameters.family == "factorization"
-    if made and to != "equation" and not rates:
+    made = [column.name for column in model.columns if column.is_learned or column.part]
+    if made and to == "onnx" and not rates:
         raise StudyError(
             f"column {made[0]!r} is made by autoreg (text, parts of dates, mean targets, marked "
-            f"gaps or fences), which no program writes yet; `result.save` keeps the model, and "
-            f"autoreg.load predicts with numpy alone"
+            f"gaps or fences), which the graphs that are written here do not; export the model to "
+            f"script or notebook"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx" and rates:
@@ -61,5 +63,6 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
         return [out]
     source = script(model, out.stem)
     out.write_text(notebook(source) if to == "notebook" else source, encoding="utf-8")
-    beside = numbers(model, out.with_suffix(".npz"))
+    arrays = {} if rates else made_code(model).arrays
+    beside = numbers(model, arrays, out.with_suffix(".npz"))
     return [out, beside] if beside else [out]

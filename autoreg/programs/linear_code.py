@@ -124,7 +124,8 @@ def _recipe(model: Model) -> tuple[list[str], str] | None:
     """Constants and code of a fit; None where scikit-learn has no such model."""
     one, about = chosen(model), model.about
     known = LinearSpec(**about.get("linear", {})) == LinearSpec()
-    if one is None or model.task == "count" or not known or about.get("weighted"):
+    learned = model.parameters.preprocessor.learned  # which says something else of its own rows
+    if one is None or model.task == "count" or not known or about.get("weighted") or learned:
         return None
     if one.is_none:
         return None if model.classes else ([], PLAIN)

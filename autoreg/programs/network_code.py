@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from autoreg.model import Model, Parameters
 from autoreg.programs.linear_code import HEAD, Body
+from autoreg.programs.words import beside
 
 IMPORTS = ["import torch", "from torch import nn"]
 
@@ -98,8 +99,7 @@ def network_code(model: Model, name: str) -> tuple[list[str], Body]:
     members = model.parameters.members
     arrays, images = members[0].arrays, members[0].info.get("images", [])
     constants = [
-        f'W = np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False)',
-        "W = {key: W[key].astype(float) for key in W.files}",
+        *beside(name),
         'MEAN, SCALE = W["mean"], W["scale"]',
     ]
     if len(members) > 1:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from autoreg.model import Model
 from autoreg.programs.linear_code import linear_code
+from autoreg.programs.made_code import made_code
 from autoreg.programs.network_code import network_code
 from autoreg.programs.rating_code import rating_code
-from autoreg.programs.words import TEXT, columns, literal, title, written_by
+from autoreg.programs.words import TEXT, beside, columns, literal, title, written_by
 
-INPUTS = (
-    TEXT
-    + '''
+RAW = "    raw = np.zeros"
+INPUTS = '''
 
 def inputs(frame):
     """Standardized inputs (n, q) of a table: gaps become means, categories indicators."""
@@ -25,7 +27,6 @@ def inputs(frame):
     unknown = np.isnan(raw) | (SCALE == 0)
     return np.where(unknown, 0.0, (raw - MEAN) / np.where(SCALE > 0, SCALE, 1.0))
 '''
-)
 
 MAIN = """
 if __name__ == "__main__":
@@ -42,12 +43,14 @@ def script(model: Model, name: str) -> str:
     """
     if model.parameters.family == "factorization":
         return rating_code(model, name)
-    linear = model.parameters.family == "linear"
+    linear, made = model.parameters.family == "linear", made_code(model)
     head, body, refits = linear_code(model) if linear else (*network_code(model, name), False)
     numeric, levels = columns(model)
     usage = [f"    python {name}.py new.csv                # predictions, as CSV"]
     if refits:
         usage.append(f"    python {name}.py new.csv train.csv      # learned anew beforehand")
+    if linear and made.arrays:
+        head, made.constants = ["from pathlib import Path", *head], [*beside(name), *made.constants]
     package = "scikit-learn" if linear else "torch"
     parts = [
         f'"""{title(model)}.',
@@ -57,7 +60,7 @@ def script(model: Model, name: str) -> str:
         f"{written_by()} Needs numpy, pandas and {package}.",
         '"""',
         "",
-        *head,
+        *_imports(head, made.imports),
         "",
         "# The input that a column of numbers becomes.",
         literal("NUMBERS", numeric),
@@ -65,8 +68,24 @@ def script(model: Model, name: str) -> str:
         literal("CATEGORIES", levels),
         *([literal("CLASSES", list(model.classes))] if model.classes else []),
         body.constants,
-        INPUTS,
+        *made.constants,
+        "",
+        TEXT,
+        made.code,
+        INPUTS if not made.code else INPUTS.replace(RAW, f"    frame = made(frame)\n{RAW}"),
         body.code,
         body.main or MAIN,
     ]
-    return "\n".join(parts).replace("\n\n\n\n", "\n\n\n")
+    return _tidy("\n".join(parts))
+
+
+def _imports(head: list[str], more: list[str]) -> list[str]:
+    """The lines of the head, with more of the standard library's modules in their order."""
+    blank = head.index("")
+    own = sorted([*head[:blank], *more], key=lambda line: (line.startswith("from"), line))
+    return [*own, *head[blank:]]
+
+
+def _tidy(source: str) -> str:
+    """No more than two empty lines on end."""
+    return re.sub(r"\n{3,}", "\n\n\n", source)

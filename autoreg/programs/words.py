@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -50,16 +51,18 @@ def written_by() -> str:
 
 
 def columns(model: Model) -> tuple[dict[str, int], dict[str, Any]]:
-    """Numeric columns with their input; categorical ones with those of levels, gap, unseen.
+    """Columns of numbers with their input; categorical ones with those of levels, gap, unseen.
 
-    An input of None stands for a cell that sets no indicator.
+    An input of None stands for a cell that sets no indicator. What a column becomes by learning is
+    as many columns of numbers.
     """
     scaler = model.parameters.preprocessor
     numeric: dict[str, int] = {}
     levels: dict[str, Any] = {}
     for position, column in enumerate(model.columns):
-        if not column.is_categorical:
-            numeric[column.name] = int(np.flatnonzero(scaler.groups == position)[0])
+        if position not in scaler.lookups:
+            places = np.flatnonzero(scaler.groups == position).tolist()
+            numeric |= {scaler.names[place]: place for place in places}
             continue
         slots = [None if one == NOWHERE else int(one) for one in scaler.lookups[position]]
         known = dict(zip(column.levels, slots[FIRST_LEVEL:], strict=True))
@@ -83,6 +86,14 @@ def array(name: str, values: Floats) -> str:
     return f"{name} = np.array({textwrap.indent(text, ' ' * (len(name) + 12)).lstrip()})"
 
 
+def beside(name: str) -> list[str]:
+    """Lines that read the arrays beside the program of that name."""
+    return [
+        f'W = np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False)',
+        "W = {key: W[key].astype(float) for key in W.files}",
+    ]
+
+
 def names_of(model: Model, role: str) -> NDArray[np.str_]:
     """The names of the users or items that a factorization knows, in the order of its numbers."""
     info = model.parameters.info
@@ -90,18 +101,23 @@ def names_of(model: Model, role: str) -> NDArray[np.str_]:
     return np.array([levels[k] for k in info[f"{role}s"]], dtype=np.str_)
 
 
-def numbers(model: Model, path: Path) -> Path | None:
-    """Write the numbers of a model beside its program; linear programs hold theirs."""
+def numbers(model: Model, made: Mapping[str, NDArray[Any]], path: Path) -> Path | None:
+    """Write the numbers of a model beside its program; linear programs hold their own.
+
+    ``made`` are arrays that columns are made by.
+    """
     known = model.parameters
-    if known.family == "linear":
+    if known.family == "linear" and not made:
         return None
     if known.family == "factorization":
         arrays = {
             **known.arrays,
             **{f"{role}s": names_of(model, role) for role in ("user", "item")},
         }
+    elif known.family == "linear":
+        arrays = dict(made)
     else:
         scaler = known.preprocessor
-        arrays = {**known.arrays, "mean": scaler.mean, "scale": scaler.scale}
+        arrays = {**known.arrays, **made, "mean": scaler.mean, "scale": scaler.scale}
     np.savez(path, allow_pickle=False, **arrays)
     return path
