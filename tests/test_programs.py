@@ -356,6 +356,7 @@ def test_a_notebook_of_made_columns_takes_dates_as_such(tmp_path, monkeypatch):
     scope = {"rows": rows}
     exec(source.replace('predict(pd.read_csv("new.csv"))', "told = predict(rows)"), scope)
     agrees(scope["told"], model, rows, rtol=1e-9, atol=1e-11)
+    assert scope["told"]["prediction"].nunique() > len(rows) // 2
 
 
 def test_a_graph_of_made_columns_is_refused_in_words(tmp_path):
