@@ -167,8 +167,8 @@ def back_solve(A, d, m):
 def move(H, g, w, j, new):
     """Set one coordinate, and bring the slope up to date.
 
-    One at a time: a sum of several products would be rounded in one order where it has just been
-    compiled, and in another where it comes from the cache.
+    One at a time: with several in one sum, processes that filled the cache of compiled code side
+    by side were seen to differ in the last digits.
     """
     change = new - w[j]
     w[j] = new
