@@ -11,11 +11,10 @@ from pathlib import Path
 from autoreg.errors import StudyError
 from autoreg.model import Model
 from autoreg.programs.equation import equation
-from autoreg.programs.made_code import made_code
 from autoreg.programs.notebook import notebook
+from autoreg.programs.numbers import numbers
 from autoreg.programs.onnx_graph import write_onnx
 from autoreg.programs.script import script
-from autoreg.programs.words import numbers
 
 __all__ = ["FORMS", "equation", "export", "notebook", "numbers", "script", "write_onnx"]
 
@@ -63,6 +62,5 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
         return [out]
     source = script(model, out.stem)
     out.write_text(notebook(source) if to == "notebook" else source, encoding="utf-8")
-    arrays = {} if rates else made_code(model).arrays
-    beside = numbers(model, arrays, out.with_suffix(".npz"))
+    beside = numbers(model, out.with_suffix(".npz"))
     return [out, beside] if beside else [out]

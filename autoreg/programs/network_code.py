@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autoreg.model import Model, Parameters
 from autoreg.programs.linear_code import HEAD, Body
-from autoreg.programs.words import beside
+from autoreg.programs.numbers import beside
 
 IMPORTS = ["import torch", "from torch import nn"]
 

@@ -8,8 +8,9 @@ from autoreg.model import Model
 from autoreg.programs.linear_code import linear_code
 from autoreg.programs.made_code import made_code
 from autoreg.programs.network_code import network_code
+from autoreg.programs.numbers import beside
 from autoreg.programs.rating_code import rating_code
-from autoreg.programs.words import TEXT, beside, columns, literal, title, written_by
+from autoreg.programs.words import TEXT, columns, literal, title, written_by
 
 RAW = "    raw = np.zeros"
 INPUTS = '''

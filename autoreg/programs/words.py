@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoreg import __version__
 from autoreg.candidate import Candidate
@@ -84,40 +81,3 @@ def array(name: str, values: Floats) -> str:
     """An array as a line of Python, with every digit."""
     text = pformat(values.tolist(), width=WIDTH - len(name) - 12, compact=True)
     return f"{name} = np.array({textwrap.indent(text, ' ' * (len(name) + 12)).lstrip()})"
-
-
-def beside(name: str) -> list[str]:
-    """Lines that read the arrays beside the program of that name."""
-    return [
-        f'W = np.load(Path(__file__).with_name("{name}.npz"), allow_pickle=False)',
-        "W = {key: W[key].astype(float) for key in W.files}",
-    ]
-
-
-def names_of(model: Model, role: str) -> NDArray[np.str_]:
-    """The names of the users or items that a factorization knows, in the order of its numbers."""
-    info = model.parameters.info
-    levels = model.columns[info[role]].levels
-    return np.array([levels[k] for k in info[f"{role}s"]], dtype=np.str_)
-
-
-def numbers(model: Model, made: Mapping[str, NDArray[Any]], path: Path) -> Path | None:
-    """Write the numbers of a model beside its program; linear programs hold their own.
-
-    ``made`` are arrays that columns are made by.
-    """
-    known = model.parameters
-    if known.family == "linear" and not made:
-        return None
-    if known.family == "factorization":
-        arrays = {
-            **known.arrays,
-            **{f"{role}s": names_of(model, role) for role in ("user", "item")},
-        }
-    elif known.family == "linear":
-        arrays = dict(made)
-    else:
-        scaler = known.preprocessor
-        arrays = {**known.arrays, **made, "mean": scaler.mean, "scale": scaler.scale}
-    np.savez(path, allow_pickle=False, **arrays)
-    return path
