@@ -61,7 +61,7 @@ class Preprocessor:
     def of(cls, table: Dataset, rows: Rows) -> Preprocessor:
         """Learn from the training rows of a table."""
         weights, known = table.weights[rows], None
-        if (names := table.as_they_are) is not None:
+        if (names := table.plain_names) is not None:
             return cls(names, np.arange(len(names)), {}, *_moments(table.X[rows], weights))
         if any_learned(table.columns):
             group = None if table.group is None else table.group[rows]

@@ -165,8 +165,9 @@ class Dataset:
         return any(column.group or len(column.levels) > 2 for column in self.columns)
 
     @cached_property
-    def as_they_are(self) -> tuple[str, ...] | None:
-        """The names of the columns where each is an input as it stands; there may be thousands."""
+    def plain_names(self) -> tuple[str, ...] | None:
+        """The names of the columns, where each is an input as it stands; None where one is not."""
+        # Lists, for there may be thousands.
         if any([column.is_categorical or column.is_learned for column in self.columns]):
             return None
         return tuple([column.name for column in self.columns])

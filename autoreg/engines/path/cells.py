@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,6 +198,8 @@ class Cells:
         self.columns = table.columns
         self.task = table.task
         self.classes = len(table.classes)
+        names = table.plain_names  # each is one input, whose number is the column's
+        self._names = None if names is None else (names, np.arange(len(names)))
         order = np.argsort(numbers, kind="stable")
         bounds = np.flatnonzero(np.diff(numbers[order])) + 1
         self.numbers = numbers
@@ -243,13 +244,6 @@ class Cells:
             return Layout({}, means, each, p, self.targets), names, each
         names, groups, lookups, starts = self._slots(cells)
         return Layout(lookups, means, starts, len(names), self.targets), names, groups
-
-    @cached_property
-    def _names(self) -> tuple[tuple[str, ...], Rows] | None:
-        """Names and numbers of the columns, where each of them is one input."""
-        if any(column.is_categorical for column in self.columns):
-            return None
-        return tuple(column.name for column in self.columns), np.arange(len(self.columns))
 
     def _slots(self, cells: Sequence[Cell]) -> tuple[tuple[str, ...], Rows, dict[int, Rows], Rows]:
         """Names and columns (q,) of inputs; lookups by column; the first input of a column."""
