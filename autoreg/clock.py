@@ -27,15 +27,19 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """When a run began, on the monotonic clock, and how many seconds it may take; None: any."""
+    """When a run began, on the monotonic clock, and how many seconds it may take; None: any.
+
+    ``closing`` seconds are what comes behind the last fit.
+    """
 
     started: float
     seconds: float | None = None
+    closing: float = REPORTING
 
     @classmethod
-    def of(cls, minutes: float | None) -> Window:
+    def of(cls, minutes: float | None, closing: float = REPORTING) -> Window:
         """A window that begins now."""
-        return cls(time.monotonic(), None if minutes is None else 60 * minutes)
+        return cls(time.monotonic(), None if minutes is None else 60 * minutes, closing)
 
     @property
     def left(self) -> float:
@@ -90,7 +94,8 @@ class Clock:
         if self.window.left < 0:
             raise BudgetError(
                 f"{(self.window.seconds or 0) / 60:g} minutes were over before the first round of "
-                f"trials was complete; allow more with --within, or ask for smaller fits"
+                f"trials was complete; allow more (--within, or an estimator's minutes), or ask "
+                f"for smaller fits"
             )
 
     @property
@@ -99,4 +104,4 @@ class Clock:
         if self.window.seconds is None:
             return 0.0
         pace = (time.monotonic() - self.started) / self._fits if self._fits else 0.0
-        return max(LEAST * self.window.seconds, REPORTING) + CAUTION * pace * self.later
+        return max(LEAST * self.window.seconds, self.window.closing) + CAUTION * pace * self.later

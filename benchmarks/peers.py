@@ -112,22 +112,18 @@ def relative(loss: float, y: np.ndarray, classes: bool) -> float:
     return 1 - loss / float(-(shares * np.log(shares)).sum())
 
 
-def autoreg_linear(rows: Rows) -> tuple[BaseEstimator, float]:
-    kind = AutoRegClassifier if rows.classes else AutoRegRegressor
-    one = kind(space="linear", trials=40, minutes=rows.seconds / 60 * 0.8).fit(rows.X, rows.y)
-    if one.study_result_ is None:
-        return one, float("nan")
-    loss = one.study_result_.verdict.nested_loss.value
-    return one, relative(loss, rows.y, rows.classes)
+def autoreg_in(space: str) -> Callable[[Rows], tuple[BaseEstimator, float]]:
+    """autoreg in a search space, for the time that there is; its claim is its nested estimate."""
 
+    def method(rows: Rows) -> tuple[BaseEstimator, float]:
+        kind = AutoRegClassifier if rows.classes else AutoRegRegressor
+        one = kind(space=space, trials=60, minutes=rows.seconds / 60 * 0.9).fit(rows.X, rows.y)
+        if one.study_result_ is None:
+            return one, float("nan")
+        loss = one.study_result_.verdict.nested_loss.value
+        return one, relative(loss, rows.y, rows.classes)
 
-def autoreg_networks(rows: Rows) -> tuple[BaseEstimator, float]:
-    kind = AutoRegClassifier if rows.classes else AutoRegRegressor
-    minutes = rows.seconds / 60 * 0.7
-    one = kind(space="linear_and_network", trials=60, minutes=minutes).fit(rows.X, rows.y)
-    if one.study_result_ is None:
-        return one, float("nan")
-    return one, relative(one.study_result_.verdict.nested_loss.value, rows.y, rows.classes)
+    return method
 
 
 def classic(rows: Rows) -> tuple[BaseEstimator, float]:
@@ -261,8 +257,8 @@ def optuna_search(rows: Rows) -> tuple[BaseEstimator, float]:
 
 
 METHODS = {
-    "autoreg, linear": autoreg_linear,
-    "autoreg, networks too": autoreg_networks,
+    "autoreg, linear": autoreg_in("linear"),
+    "autoreg, networks too": autoreg_in("linear_and_network"),
     "RidgeCV / LogisticRegressionCV": classic,
     "LassoCV / its logistic twin": lasso,
     "HistGradientBoosting": boosting,

@@ -33,19 +33,27 @@ from autoreg.study import conducted, prepare, read, searched
 if TYPE_CHECKING:
     import pandas as pd
 
+CLOSING = 1.0  # seconds behind the last fit: there is no report to write
+
 
 class UnjudgedWarning(UserWarning):
     """Too few rows to search: the default recipe was fitted, and nobody knows how good it is."""
 
 
-def answered(study: Mapping[str, Any], data: pd.DataFrame, workers: int | None) -> StudyResult:
-    """Run a study from its beginning; its ledger lives as long as it runs."""
+def answered(
+    study: Mapping[str, Any], data: pd.DataFrame, workers: int | None, within: float | None
+) -> StudyResult:
+    """Run a study from its beginning, within so many minutes; its ledger lives as long as it runs.
+
+    Raises BudgetError where they are over before anything could be compared.
+    """
+    window = Window.of(within, CLOSING)
     ready = prepare(study, data, workers=workers)
     with tempfile.TemporaryDirectory(prefix="autoreg-") as place:
         folder = Path(place)
         ledger = Ledger.open(folder / "ledger.jsonl", ready.header)
         with leased(folder) as lease:
-            trials = searched(ready, ledger, Silent(), Window.of(None), lease)
+            trials = searched(ready, ledger, Silent(), window, lease)
         openings = Openings(folder)
         findings, model = conducted(ready, trials, ledger, Silent(), openings, reopen=False)
     return StudyResult(findings, model, folder)

@@ -131,6 +131,8 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
         self, X: pd.DataFrame, y: NDArray[Any], task: str, groups: Any, sample_weight: Any
     ) -> Self:
         """Run the study on checked rows and keep what came of it."""
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes must be above 0, or None; it is {self.minutes!r}")
         self.model_columns_ = list(X.columns)
         whole, roles = self._with_roles(X, y, groups, sample_weight)
         most = most_folds(whole, task, roles)
@@ -207,7 +209,6 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
             "study": NAME,
             "space": self.space,
             "trials": self.trials,
-            "minutes": self.minutes,
             "seed": int(random),
             "held_out": None,
             **given,
@@ -227,8 +228,9 @@ class AutoReg(BaseEstimator):  # type: ignore[misc] # scikit-learn gives its cla
                 tracking=self.tracking,
                 workers=None if workers < 0 else workers,
                 progress=False,
+                within=self.minutes,
             )
-        return answered(question, whole, None if workers < 0 else workers)
+        return answered(question, whole, None if workers < 0 else workers, self.minutes)
 
     # ---- out ------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class AutoRegClassifier(ClassifierMixin, AutoReg):  # type: ignore[misc] # sciki
         folds: outer folds; fewer where the rarest class has fewer rows.
         rule: how one candidate is chosen: ``min``, ``one_se`` or ``parsimonious``.
         metric: choose by this metric instead of the log loss.
-        minutes: stop searching after that long.
+        minutes: what ``fit`` may take; its search ends early enough for the verdict.
         study: more of a study, as its YAML would say it: ``training``, ``linear``, ``data``, ...
         estimators: your own estimators that join the search, name -> ``autoreg.Family``.
         network: your own torch module that joins it, an ``autoreg.Family``.
