@@ -37,7 +37,7 @@ REFINEMENTS: tuple[Dial, ...] = (
     ),
 )
 # Which trait a table must have for a refinement to mean anything.
-NEEDED = {"categories": "grouped", "convolution": "pictured"}
+NEEDED = {"embedding": "measured", "categories": "grouped", "convolution": "pictured"}
 ARCHITECTURE = SHAPE + REFINEMENTS
 RATING: tuple[Dial, ...] = (
     Choice(

@@ -37,6 +37,7 @@ from autoreg.own_spec import OwnSpec
 from autoreg.spec import FAMILY_NAMES, MODULE, FamilySpec, LinearSpec, SpaceSpec
 from autoreg.techniques.base import Dial, Technique, Value
 
+NEEDED_BY_TECHNIQUES = ("grouped", "symmetric", "rated")  # traits
 MARGIN = 0.15  # of an architecture dial's range: the design keeps away from its ends
 MOST_SHAPES = 4  # of an own estimator in the design, beside the one that was handed over
 
@@ -76,25 +77,22 @@ class Space:
         task: str,
         linear: LinearSpec | None = None,
         *,
-        grouped: bool = True,
-        symmetric: bool = True,
-        pictured: bool = True,
-        rated: bool = True,
         first: Sequence[Mapping[str, Any]] = (),
         own: Mapping[str, OwnSpec] | None = None,
+        **traits: bool,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
-        Techniques that do not apply to the task, cannot obey what ``linear`` asks for, or need
-        feature groups where none is ``grouped``, or symmetries of images where the data are not
-        ``symmetric``, are left out; so are factorizations where no columns are users and items
-        (``rated``); ``left_out`` says why. Refinements of the architecture that need categories or
-        images (``pictured``) stay at their default without them. ``own`` families of the user join
-        those of the file. ``first`` are settings to begin with, as plain data; those that the space
-        does not offer are left out.
+        Techniques that do not apply to the task, or cannot obey what ``linear`` asks for, are left
+        out; so is what needs a trait that the table has not (:attr:`Dataset.traits`; it has those
+        that are not given): feature groups, symmetries, users and items. ``left_out`` says why.
+        Refinements of the architecture stay at their default then. ``own`` families of the user
+        join those of the file. ``first`` are settings to begin with, as plain data; those that the
+        space does not offer are left out.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place, joined = f"search space {spec.space}", own or {}
+        grouped, symmetric, rated = (traits.get(one, True) for one in NEEDED_BY_TECHNIQUES)
         named: dict[str, FamilySpec] = {family: part for family, part in spec.families.items()}
         reasons = {family: unfit_family(family, task, rated) for family in named}
         left_out = {family: why for family, why in reasons.items() if why}
@@ -115,7 +113,6 @@ class Space:
         families = {
             family: tuple(one for one in some if not every[one]) for family, some in offers.items()
         }
-        traits = {"grouped": grouped, "pictured": pictured}
         architectures = {
             **{name: architecture_of(place, name, part, traits) for name, part in parts.items()},
             **{name: own_architecture(name, part) for name, part in joined.items()},

@@ -210,7 +210,11 @@ class StudySpec(Frozen):
         True, description="where a network or a factorization wins: what each ingredient is worth"
     )
     first: tuple[dict[str, Any], ...] = Field((), description="settings that are tried first")
-    sampler: Literal["tpe", "gp", "random"] = Field("tpe", description="Optuna's sampler")
+    sampler: Literal["auto", "tpe", "gp", "random"] = Field(
+        "auto",
+        description="Optuna's sampler; auto: gp for networks in searches of up to 100 trials, "
+        "otherwise tpe",
+    )
     metrics: tuple[str, ...] = Field((), description="the first is shown in the verdict")
     sheet: SheetSpec = Field(default_factory=SheetSpec)
     ignore: tuple[str, ...] = Field((), description="codes of alarms that are known to be harmless")

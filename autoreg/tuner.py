@@ -21,12 +21,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import threadpool_limits
 
 from autoreg.candidate import Candidate
 from autoreg.space import Axis, Space
@@ -35,8 +37,11 @@ from autoreg.spec import seed_for
 ATTEMPTS = 25
 PARENTS = 4  # the best trial of so many may be the one whose techniques are open
 NEWCOMERS = 2  # further techniques that an ask opens
+MOST_MODELLED = 100  # trials of a search, up to which a Gaussian process is worth its asks
 
 logging.getLogger("optuna").setLevel(logging.WARNING)
+# Where a fit of its kernel fails it begins anew from its prior: nothing for a user to act on.
+logging.getLogger("optuna._gp").setLevel(logging.ERROR)
 
 History = Sequence[tuple[Candidate, float]]
 
@@ -47,7 +52,7 @@ class Tuner:
 
     >>> from autoreg.spec import read_space
     >>> space = Space.build(read_space("linear"), "regression")
-    >>> Tuner(space, "tpe", trials=9, seed=0, search="final").ask([]).label
+    >>> Tuner(space, "auto", trials=9, seed=0, search="final").ask([]).label
     'none'
     """
 
@@ -71,36 +76,56 @@ class Tuner:
             return design[len(asked)]
         tried = {one.key for one in asked}
         for family in self.turns(asked):
-            for proposal in self._proposals(history, family, len(asked)):
+            for proposal in self._proposals(history, pending, family):
                 if proposal.key not in tried:
                     return proposal
         return None
 
-    def _proposals(self, history: History, family: str, number: int) -> Iterator[Candidate]:
+    def _proposals(
+        self, history: History, pending: Sequence[Candidate], family: str
+    ) -> Iterator[Candidate]:
         """What the sampler proposes, each time from another seed; in the end at random."""
+        number = len(history) + len(pending)
         seeds = [
             seed_for(self.seed, "tuner", self.search, number, family, attempt)
             for attempt in range(2 * ATTEMPTS)
         ]
         own = [(one, loss) for one, loss in history if one.family == family]
         box = {axis.name: _distribution(axis) for axis in self.opened(own, family, seeds[0])}
-        study = self._study(own, box)
+        study = self._study(own, [one for one in pending if one.family == family], box)
         for attempt, seed in enumerate(seeds):
-            study.sampler = _sampler(self.sampler if attempt < ATTEMPTS else "random", seed)
-            asked = study.ask(box)
+            study.sampler = _sampler(self.kind(family) if attempt < ATTEMPTS else "random", seed)
+            with threadpool_limits(limits=1):  # its bits would depend on the count
+                asked = study.ask(box)
             yield self.space.decode(family, self.space.blank(family) | asked.params)
             study.tell(asked, state=TrialState.FAIL)  # so that the next one does not see it
 
-    def _study(self, own: History, box: dict[str, BaseDistribution]) -> optuna.Study:
+    def kind(self, family: str) -> str:
+        """The sampler of a family, the same from the first ask to the last.
+
+        A Gaussian process learns most from few trials, and costs the more the more there are;
+        linear trials walk whole paths and are cheaper than its asks.
+        """
+        if self.sampler != "auto":
+            return self.sampler
+        return "tpe" if family == "linear" or self.trials > MOST_MODELLED else "gp"
+
+    def _study(
+        self, own: History, pending: Sequence[Candidate], box: dict[str, BaseDistribution]
+    ) -> optuna.Study:
         """A study that knows the trials of one family at the open coordinates."""
         study = optuna.create_study(direction="minimize")
         for one, loss in own:
-            point = self.space.encode(one)
-            params = {name: point[name] for name in box}
-            study.add_trial(
-                optuna.create_trial(params=params, distributions=box, value=float(loss))
-            )
+            told = {"state": TrialState.COMPLETE, "value": float(loss)}
+            study.add_trial(self._trial(one, box, **told))
+        for one in pending:
+            study.add_trial(self._trial(one, box, state=TrialState.RUNNING))
         return study
+
+    def _trial(self, one: Candidate, box: dict[str, BaseDistribution], **told: Any) -> FrozenTrial:
+        point = self.space.encode(one)
+        params = {name: point[name] for name in box}
+        return optuna.create_trial(params=params, distributions=box, **told)
 
     def opened(self, own: History, family: str, seed: int) -> list[Axis]:
         """The coordinates that an ask may set, from the trials of the family so far.

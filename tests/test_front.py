@@ -10,7 +10,7 @@ from test_network import on_rows as rows_of
 from test_pack import check_independent, check_same, on_task, run
 
 from autoreg.candidate import NEEDED
-from autoreg.data.dataset import Column, Dataset
+from autoreg.data.dataset import MOST_VECTORS, Column, Dataset
 from autoreg.engines.convolution import FILTERS, Canvas, canvases_of
 from autoreg.engines.fitting import Ground
 from autoreg.engines.front import Front, initial_tables, table_mask
@@ -301,7 +301,11 @@ def built(**traits):
         "families": {
             "network": {
                 "techniques": ["dropout"],
-                "architecture": {"categories": ["indicators", "vectors"], "convolution": ["two"]},
+                "architecture": {
+                    "embedding": ["none", "piecewise"],
+                    "categories": ["indicators", "vectors"],
+                    "convolution": ["two"],
+                },
             }
         },
         "incumbent": {"family": "network"},
@@ -314,12 +318,30 @@ def test_dials_that_mean_nothing_for_a_table_are_not_searched():
         return {dial.name for dial in one.architectures["network"]} & set(NEEDED)
 
     assert names(built()) == set(NEEDED)
-    assert names(built(grouped=False)) == {"convolution"}
-    assert names(built(pictured=False)) == {"categories"}
+    assert names(built(grouped=False)) == {"embedding", "convolution"}
+    assert names(built(pictured=False)) == {"embedding", "categories"}
+    assert names(built(measured=False)) == {"categories", "convolution"}
     assert images().traits == {
-        "grouped": False, "symmetric": True, "pictured": True, "rated": False,
+        "grouped": False, "symmetric": True, "pictured": True, "measured": False, "rated": False,
     }  # fmt: skip
     assert categories().traits["grouped"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_measured"),
+    [
+        (["numeric"], True),
+        (["numeric", "categorical"], True),
+        (["categorical"], False),
+        (["numeric", "text"], False),
+        (["numeric"] * MOST_VECTORS, True),
+        (["numeric"] * (MOST_VECTORS + 1), False),
+    ],
+)
+def test_few_measured_columns_may_be_vectors(columns, is_measured):
+    known = tuple(Column(f"c{k}", kind) for k, kind in enumerate(columns))
+    table = Dataset("t", known, np.zeros((3, len(known))), np.arange(3.0), "regression", "y")
+    assert table.traits["measured"] == is_measured
 
 
 def test_matrices_are_listed_from_the_first_filter_to_the_output():

@@ -23,7 +23,7 @@ def filled(tuner, count, losses=None):
     return history
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "random"])
 def test_asking_twice_gives_the_same_answer(space, sampler):
     tuner = Tuner(space, sampler, 24, 3, "outer-1")
     history = filled(tuner, 22)
@@ -38,6 +38,26 @@ def test_the_gaussian_process_is_as_pure_on_a_small_box():
     tuner = Tuner(space, "gp", 9, 0, "final")
     history = filled(tuner, 8)
     assert tuner.ask(history) == Tuner(space, "gp", 9, 0, "final").ask(list(history))
+
+
+def test_the_sampler_of_a_family_is_fixed_before_the_first_trial(space):
+    short, long = (Tuner(space, "auto", trials, 0, "final") for trials in (100, 101))
+    assert [short.kind(one) for one in ("linear", "network")] == ["tpe", "gp"]
+    assert [long.kind(one) for one in ("linear", "network")] == ["tpe", "tpe"]
+    assert Tuner(space, "random", 5, 0, "final").kind("network") == "random"
+
+
+def test_the_gaussian_process_knows_what_is_under_way():
+    spec = SpaceSpec(
+        space="n",
+        families={"network": {"techniques": ["none"], "architecture": {"width": [16, 256]}}},
+        incumbent={"family": "network", "techniques": []},
+    )
+    tuner = Tuner(Space.build(spec, "binary"), "gp", 30, 0, "final")
+    first, *history = filled(tuner, 8)
+    others = [tuner.ask(history, [one]) for one in (first[0], tuner.ask(history))]
+    assert others[0] != others[1]
+    assert others[0] == tuner.ask(history, [first[0]])
 
 
 def test_what_follows_depends_on_seed_search_and_losses(space):

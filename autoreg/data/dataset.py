@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Task = Literal["regression", "count", "binary", "multiclass"]
 Label = str | int | float | bool
+MOST_VECTORS = 100  # measured columns that networks may be given as vectors, a dozen numbers each
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ class Dataset:
             "grouped": self.is_grouped,
             "symmetric": self.is_symmetric,
             "pictured": self.image is not None,
+            "measured": self.is_measured,
             "rated": self.rated is not None,
         }
 
@@ -163,6 +165,13 @@ class Dataset:
     def is_grouped(self) -> bool:
         """Whether some feature group, declared or a categorical column's, has several inputs."""
         return any(column.group or len(column.levels) > 2 for column in self.columns)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether some columns are measured, and so few that networks can take each as a vector."""
+        if self.image is not None or any(column.kind == "text" for column in self.columns):
+            return False
+        return 0 < sum(column.kind == "numeric" for column in self.columns) <= MOST_VECTORS
 
     @cached_property
     def plain_names(self) -> tuple[str, ...] | None:
