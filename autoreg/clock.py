@@ -11,6 +11,7 @@ run ends there, too.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoreg.errors import BudgetError
@@ -50,10 +51,17 @@ class Window:
 
 
 class Clock:
-    """The time budget of one run; ``later`` is how many fits come behind the search, about."""
+    """The time budget of one run, from the first fit on.
+
+    ``later`` says about how many fits come behind a search of so many trials.
+    """
 
     def __init__(
-        self, minutes: float | None, ledger: Ledger, window: Window | None = None, later: int = 0
+        self,
+        minutes: float | None,
+        ledger: Ledger,
+        window: Window | None = None,
+        later: Callable[[int], int] = lambda trials: 0,
     ) -> None:
         self.minutes, self.ledger = minutes, ledger
         self.window, self.later = window or Window.of(None), later
@@ -61,7 +69,7 @@ class Clock:
         self.spent = rounds[-1]["seconds"] if rounds else 0.0
         self.started = time.monotonic()
         self._round_began = self.started
-        self._fits = 0
+        self._fits = self._trials = 0
 
     def allows_another(self, number: int, fits: int = 0) -> bool:
         """Whether time is left after a complete common round, which took so many fits."""
@@ -69,7 +77,7 @@ class Clock:
             return True
         now = time.monotonic()
         seconds, took = self.spent + now - self.started, now - self._round_began
-        self._round_began, self._fits = now, self._fits + fits
+        self._round_began, self._fits, self._trials = now, self._fits + fits, number + 1
         self.ledger.append("round", {"round": number, "seconds": seconds})
         in_budget = self.minutes is None or seconds < self.minutes * 60
         if in_budget and self.window.left - took > self.reserve:
@@ -104,4 +112,5 @@ class Clock:
         if self.window.seconds is None:
             return 0.0
         pace = (time.monotonic() - self.started) / self._fits if self._fits else 0.0
-        return max(LEAST * self.window.seconds, self.window.closing) + CAUTION * pace * self.later
+        least = max(LEAST * self.window.seconds, self.window.closing)
+        return least + CAUTION * pace * self.later(self._trials)

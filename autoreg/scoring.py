@@ -69,14 +69,13 @@ class Bench:
         """How many fits one trial of every search takes."""
         return sum(len(folds) for folds in self.plan.inner.values())
 
-    @property
-    def fits_behind(self) -> int:
-        """About how many fits come behind the search: choices over time on their outer folds,
-        what is set beside them, and the final model with its path."""
-        choices = 3 + math.ceil(math.log2(1 + self.spec.trials))
-        draws = self.spec.permutations * self.fits_a_round * self.spec.trials
+    def fits_behind(self, trials: int) -> int:
+        """About how many fits come behind searches of so many trials each: choices over time on
+        their outer folds, what is set beside them, and the final model with its path."""
+        choices = min(trials, 3 + math.ceil(math.log2(1 + trials)))
+        draws = self.spec.permutations * self.fits_a_round * trials
         networks = self.spec.training.members if "network" in self.space.families else 1
-        return networks * len(self.plan.outer) * choices + self.space.path_points + draws
+        return networks * (len(self.plan.outer) * choices + 1) + 1 + draws
 
     def warm_up(self, listener: Progress) -> None:
         """Let the engine compile or load what fits need, so that later times are those of fits."""

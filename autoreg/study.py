@@ -242,11 +242,11 @@ def searched(
     if stops:
         return up_to(past, stops)
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
-    clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     done = rounds
     if rounds < ready.spec.trials:
         bench.warm_up(listener)
+    clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
     listener.begin("search", ready.spec.trials, rounds)
 
     def record(trial: Trial) -> None:

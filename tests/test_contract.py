@@ -198,7 +198,7 @@ def ledger(tmp_path):
 def test_a_reserve_is_kept_back_for_what_comes_behind_the_search(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("autoreg.clock.time.monotonic", lambda: now[0])
-    clock = Clock(None, ledger(tmp_path), Window(1000.0, 100.0), later=20)
+    clock = Clock(None, ledger(tmp_path), Window(1000.0, 100.0), later=lambda trials: 20 * trials)
     assert clock.reserve == 10.0  # a tenth, as long as no fit was timed
     now[0] += 10.0
     assert clock.allows_another(0, fits=10)  # one second a fit: 10 + 1.5 * 20
