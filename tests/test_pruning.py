@@ -45,6 +45,7 @@ def question(prune, **changes):
         "trials": 16,
         "folds": {"outer": 4},
         "training": {"epochs": 27},
+        "sampler": "tpe",  # whose asks depend on the order of losses alone: engines round otherwise
         "prune": prune,
         **changes,
     }
