@@ -112,9 +112,10 @@ def run_searches(
     A round is complete when every search has told so many more trials as the study asks ahead;
     ``round_done`` is told the number of the last one. ``record`` makes a trial durable before its
     search is told. ``round_done`` may end all searches after a complete common round by returning
-    False, and later trials that are known by then are not returned. ``on_fit`` is told how many
-    trials of the round its fits amount to so far. Who is ``hurried``, for the run may be ended by
-    the clock, keeps fewer settings under way.
+    False, and later trials that are known by then are not returned: where that may be, no search
+    runs ahead of the others by more than a round. ``on_fit`` is told how many trials of the round
+    its fits amount to so far. Who is ``hurried``, for the run may be ended by the clock, keeps
+    fewer settings under way.
     """
     spec = bench.spec
     # What ends or prunes a search looks at it after every round.
@@ -125,7 +126,8 @@ def run_searches(
     for name in bench.searches:
         tuner = Tuner(bench.space, spec.sampler, spec.trials, spec.seed, name)
         running[name] = search(name, tuner, past.get(name, ()), spec.asks_ahead, bars, several)
-    drive = _Drive(bench, past, running, record, round_done, on_fit)
+    lead = spec.asks_ahead if is_watched else math.inf
+    drive = _Drive(bench, past, running, record, round_done, on_fit, lead)
     try:
         bench.engine.stream(
             drive.begin(),
@@ -164,6 +166,7 @@ class _Drive:
         record: Callable[[Trial], None],
         round_done: Callable[[int], bool],
         on_fit: Callable[[float], None],
+        lead: float,
     ) -> None:
         self.trials = {name: list(past.get(name, ())) for name in running}
         self.told = self._began = min(map(len, self.trials.values()), default=0)
@@ -171,6 +174,7 @@ class _Drive:
         self._early: dict[str, dict[int, Trial]] = {name: {} for name in running}
         self._attempts = Attempts()
         self._record, self._round_done, self._on_fit = record, round_done, on_fit
+        self._lead, self._untold = lead, dict[str, list[Trial]]()
 
     def begin(self) -> list[Job]:
         """The first fits."""
@@ -188,8 +192,12 @@ class _Drive:
             own.append(early.pop(len(own)))
         if len(own) == before:
             return []
-        asks = self._asks(trial.search, own[before:])
+        self._untold.setdefault(trial.search, []).extend(own[before:])
         self._look()
+        asks: list[Ask] = []
+        while near := self._near():
+            asks += [ask for name in near for ask in self._asks(name, self._untold.pop(name))]
+            self._look()  # who is over holds up no round, and a round lets others go on
         return self._fits(asks)
 
     def on_done(self, fits: int) -> None:
@@ -201,6 +209,10 @@ class _Drive:
 
     def _fits(self, asks: Iterable[Ask]) -> list[Job]:
         return self._attempts.begin(Attempt(self._bench, ask) for ask in asks)
+
+    def _near(self) -> list[str]:
+        """The searches that may be told their trials: those not far ahead of the others."""
+        return [name for name in self._untold if len(self.trials[name]) - self.told <= self._lead]
 
     def _asks(self, name: str, answers: list[Trial] | None) -> list[Ask]:
         """What a search asks next, once it knows; nothing where it is over."""

@@ -54,6 +54,16 @@ class AtRandom(PackEngine):
                 waiting += after(one, outcome)
 
 
+class NewestFirst(PackEngine):
+    """Fits what was asked last, so that a search that is told something runs ahead."""
+
+    def stream(self, jobs, table, after, **options):
+        waiting = list(jobs)
+        while waiting:
+            one = waiting.pop()
+            waiting += after(one, self.run([one], table)[0])
+
+
 def searched(prune, engine=None, workers=1, past=None, record=lambda one: None, **changes):
     bench = prepare(question(prune, **changes), workers=workers).bench
     bench = replace(bench, engine=engine or bench.engine)
@@ -151,6 +161,23 @@ def test_searches_end_at_a_common_round_whatever_a_later_one_had_begun(refilled)
     )
     assert essences(found) == {name: own[:8] for name, own in essences(trials).items()}
     assert len(recorded) >= 8 * len(trials)
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+def test_in_a_hurry_no_search_runs_ahead_by_more_than_a_round(refilled, hurried):
+    prune, trials = refilled
+    bench = replace(prepare(question(prune), workers=1).bench, engine=NewestFirst())
+    counts, leads = dict.fromkeys(bench.searches, 0), []
+
+    def record(trial):
+        counts[trial.search] += 1
+        leads.append(max(counts.values()) - min(counts.values()))
+
+    found = run_searches(bench, {}, record=record, round_done=lambda number: True, hurried=hurried)
+    assert essences(found) == essences(trials)
+    # A round is told, and another one was asked for before.
+    in_line = hurried or prune is not OFF
+    assert (max(leads) <= 2 * bench.spec.asks_ahead) == in_line
 
 
 @pytest.mark.parametrize("workers", [1, 2])
