@@ -89,21 +89,20 @@ class Clock:
         """Write down that the search ended with this round."""
         self.ledger.append("stop", {"round": number})
 
-    def look(self, rounds: int) -> None:
-        """Look at the clock within a round.
+    def look(self, common: int) -> None:
+        """Look at the clock within a round; every search has so many trials.
 
-        Raises OutOfTimeError where the round cannot be waited for, BudgetError where it is the
-        first one, so that there is nothing to go on with.
+        Raises OutOfTimeError where the round cannot be waited for, BudgetError where some search
+        has no trial, so that there is nothing to go on with.
         """
         if self.window.left > self.reserve:
             return
-        if rounds:
+        if common:
             raise OutOfTimeError
         if self.window.left < 0:
             raise BudgetError(
-                f"{(self.window.seconds or 0) / 60:g} minutes were over before the first round of "
-                f"trials was complete; allow more (--within, or an estimator's minutes), or ask "
-                f"for smaller fits"
+                f"{(self.window.seconds or 0) / 60:g} minutes were over before each search had a "
+                f"trial; allow more (--within, or an estimator's minutes), or ask for smaller fits"
             )
 
     @property

@@ -243,7 +243,7 @@ def searched(
         return up_to(past, stops)
     rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
-    done = rounds
+    done, known = rounds, {name: len(past.get(name, ())) for name in bench.searches}
     if rounds < ready.spec.trials:
         bench.warm_up(listener)
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)
@@ -253,6 +253,7 @@ def searched(
         nonlocal best
         lease.check()
         ledger.append("trial", trial.to_data() | {"at": round(time.time(), 3)})
+        known[trial.search] += 1
         if trial.search == FINAL and trial.is_valid:
             best = min(best, trial.loss)
 
@@ -264,7 +265,7 @@ def searched(
         return clock.allows_another(number, fits)
 
     def on_fit(fitted: float) -> None:
-        clock.look(done)
+        clock.look(min(known.values()))
         listener.advance(done + fitted)
 
     try:
@@ -277,7 +278,7 @@ def searched(
             hurried=window.seconds is not None,
         )
     except OutOfTimeError:
-        clock.stop(done - 1)
+        clock.stop(min(known.values()) - 1)  # what all searches have
         trials = ledger.trials()
     listener.end()
     return up_to(trials, ledger.of("stop"))

@@ -8,7 +8,8 @@ not slowed down. The claim of autoreg is its nested estimate; that of a method t
 best inner score, as its users read it; RidgeCV and its like claim their best inner score, too.
 
 Scores are R2 for numbers and negative log loss by that of class shares (1 is perfect, 0 knows
-nothing) for classes, so that they can be put side by side; ranks are within a set. Every finished
+nothing) for classes, so that they can be put side by side; ranks are within a fold, and a method
+that failed there, or was not done in time, is its last. Every finished
 cell is a line of ``--resume`` and is not repeated for as many seconds and folds. LightGBM, XGBoost
 and optuna-integration are used where they are installed and told as absent where not. What a
 machine compiles once, autoreg's solvers, is compiled before the clock starts.
@@ -334,19 +335,19 @@ def measured(work: Callable, rows: Rows, X: pd.DataFrame, y: np.ndarray) -> dict
 
 
 def report(lines: list[dict], seconds: float, folds: int) -> str:
-    frame = pd.DataFrame(lines)
-    frame = frame[frame["score"].notna()] if "score" in frame else frame.iloc[:0]
-    if frame.empty:
+    frame = pd.DataFrame([one for one in lines if "absent" not in one])
+    if frame.empty or "score" not in frame:
         return "nothing is measured yet\n"
+    ranks = _ranks(frame)
+    frame = frame[frame["score"].notna()]
     means = frame.groupby(["set", "method"])[["score", "claim", "seconds"]].mean().reset_index()
     full = means.pivot(index="set", columns="method", values="score")
-    ranks = full.rank(axis=1, ascending=False)
     means["gap"] = means["claim"] - means["score"]
     rows = []
     for method in METHODS:
         own = means[means["method"] == method]
         if own.empty:
-            rows.append((method, "absent", "", "", "", ""))
+            rows.append((method, "absent", "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -356,9 +357,13 @@ def report(lines: list[dict], seconds: float, folds: int) -> str:
                 f"{own['seconds'].median():.1f}",
                 f"{own['gap'].mean():+.3f}",
                 f"{(own['gap'] > 0.01).sum()} of {len(own)}",
+                f"{len(ranks) - (frame['method'] == method).sum()} of {len(ranks)}",
             )
         )
-    head = ("method", "median score", "mean rank", "seconds", "claim - truth", "claimed too much")
+    head = (
+        *("method", "median score", "mean rank", "seconds"),
+        *("claim - truth", "claimed too much", "failed"),
+    )
     each = [
         (name, *(f"{value:.3f}" if value == value else "" for value in row))
         for name, row in zip(full.index, full.to_numpy(), strict=True)
@@ -376,6 +381,14 @@ def report(lines: list[dict], seconds: float, folds: int) -> str:
             "",
         ]
     )
+
+
+def _ranks(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rank of each method on each fold of each set, 1 the best; who failed is last."""
+    cells = frame.pivot_table("score", ["set", "fold"], "method", aggfunc="first", dropna=False)
+    there = frame[["set", "fold"]].drop_duplicates()
+    cells = cells.reindex(pd.MultiIndex.from_frame(there))
+    return cells.fillna(-np.inf).rank(axis=1, ascending=False)
 
 
 def main() -> None:

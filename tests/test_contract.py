@@ -173,19 +173,20 @@ def test_a_run_that_has_no_time_for_a_first_round_leaves_no_verdict(tmp_path):
     assert not (tmp_path / "openings.jsonl").exists()
 
 
-def test_a_round_that_cannot_be_waited_for_is_dropped_and_the_end_is_replayed(
+def test_of_a_round_that_cannot_be_waited_for_stays_what_all_have_and_the_end_is_replayed(
     tmp_path, monkeypatch
 ):
     """The time is over in the middle of the second round."""
     looks = iter(range(1000))
 
-    def look(self, rounds):
-        if rounds and next(looks) > 2:  # searches are close together: little is left by then
+    def look(self, common):
+        if common > 4 and next(looks) > 2:  # searches are close together: little is left by then
             raise OutOfTimeError
 
     monkeypatch.setattr(Clock, "look", look)
     first = run(tmp_path)
-    assert set(first.trials.groupby("search").size()) == {4}
+    (count,) = set(first.trials.groupby("search").size())
+    assert 4 < count < 8
     assert "the time of the run ended the search" in first.findings.remarks
     monkeypatch.undo()
     assert essence(run(tmp_path)) == essence(first)
@@ -215,7 +216,7 @@ def test_a_round_is_left_when_the_reserve_begins(tmp_path, monkeypatch):
     now[0] = 89.0
     clock.look(1)
     now[0] = 91.0
-    clock.look(0)  # a first round may use the reserve up
+    clock.look(0)  # a first trial may use the reserve up
     with pytest.raises(OutOfTimeError):
         clock.look(1)
     now[0] = 101.0
