@@ -37,7 +37,6 @@ from autoreg.own_spec import OwnSpec
 from autoreg.spec import FAMILY_NAMES, MODULE, FamilySpec, LinearSpec, SpaceSpec
 from autoreg.techniques.base import Dial, Technique, Value
 
-NEEDED_BY_TECHNIQUES = ("grouped", "symmetric", "rated")  # traits
 MARGIN = 0.15  # of an architecture dial's range: the design keeps away from its ends
 MOST_SHAPES = 4  # of an own estimator in the design, beside the one that was handed over
 
@@ -77,22 +76,24 @@ class Space:
         task: str,
         linear: LinearSpec | None = None,
         *,
+        grouped: bool = True,
+        symmetric: bool = True,
+        pictured: bool = True,
+        measured: bool = True,
+        rated: bool = True,
         first: Sequence[Mapping[str, Any]] = (),
         own: Mapping[str, OwnSpec] | None = None,
-        **traits: bool,
     ) -> Space:
         """Check the meaning of a space file and narrow the techniques' ranges by it.
 
         Techniques that do not apply to the task, or cannot obey what ``linear`` asks for, are left
-        out; so is what needs a trait that the table has not (:attr:`Dataset.traits`; it has those
-        that are not given): feature groups, symmetries, users and items. ``left_out`` says why.
-        Refinements of the architecture stay at their default then. ``own`` families of the user
-        join those of the file. ``first`` are settings to begin with, as plain data; those that the
-        space does not offer are left out.
+        out; so is what needs a trait that the table has not (:attr:`Dataset.traits`): feature
+        groups, symmetries, users and items. ``left_out`` says why. Refinements of the architecture
+        stay at their default then. ``own`` families of the user join those of the file. ``first``
+        are settings to begin with, as plain data; those that the space does not offer are left out.
         Raises SpaceError naming the space, family, technique and remedy.
         """
         place, joined = f"search space {spec.space}", own or {}
-        grouped, symmetric, rated = (traits.get(one, True) for one in NEEDED_BY_TECHNIQUES)
         named: dict[str, FamilySpec] = {family: part for family, part in spec.families.items()}
         reasons = {family: unfit_family(family, task, rated) for family in named}
         left_out = {family: why for family, why in reasons.items() if why}
@@ -100,10 +101,7 @@ class Space:
         if not (parts or joined):
             told = "; ".join(f"{family}: {why}" for family, why in left_out.items())
             raise SpaceError(f"{place}: no family of models is left ({told})")
-        shares = {family: part.share for family, part in named.items()}
-        shares |= {name: part.share for name, part in joined.items()}
-        if sum(shares.values()) > 1:
-            raise SpaceError(f"{place}: the families' shares add up to more than 1")
+        shares = _shares(place, {**named, **joined})
         offers: dict[str, tuple[Offer, ...]] = {
             **{family: offers_of(place, family, part) for family, part in parts.items()},
             **{name: own_offers(name, part) for name, part in joined.items()},
@@ -113,6 +111,7 @@ class Space:
         families = {
             family: tuple(one for one in some if not every[one]) for family, some in offers.items()
         }
+        traits = {"grouped": grouped, "pictured": pictured, "measured": measured}
         architectures = {
             **{name: architecture_of(place, name, part, traits) for name, part in parts.items()},
             **{name: own_architecture(name, part) for name, part in joined.items()},
@@ -285,6 +284,14 @@ class Space:
             path = [float(narrowed.at(step / last)) for step in range(self.path_points)]
             self._paths[key] = tuple(sorted(set(path), key=dial.strength))
         return self._paths[key]
+
+
+def _shares(place: str, parts: Mapping[str, FamilySpec | OwnSpec]) -> dict[str, float]:
+    """The least share of the budget of each family."""
+    shares = {family: part.share for family, part in parts.items()}
+    if sum(shares.values()) > 1:
+        raise SpaceError(f"{place}: the families' shares add up to more than 1")
+    return shares
 
 
 def evenly(k: int, dimensions: int) -> list[float]:

@@ -241,9 +241,9 @@ def searched(
     past, stops = ledger.trials(), ledger.of("stop")
     if stops:
         return up_to(past, stops)
-    rounds = min((len(past.get(name, ())) for name in bench.searches), default=0)
+    known = {name: len(past.get(name, ())) for name in bench.searches}
+    done = rounds = min(known.values(), default=0)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
-    done, known = rounds, {name: len(past.get(name, ())) for name in bench.searches}
     if rounds < ready.spec.trials:
         bench.warm_up(listener)
     clock = Clock(ready.spec.minutes, ledger, window, bench.fits_behind)

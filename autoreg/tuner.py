@@ -92,15 +92,16 @@ class Tuner:
         ]
         own = [(one, loss) for one, loss in history if one.family == family]
         box = {axis.name: _distribution(axis) for axis in self.opened(own, family, seeds[0])}
+        sampler = self.sampler_of(family)
         study = self._study(own, [one for one in pending if one.family == family], box)
         for attempt, seed in enumerate(seeds):
-            study.sampler = _sampler(self.kind(family) if attempt < ATTEMPTS else "random", seed)
+            study.sampler = _sampler(sampler if attempt < ATTEMPTS else "random", seed)
             with threadpool_limits(limits=1):  # its bits would depend on the count
                 asked = study.ask(box)
             yield self.space.decode(family, self.space.blank(family) | asked.params)
             study.tell(asked, state=TrialState.FAIL)  # so that the next one does not see it
 
-    def kind(self, family: str) -> str:
+    def sampler_of(self, family: str) -> str:
         """The sampler of a family, the same from the first ask to the last.
 
         A Gaussian process learns most from few trials of networks, and costs the more the more

@@ -1,8 +1,10 @@
 """The tuner is a pure function of history and seed; it keeps the budget's promises."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from autoreg.space import Space
 from autoreg.spec import FAMILY_NAMES, SpaceSpec, read_space
@@ -42,9 +44,9 @@ def test_the_gaussian_process_is_as_pure_on_a_small_box():
 
 def test_the_sampler_of_a_family_is_fixed_before_the_first_trial(space):
     short, long = (Tuner(space, "auto", trials, 0, "final") for trials in (100, 101))
-    assert [short.kind(one) for one in FAMILY_NAMES] == ["tpe", "tpe", "gp"]
-    assert {long.kind(one) for one in FAMILY_NAMES} == {"tpe"}
-    assert Tuner(space, "random", 5, 0, "final").kind("network") == "random"
+    assert [short.sampler_of(one) for one in FAMILY_NAMES] == ["tpe", "tpe", "gp"]
+    assert {long.sampler_of(one) for one in FAMILY_NAMES} == {"tpe"}
+    assert Tuner(space, "random", 5, 0, "final").sampler_of("network") == "random"
 
 
 def test_the_gaussian_process_knows_what_is_under_way():
@@ -58,6 +60,22 @@ def test_the_gaussian_process_knows_what_is_under_way():
     others = [tuner.ask(history, [one]) for one in (first[0], tuner.ask(history))]
     assert others[0] != others[1]
     assert others[0] == tuner.ask(history, [first[0]])
+
+
+def test_the_gaussian_process_asks_the_same_on_any_number_of_threads():
+    space = Space.build(read_space("network"), "binary")
+    history = filled(Tuner(space, "random", 90, 0, "final"), 90)
+
+    def asked(threads):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return Tuner(space, "gp", 91, 0, "final").ask(history)
+        finally:
+            torch.set_num_threads(before)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert asked(1) == asked(2) == elsewhere.submit(asked, 2).result()
 
 
 def test_what_follows_depends_on_seed_search_and_losses(space):

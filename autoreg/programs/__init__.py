@@ -25,9 +25,10 @@ def export(model: Model, to: str, out: Path) -> list[Path]:
     """Write a model in one of ``FORMS``; the files that were written.
 
     The program of a network, of a factorization or of a model of text finds numbers in a file
-    ``.npz`` beside it. Raises
-    StudyError for a form that is not known or that the model has not, DataError where the extra is
-    missing.
+    ``.npz`` beside it.
+
+    Raises StudyError for a form that is not known or that the model has not, DataError where the
+    extra is missing.
 
     >>> import tempfile
     >>> from autoreg.tracking.serving import made_up
