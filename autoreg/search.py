@@ -27,7 +27,7 @@ from autoreg.tuner import Tuner
 
 Search = Generator[list[Ask], list[Trial], None]
 Bars = Callable[[Sequence[Trial]], Bar | None]
-NEARLY = 0.99  # of a round, as long as it is not complete
+NEARLY = 0.99  # of what is under way, as long as it is not complete
 DESIGN_ROUNDS = 4  # times as many settings of the design are under way: it learns from nothing
 
 
@@ -201,9 +201,10 @@ class _Drive:
         return self._fits(asks)
 
     def on_done(self, fits: int) -> None:
-        """Tell how far the round is, from the fits that are done in all."""
-        ahead, trials = self._bench.spec.asks_ahead, fits / self._bench.fits_a_round
-        self._on_fit(min(max(0.0, trials - self.told + self._began), NEARLY * ahead))
+        """Tell how far what is under way is, from the fits that are done in all."""
+        spec, trials = self._bench.spec, fits / self._bench.fits_a_round
+        most = min(DESIGN_ROUNDS * spec.asks_ahead, spec.trials - self.told)
+        self._on_fit(min(max(0.0, trials - self.told + self._began), NEARLY * most))
 
     # ---- inside -------------------------------------------------------------------------------
 

@@ -242,7 +242,8 @@ def searched(
     if stops:
         return up_to(past, stops)
     known = {name: len(past.get(name, ())) for name in bench.searches}
-    done = rounds = min(known.values(), default=0)
+    rounds = min(known.values(), default=0)
+    done, shown = rounds, float(rounds)
     best = min((t.loss for t in past.get(FINAL, ()) if t.is_valid), default=float("inf"))
     if rounds < ready.spec.trials:
         bench.warm_up(listener)
@@ -258,15 +259,18 @@ def searched(
             best = min(best, trial.loss)
 
     def round_done(number: int) -> bool:
-        nonlocal done
+        nonlocal done, shown
         fits = (number + 1 - done) * bench.fits_a_round
         done = number + 1
-        listener.advance(done, f"best inner loss {best:.4g} (optimistic)")
+        shown = max(shown, done)  # more may be under way than a round, and nearly there
+        listener.advance(shown, f"best inner loss {best:.4g} (optimistic)")
         return clock.allows_another(number, fits)
 
     def on_fit(fitted: float) -> None:
+        nonlocal shown
         clock.look(min(known.values()))
-        listener.advance(done + fitted)
+        shown = max(shown, done + fitted)
+        listener.advance(shown)
 
     try:
         trials = run_searches(
