@@ -30,8 +30,8 @@ MADE, TUPLE, FOREIGN = {"path", "params"}, {"tuple"}, {"object", "hash"}  # keys
 class Between:
     """A dial from ``low`` to ``high``: whole numbers where both are, else real ones.
 
-    ``log`` counts on a logarithmic scale. The first trial has ``default``: left out, what the
-    estimator or module has anyway, where it lies in between, else the middle.
+    ``log`` counts on a logarithmic scale. The first trial of its family has ``default``: left out,
+    what the estimator or module has anyway, where it lies in between, else the middle.
 
     >>> Between(1e-3, 1e3, log=True)
     Between(low=0.001, high=1000.0, log=True, default=None)

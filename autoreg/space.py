@@ -219,11 +219,14 @@ class Space:
     def design(self) -> list[Candidate]:
         """The fixed start of every search: settings to begin with, each technique at its default.
 
-        Families take turns, so that a short budget meets each of them; the simplest come first.
+        The incumbent comes before all other defaults: a study that runs out of time has at least
+        the recipe that needs no reason. Families take turns, so that a short budget meets each of
+        them; the simplest come first.
         """
         turns = zip_longest(*(self._family_design(family) for family in self.families))
-        defaults = (one for one in chain.from_iterable(turns) if one is not None)
-        return list(dict.fromkeys([*self.first, *defaults]))
+        defaults = [one for one in chain.from_iterable(turns) if one is not None]
+        incumbent = [one for one in defaults if (one.family, one.label) == self.incumbent][:1]
+        return list(dict.fromkeys([*self.first, *incumbent, *defaults]))
 
     def _family_design(self, family: str) -> list[Candidate]:
         if family == "linear":

@@ -53,7 +53,7 @@ class Tuner:
     >>> from autoreg.spec import read_space
     >>> space = Space.build(read_space("linear"), "regression")
     >>> Tuner(space, "auto", trials=9, seed=0, search="final").ask([]).label
-    'none'
+    'ridge'
     """
 
     space: Space

@@ -175,8 +175,11 @@ def as_matrix(parameter: Tensor) -> Tensor:
 
 
 def as_parameter(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """The inverse of :func:`as_matrix`."""
-    return (tensor[0].T if len(shape) > 1 else tensor[0]).reshape(shape)
+    """The inverse of :func:`as_matrix`, laid out in memory as torch lays parameters out.
+
+    A transposed view would make some processors add up in another order than the module itself.
+    """
+    return (tensor[0].T if len(shape) > 1 else tensor[0]).reshape(shape).contiguous()
 
 
 def fitting(outputs: Any, shape: tuple[int, int], named: str) -> None:
