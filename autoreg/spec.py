@@ -80,7 +80,7 @@ class Training(Frozen):
         "auto", description="where networks are trained; auto takes a GPU where there is one"
     )
     members: Whole = Field(
-        1, ge=1, description="networks that each refit averages, trained from other random numbers"
+        5, ge=1, description="networks that each refit averages, trained from other random numbers"
     )
     stop_share: Number = Field(
         0.15, gt=0, lt=0.5, description="share of the training rows that early stopping watches"

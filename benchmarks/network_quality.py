@@ -4,9 +4,9 @@ Each side searches the training rows of every outer fold on the same inner folds
 and is judged on the fold's own rows, in the task's loss. Sides of autoreg have the same number of
 trials and the same architectures to choose from:
 
-* cocktail: the space ``network``, all its techniques in any combination; of five: each refit
-  averages five networks;
-* plain: no technique at all; dropout, weight decay: that technique or none;
+* cocktail: the space ``network``, all its techniques in any combination, as autoreg has it: each
+  refit averages five networks; of one: each refit is one network;
+* plain: no technique at all; dropout, weight decay: that technique or none; refits are one network;
 * linear: ridge, or logistic regression with that penalty;
 * lightgbm, xgboost: boosted trees, tuned by Optuna for as long as the cocktail's searches took.
 
@@ -86,7 +86,7 @@ def network_space(techniques: list[str], incumbent: list[str]) -> dict:
 
 SPACES: dict[str, str | dict] = {
     "cocktail": "network",
-    "cocktail of five": "network",
+    "cocktail of one": "network",
     "plain": network_space(["none"], []),
     "dropout": network_space(["none", "dropout"], ["dropout"]),
     "weight decay": network_space(["none", "weight_decay"], ["weight_decay"]),
@@ -112,8 +112,8 @@ def question(name: str, side: str, folder: Path | None, trials: int) -> tuple[di
         "select": {"final": "skip"},
         "attribution": False,
     }
-    if side == "cocktail of five":
-        asked["training"] = {"members": 5}
+    if side != "cocktail":
+        asked["training"] = {"members": 1}
     if name == "friedman":
         return asked, make_friedman1(200, noise=1.0, random_state=0)
     if name == "wine":

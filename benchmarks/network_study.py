@@ -39,7 +39,7 @@ def _ours(trials: int, rule: dict[str, str]):
         "space": "network",
         "trials": trials,
         "folds": {"outer": FOLDS},
-        "training": {"epochs": EPOCHS},
+        "training": {"epochs": EPOCHS, "members": 1},
         "attribution": False,
         "prune": rule,
     }

@@ -137,6 +137,15 @@ def no_signal(nested):
 
 CHECK = Check("outer", "huge", "outer-0", 30, 9, 72, seen=3)
 PROOF = Certificate("s", "a", "b", "c", "2026-01-01", {}, 8, 4, (CHECK,))
+
+
+def alone():
+    """A network that wins, where each refit is one network."""
+    found = build(winner="network")
+    training = found.spec.training.model_copy(update={"members": 1})
+    return replace(found, spec=found.spec.model_copy(update={"training": training}))
+
+
 CASES = {
     "no signal": (no_signal(Interval(0.6, 0.4, 0.8)), "autoreg check"),
     "folds differ": (no_signal(Interval(0.9, 0.8, 1.0)), "The folds differ too much"),
@@ -147,7 +156,7 @@ CASES = {
     "unstable": (with_verdict(agreement=1), "rule: parsimonious"),
     "none as good": (with_verdict(incumbent=better("none", -0.1, 0.1)), "better columns"),
     "wide": (with_verdict(nested_loss=Interval(0.3, 0.0, 0.6)), "four times as many"),
-    "alone": (build(winner="network"), "members: 5"),
+    "alone": (alone(), "members: 5"),
     "networks": (sample(), "space: linear"),
     "unverified": (sample(), "autoreg verify breast_cancer"),
     "unsealed": (build(held_out=False), "held_out: 0.2"),
@@ -163,7 +172,7 @@ OPPOSITES = {
     "unstable": with_verdict(agreement=5),
     "none as good": with_verdict(incumbent=better("none", 0.1, 0.2)),
     "wide": sample(),
-    "alone": sample(),
+    "alone": build(winner="network"),
     "networks": build(winner="network"),
     "unverified": replace(sample(), certificate=PROOF),
     "unsealed": sample(),

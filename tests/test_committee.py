@@ -78,5 +78,5 @@ def test_members_must_be_told_apart(monkeypatch):
 
 
 def test_a_study_says_how_many():
-    assert Training(members=5).members == 5
-    assert Training().members == 1
+    assert Training(members=2).members == 2
+    assert Training().members == 5

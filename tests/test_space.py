@@ -207,7 +207,7 @@ def test_order_of_strength_and_rank():
 def test_the_lead_is_what_was_added_to_the_default_recipe():
     both = candidate(
         "network",
-        [technique("early_stopping")(patience=8), technique("weight_decay")(decay=1e-8)],
+        [technique("early_stopping")(patience=8), technique("weight_decay")(decay=1e-5)],
         {},
     )
     assert both.lead_strength == both.strengths["weight_decay"] == 0

@@ -61,6 +61,7 @@ def facts(findings: Findings) -> list[Fact]:
     found = [
         Fact("chosen", chosen(findings)),
         Fact("how strong", how_strong(findings)),
+        Fact("refit", refit(findings)),
         Fact("coefficients", coefficients_sentence(findings)),
         Fact("nested", nested(findings)),
         Fact("held-out", held_out(findings)),
@@ -99,6 +100,14 @@ def how_strong(findings: Findings) -> str:
     position = one.lead_strength
     where = f"{strength_word(position)}, {percent(position)} of the way up the leading range"
     return f"{settings(one)} ({where})"
+
+
+def refit(findings: Findings) -> str:
+    """How many networks the final model is, where it is more than one fit."""
+    members = findings.spec.training.members
+    if findings.final.chosen.candidate.family != "network" or members == 1:
+        return ""
+    return f"the mean of {count(members, 'network')} that began elsewhere, in each outer fold too"
 
 
 def nested(findings: Findings) -> str:

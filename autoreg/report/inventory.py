@@ -73,16 +73,18 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         ("Final model", FINAL_MODEL[spec.select.final]),
     ]
     if space.has_epochs:
-        training = spec.training
-        found.append(
-            (
-                "Training",
-                f"at most {count(training.longest, 'epoch')}, networks in batches of "
-                f"{training.batch_size}, "
-                f"stop-set {percent(training.stop_share)} of the training rows",
-            )
-        )
+        found.append(("Training", _training(findings)))
     return found
+
+
+def _training(findings: Findings) -> str:
+    training = findings.spec.training
+    mean = f", each refit the mean of {count(training.members, 'network')}"
+    return (
+        f"at most {count(training.longest, 'epoch')}, networks in batches of "
+        f"{training.batch_size}, stop-set {percent(training.stop_share)} of the training rows"
+        f"{mean if 'network' in findings.space.families else ''}"
+    )
 
 
 def _shown(family: str, offers: Sequence[Offer]) -> Sequence[Offer]:

@@ -21,7 +21,7 @@ class L1(Technique):
     dials = (
         Range(
             "threshold",
-            1e-7,
+            1e-6,
             1e-2,
             default=3e-4,
             log=True,

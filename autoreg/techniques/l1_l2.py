@@ -20,7 +20,7 @@ class L1L2(Technique):
     dials = (
         Range(
             "strength",
-            1e-7,
+            1e-6,
             1e-2,
             default=3e-4,
             log=True,

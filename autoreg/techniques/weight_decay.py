@@ -21,9 +21,9 @@ class WeightDecay(Technique):
     dials = (
         Range(
             "decay",
-            1e-8,
-            1e-2,
-            default=3e-3,
+            1e-5,
+            0.1,
+            default=0.01,
             log=True,
             off=0.0,
             about="relative shrink of a weight per step (learning rate x weight decay)",
