@@ -22,8 +22,8 @@ class WeightDecay(Technique):
         Range(
             "decay",
             1e-5,
-            0.1,
-            default=0.01,
+            1e-2,
+            default=5e-3,
             log=True,
             off=0.0,
             about="relative shrink of a weight per step (learning rate x weight decay)",
