@@ -167,8 +167,9 @@ class Space:
         return [one for one in offers if one.kind.key != "none"]
 
     def optional(self, family: str) -> list[str]:
-        """The techniques that a model need not have; none of a linear family."""
-        return [one.kind.key for one in self._switches(family) if not one.kind.on_by_default]
+        """The techniques that an ask may leave out of sight; none of a linear family."""
+        kinds = [one.kind for one in self._switches(family)]
+        return [one.key for one in kinds if not (one.on_by_default or one.holds_alone)]
 
     def blank(self, family: str) -> dict[str, float | str]:
         """A point of a family's box at which no technique is on, where several can be."""
@@ -250,16 +251,16 @@ class Space:
     def _crossed(
         self, family: str, base: list[Technique], others: list[Offer]
     ) -> Iterator[Candidate]:
-        """Each optional technique once, each in another architecture.
+        """Each other technique once, each in another architecture.
 
         So a few trials tell of both: the learning rate is often worth more than the technique. What
         is on by default takes part in every other one: a stop-set is a share of the rows, and
-        where they are few, it costs more than it saves.
+        where they are few, it costs more than it saves. The rest stand beside what holds alone.
         """
+        held = [offer.default() for offer in others if offer.kind.holds_alone]
         for k, offer in enumerate(others):
-            alone = offer.kind.holds_alone or k % 2 == 1
-            chosen = [*([] if alone else base), offer.default()]
-            yield candidate(family, chosen, self._shaped(family, k))
+            beside = [] if offer.kind.holds_alone else held if k % 2 else base
+            yield candidate(family, [*beside, offer.default()], self._shaped(family, k))
 
     def _shaped(self, family: str, k: int) -> dict[str, Value]:
         """One of many evenly spread settings of the dials that a family has beside techniques.

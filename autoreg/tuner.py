@@ -133,7 +133,7 @@ class Tuner:
         """The coordinates that an ask may set, from the trials of the family so far.
 
         All of a linear family; of networks the architecture, the techniques that are on by
-        default, those of one of the best trials, and a few others.
+        default or hold alone, those of one of the best trials, and a few others.
         """
         optional = self.space.optional(family)
         rng = np.random.default_rng(seed)

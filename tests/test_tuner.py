@@ -151,7 +151,7 @@ def test_an_ask_for_a_network_opens_few_techniques():
     for seed in range(20):
         opened = {axis.name.partition(".")[0] for axis in tuner.opened(history, "network", seed)}
         assert len(opened & optional) <= most + NEWCOMERS
-        assert {"network", "early_stopping"} <= opened
+        assert {"network", "early_stopping", "weight_decay"} <= opened
     asked = [one for one, _ in history[len(space.design()) :]]
     assert max(len(one.techniques) for one in asked) < 8
 

@@ -170,8 +170,9 @@ class Technique:
     """One chosen setting of one technique, frozen; subclasses declare what it is.
 
     ``on_by_default``: networks of the fixed design have it; ``holds_alone``: it keeps a network in
-    check however long it is trained, so the design tries it without those, too. ``needs_layers``:
-    it must know which weights are those of the first or the last layer.
+    check however long it is trained, so the design tries others beside it instead of those. Every
+    ask may set both kinds. ``needs_layers``: it must know which weights are those of the first or
+    the last layer.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")

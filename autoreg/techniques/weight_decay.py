@@ -22,8 +22,8 @@ class WeightDecay(Technique):
         Range(
             "decay",
             1e-5,
-            1e-2,
-            default=5e-3,
+            2e-2,
+            default=1e-2,
             log=True,
             off=0.0,
             about="relative shrink of a weight per step (learning rate x weight decay)",
