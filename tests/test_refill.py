@@ -262,4 +262,6 @@ def test_stacks_of_a_study_stay_full_until_its_budget_ends():
 
         run_searches(bench, {}, record=lambda one: None, round_done=round_done)
     assert full[0] >= 0.9 * full[1]
-    assert full[2] > 5  # kinds are many: depths, norms and three embeddings do not share a stack
+    # Kinds are many: depths, norms and three embeddings do not share a stack. The hundred asks are
+    # spread as evenly as over 5.3 kinds.
+    assert full[2] > 4
