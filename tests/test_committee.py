@@ -77,6 +77,14 @@ def test_members_must_be_told_apart(monkeypatch):
     assert np.array_equal(fit.predictions[0], alone.predictions[0])
 
 
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda one: one.name)
+def test_progress_counts_jobs_and_not_their_networks(engine):
+    seen, twice = [], refit(3)
+    engine.run([twice, job("dropout", epochs=3), refit(2), twice], table(), on_done=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 4
+
+
 def test_a_study_says_how_many():
     assert Training(members=2).members == 2
     assert Training().members == 5

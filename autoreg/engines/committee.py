@@ -7,8 +7,9 @@ what a search has found). In a stack the others cost little.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -31,7 +32,26 @@ class Committee:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._asked = jobs
-        self.jobs = [one for job in jobs for one in _members(job)]
+        self._asking: dict[Job, list[int]] = {}  # the positions of the jobs that want a network
+        self.jobs: list[Job] = []
+        for position, job in enumerate(jobs):
+            for one in _members(job):
+                self.jobs.append(one)
+                self._asking.setdefault(one, []).append(position)
+
+    def counting(self, on_done: Callable[[int], None] | None) -> Callable[[Iterable[Job]], None]:
+        """What is told of each network once, and tells how many of the jobs are done by then."""
+        left, done = [job.networks for job in self._asked], 0
+
+        def fitted(networks: Iterable[Job]) -> None:
+            nonlocal done
+            for position in chain.from_iterable(self._asking[one] for one in networks):
+                left[position] -= 1
+                done += left[position] == 0
+            if on_done:
+                on_done(done)
+
+        return fitted
 
     def outcomes(self, outcomes: Sequence[Outcome], table: Dataset) -> list[Outcome]:
         """The outcomes of the jobs, from those of all networks."""

@@ -144,10 +144,10 @@ class LoopEngine(Engine):
         different = [replace(jobs[positions[0]], race=None) for positions in unique.values()]
         found: dict[int, Outcome] = {}
         outcomes = _outcomes(different, table, min(workers, len(different)), self._own)
+        fitted = committee.counting(on_done)
         for positions, outcome in zip(unique.values(), outcomes, strict=True):
             found |= dict.fromkeys(positions, outcome)
-            if on_done:
-                on_done(len(found))
+            fitted({jobs[position] for position in positions})
         return committee.outcomes([found[position] for position in range(len(jobs))], table)
 
 

@@ -8,7 +8,6 @@ possible.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -84,15 +83,14 @@ class PackEngine(Engine):
         """
         committee = Committee(jobs)
         found: dict[Job, Outcome] = {}
-        times = Counter(committee.jobs)
+        fitted = committee.counting(on_done)
 
         def after(job: Job, outcome: Outcome) -> Iterable[Job]:
             found[job] = outcome
-            if on_done:
-                on_done(sum(times[one] for one in found))
+            fitted([job])
             return ()
 
-        _train(times, table, after, workers, None)
+        _train(dict.fromkeys(committee.jobs), table, after, workers, None)
         return committee.outcomes([found[job] for job in committee.jobs], table)
 
     def stream(
