@@ -134,40 +134,42 @@ def tuned(rows: Rows, made: Callable[[object], BaseEstimator]) -> tuple[BaseEsti
 def lightgbm(rows: Rows) -> tuple[BaseEstimator, float]:
     import lightgbm as lgb
 
-    kind = lgb.LGBMClassifier if rows.classes else lgb.LGBMRegressor
+    def own(trial: object) -> dict[str, object]:
+        return {
+            "num_leaves": trial.suggest_int("leaves", 4, 64, log=True),
+            "min_child_samples": trial.suggest_int("child", 2, 50, log=True),
+            "verbosity": -1,
+        }
 
-    def made(trial: object) -> BaseEstimator:
-        one = kind(
-            n_estimators=trial.suggest_int("n", 30, 600, log=True),
-            learning_rate=trial.suggest_float("rate", 0.01, 0.3, log=True),
-            num_leaves=trial.suggest_int("leaves", 4, 64, log=True),
-            min_child_samples=trial.suggest_int("child", 2, 50, log=True),
-            reg_lambda=trial.suggest_float("l2", 1e-3, 30, log=True),
-            colsample_bytree=trial.suggest_float("columns", 0.3, 1.0),
-            verbosity=-1,
-            n_jobs=1,
-            random_state=0,
-        )
-        return make_pipeline(prepared(True), one)
-
-    return tuned(rows, made)
+    return boosted(rows, lgb.LGBMClassifier if rows.classes else lgb.LGBMRegressor, own)
 
 
 def xgboost(rows: Rows) -> tuple[BaseEstimator, float]:
     import xgboost as xgb
 
-    kind = xgb.XGBClassifier if rows.classes else xgb.XGBRegressor
+    def own(trial: object) -> dict[str, object]:
+        return {
+            "max_depth": trial.suggest_int("depth", 1, 8),
+            "subsample": trial.suggest_float("rows", 0.5, 1.0),
+        }
+
+    return boosted(rows, xgb.XGBClassifier if rows.classes else xgb.XGBRegressor, own)
+
+
+def boosted(
+    rows: Rows, kind: type[BaseEstimator], own: Callable[[object], dict[str, object]]
+) -> tuple[BaseEstimator, float]:
+    """Boosted trees of a kind, by the dials that all kinds share and its own."""
 
     def made(trial: object) -> BaseEstimator:
         one = kind(
             n_estimators=trial.suggest_int("n", 30, 600, log=True),
             learning_rate=trial.suggest_float("rate", 0.01, 0.3, log=True),
-            max_depth=trial.suggest_int("depth", 1, 8),
             reg_lambda=trial.suggest_float("l2", 1e-3, 30, log=True),
-            subsample=trial.suggest_float("rows", 0.5, 1.0),
             colsample_bytree=trial.suggest_float("columns", 0.3, 1.0),
             n_jobs=1,
             random_state=0,
+            **own(trial),
         )
         return make_pipeline(prepared(True), one)
 
