@@ -29,6 +29,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+from measuring import versions
 from tracking_sides import SIDES, clocked, connected, items, quiet, through
 
 HERE = Path(__file__).resolve()
@@ -217,7 +218,20 @@ def main() -> None:
             print(f"\n{said[-1]}\n", flush=True)
     if options.write:
         options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text("# Speed of tracking\n\n" + "\n\n".join(said) + "\n")
+        head = ["# Speed of tracking", _sources(options.peers)]
+        options.write.write_text("\n\n".join([*head, *said]) + "\n")
+
+
+def _sources(peers: Path | None) -> str:
+    """Versions here and there, for the head of the tables."""
+    ours = versions("autoreg", "mlflow", "sqlalchemy")
+    if peers is None:
+        return ours
+    names = ("mlflow", "optuna", "optuna-integration")
+    script = f"from measuring import versions; print(versions(*{names!r}))"
+    asked = [str(peers), "-c", script]
+    done = subprocess.run(asked, cwd=HERE.parent, capture_output=True, text=True, check=True)
+    return f"{ours}. Peers: {done.stdout.strip().partition(', ')[2]}."
 
 
 if __name__ == "__main__":
