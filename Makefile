@@ -60,9 +60,15 @@ docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without e
 	AUTOREG_FIGURES=$(FIGURES) $(BIN)/mkdocs build --strict
 
 # DATA is a folder of real data sets, with bike_hour and an INDEX.tsv.
+# SMALL are sets of which two dozen networks take half a minute each.
+SMALL := hitters credit_isl saheart la_ozone bdims star98 tv_autompg tv_breastcancer \
+	tv_concreteslump triazines pyrim sonar diabetes_pima bodyfat pbc pwlinear
+
 bench-unattended: $(READY) ## live a year of weekly ticks; count trials cold and warm (DATA=folder)
 	$(BIN)/python benchmarks/year.py --data $(DATA) --write benchmarks/results/year.md
 	$(BIN)/python benchmarks/warm_start.py --data $(DATA) --write benchmarks/results/warm_start.md
+	$(BIN)/python benchmarks/warm_start.py --data $(DATA) --space network --only $(SMALL) \
+		--write benchmarks/results/warm_start_networks.md
 
 clean: ## remove the environment and caches; studies under mlruns/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

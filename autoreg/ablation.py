@@ -46,7 +46,7 @@ def ablate(
         home: as in ``run_study``.
         repeats: how often each fit is made, from other random numbers.
         tracking: as in ``run_study``, when the report is written again.
-        workers: threads or processes; all cores by default.
+        workers: cores to use; all by default.
         progress: a listener; True prints a line now and then on stderr, False nothing.
 
     Raises AutoregError for bad input; StudyError where the study is not finished, or where its

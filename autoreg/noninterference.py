@@ -190,7 +190,7 @@ def refit_transcript(bench: Bench, trials: Sequence[Trial], fold: Fold) -> Trans
     selection = select(trials, bench.spec.select, bench.space.incumbent)
     job = refit_job(bench, selection.chosen, fold)
     job = replace(job, predict=fold.train, keep_model=True)
-    (outcome,) = bench.engine.run([job], bench.table, cells=bench.plan.cells)
+    (outcome,) = bench.engine.run([job], bench.table, cells=bench.plan.cells, workers=bench.workers)
     return {"selection": _of_data(selection.to_data())} | fit_transcript(outcome)
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 
@@ -118,14 +117,13 @@ class Bar:
 class Heat:
     """The fits of a trial on some of its folds, which end together where they fall behind.
 
-    Fits report from several threads, in any order; whether the race is lost depends on none of it.
+    Fits report in any order; whether the race is lost does not depend on it.
     """
 
     def __init__(self, bar: Bar, folds: range, weights: Floats) -> None:
         self._bar, self._folds, self._weights = bar, folds, weights
         self._losses = np.full((len(bar.epochs), len(folds)), np.nan)
         self._lost = False
-        self._lock = Lock()
 
     def lane(self, runner: int) -> Lane:
         """What one of the fits is given."""
@@ -133,12 +131,11 @@ class Heat:
 
     def report(self, runner: int, rung: int, loss: float) -> None:
         """Take note of the loss of one of the fits at one of the rungs."""
-        with self._lock:
-            self._losses[rung, runner] = loss
-            known = ~np.isnan(self._losses[rung]).any()
-            if known and not self._lost:
-                pruned = self._bar.lost_epochs(self._losses, self._folds, self._weights)
-                self._lost = pruned is not None
+        self._losses[rung, runner] = loss
+        known = ~np.isnan(self._losses[rung]).any()
+        if known and not self._lost:
+            pruned = self._bar.lost_epochs(self._losses, self._folds, self._weights)
+            self._lost = pruned is not None
 
     @property
     def is_lost(self) -> bool:

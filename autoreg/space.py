@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Any
 
-from autoreg.candidate import Candidate, candidate
+from autoreg.candidate import ARCHITECTURES, Candidate, candidate
 from autoreg.errors import SpaceError
 from autoreg.offers import (
     OFF_BELOW,
@@ -136,16 +136,26 @@ class Space:
         """Those of some settings that this space can try."""
         for one in settings:
             offers = {o.kind.key: o for o in self.families.get(one["family"], ())}
-            wanted = {dial.name: dial for dial in self.architectures.get(one["family"], ())}
-            chosen, own = one["techniques"], one.get("architecture", {})
+            chosen = one["techniques"]
             known = set(chosen) <= set(offers) and all(
                 {dial.name for dial in offers[key].sampled} == set(dials)
                 and all(dial.contains(dials[dial.name]) for dial in offers[key].sampled)
                 for key, dials in chosen.items()
             )
-            fits = set(own) == set(wanted) and all(wanted[k].contains(own[k]) for k in own)
-            if offers and known and fits:
-                yield Candidate.from_data(one)
+            shape = self._refined(one["family"], one.get("architecture", {}))
+            if offers and known and shape is not None:
+                yield Candidate.from_data({**one, "architecture": shape})
+
+    def _refined(self, family: str, told: Mapping[str, Any]) -> dict[str, Value] | None:
+        """The architecture of a setting that may stem from a table with other traits.
+
+        Refinements that only one of the two tables can have are left out, or at their default.
+        """
+        wanted = {dial.name: dial for dial in self.architectures.get(family, ())}
+        if not set(told) <= {*wanted, *(dial.name for dial in ARCHITECTURES.get(family, ()))}:
+            return None
+        shape = {name: told.get(name, dial.default) for name, dial in wanted.items()}
+        return shape if all(dial.contains(shape[name]) for name, dial in wanted.items()) else None
 
     # ---- the box ------------------------------------------------------------------------------
 

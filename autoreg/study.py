@@ -93,7 +93,7 @@ def run_study(
         data: a table with the target column, or a pair (X, y), where the study names no source.
         home: folder for state and MLflow store; ``AUTOREG_HOME`` or ``./mlruns`` by default.
         tracking: write every trial to MLflow.
-        workers: processes; all cores by default. The result does not depend on it.
+        workers: cores to use; all by default. The result does not depend on it.
         progress: a listener; True prints a line now and then on stderr, False nothing.
         fresh: set an earlier state of this study aside and start anew.
         reopen: open held-out rows that an earlier selection has seen already; marked as such.
@@ -328,7 +328,7 @@ def _refits(ready: Prepared, selection: Selection) -> list[Outcome]:
     if not bench.spec.select.makes_model:
         return []
     jobs = final_jobs(bench, selection.chosen)
-    return bench.engine.run(jobs, bench.table, cells=bench.plan.cells)
+    return bench.engine.run(jobs, bench.table, cells=bench.plan.cells, workers=bench.workers)
 
 
 def _trial(

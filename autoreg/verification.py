@@ -57,7 +57,7 @@ def verify(
         trials: of each search; by default the fixed design and at least two asks of the sampler.
         full: as many trials and epochs as the study itself has.
         tracking: write the certificate to MLflow, too, where the study has run already.
-        workers: processes; all cores by default.
+        workers: cores to use; all by default.
         progress: a listener; True prints a line now and then on stderr, False nothing.
 
     Raises AutoregError for bad input; StudyError where the home folder holds a study of that name

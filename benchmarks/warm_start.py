@@ -164,10 +164,10 @@ def main() -> None:
     total = [sum(int(line[k]) for line in lines) for k in (2, 3)]
     text = "\n".join(
         [
-            "# Warm starts",
+            f"# Warm starts in the space `{asked.space}`",
             "",
             f"Trials until {SHARE:.0%} of the best score of both searches, of {asked.trials} at "
-            f"most, in the space `{asked.space}`; each set is left out of what it learns from.",
+            "most; each set is left out of what it learns from.",
             "",
             f"Geometric mean of the ratios over {len(lines)} sets: **{mean:.2f}**; trials of all "
             f"sets together: {total[0]} cold, {total[1]} warm.",

@@ -9,7 +9,8 @@ import pytest
 import autoreg
 from autoreg.data import load
 from autoreg.knowledge import Knowledge, Lesson, best_settings, meta_features, nearest
-from autoreg.spec import DataSpec
+from autoreg.space import Space
+from autoreg.spec import DataSpec, read_space
 from autoreg.state import recorded_question
 
 STUDY = {
@@ -160,3 +161,31 @@ def test_the_base_holds_settings_and_no_scores(tmp_path):
     assert "loss" not in words
     losses = {f"{one.loss:.6f}" for one in result.findings.trials}
     assert not any(loss in words for loss in losses)
+
+
+# ---- from table to table -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("here", [True, False])
+def test_settings_go_from_tables_with_measured_columns_to_others_and_back(there, here):
+    """Refinements that one of the tables cannot have are left out, or at their default."""
+    spec = read_space("network")
+    teaching, learning = (Space.build(spec, "regression", measured=one) for one in (there, here))
+    taught = [one.to_data() for one in teaching.design()]
+    found = Space.build(spec, "regression", measured=here, first=taught).first
+    assert [one.technique_set for one in found] == [one.technique_set for one in teaching.design()]
+    wanted = {dial.name: dial for dial in learning.architectures["network"]}
+    for one, told in zip(found, taught, strict=True):
+        shape = dict(one.architecture)
+        assert set(shape) == set(wanted)
+        for name, value in shape.items():
+            assert value == told["architecture"].get(name, wanted[name].default)
+
+
+def test_a_setting_with_a_dial_that_nobody_knows_is_not_tried():
+    spec = read_space("network")
+    one = Space.build(spec, "regression").design()[0].to_data()
+    odd = one | {"architecture": one["architecture"] | {"colour": 1}}
+    wide = one | {"architecture": one["architecture"] | {"width": 100_000}}
+    assert Space.build(spec, "regression", first=[odd, wide]).first == ()

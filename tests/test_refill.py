@@ -90,11 +90,6 @@ def test_whichever_fit_ends_first_the_trials_are_the_same(refilled, seed):
     assert essences(searched(prune, AtRandom(seed))) == essences(trials)
 
 
-def test_two_threads_find_the_same(refilled):
-    prune, trials = refilled
-    assert essences(searched(prune, workers=2)) == essences(trials)
-
-
 def test_trials_are_told_in_the_order_of_their_numbers(refilled):
     prune, trials = refilled
     told = []
@@ -189,14 +184,13 @@ def test_what_a_listener_raises_ends_the_stream(workers):
         searched(OFF, workers=workers, record=full)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_breaks_a_thread_is_raised(workers, monkeypatch):
+def test_what_breaks_the_training_is_raised(monkeypatch):
     def planted(*_):
         raise KeyError("planted")
 
     monkeypatch.setattr("autoreg.engines.pack.scheduler.advance", planted)
     with pytest.raises(KeyError, match="planted"):
-        searched(OFF, workers=workers)
+        searched(OFF)
 
 
 # ---- the stream itself -------------------------------------------------------------------------

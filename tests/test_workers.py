@@ -1,4 +1,4 @@
-"""Workers on one machine: the same result, no more threads than asked for, data held once."""
+"""Workers on one machine: the same result, and no more threads than asked for."""
 
 import json
 import os
@@ -63,5 +63,5 @@ def test_two_workers_are_two_threads_and_their_libraries_start_none(counted):
     assert counted[4]["more"] <= OWN + 4
 
 
-def test_workers_are_no_processes_so_data_are_held_once(counted):
+def test_short_work_starts_no_processes(counted):
     assert {one["processes"].strip() for one in counted.values()} == {""}

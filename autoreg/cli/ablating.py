@@ -17,7 +17,7 @@ def ablate(
     repeats: Annotated[
         int, typer.Option(help="Fits of each variant, from other random numbers.", min=1)
     ] = 3,
-    workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Cores to use; all by default.")] = None,
     home: HomeOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole attribution as one JSON line.")

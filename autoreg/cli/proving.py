@@ -22,7 +22,7 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="As many trials and epochs as the study has.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes; all cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Cores to use; all by default.")] = None,
     home: HomeOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the whole certificate as one JSON line.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Trials = Annotated[int | None, typer.Option(help="Trials of each search.", min=1)]
 Minutes = Annotated[float | None, typer.Option(help="Stop searching after that long.")]
 Seed = Annotated[int | None, typer.Option(help="Another seed, another result.")]
-Workers = Annotated[int | None, typer.Option(help="Threads; all cores by default.")]
+Workers = Annotated[int | None, typer.Option(help="Cores to use; all by default.")]
 Json = Annotated[
     bool, typer.Option("--json", help="End stdout with one JSON line, nothing else on it.")
 ]
@@ -152,7 +152,7 @@ def worker(
     storage: Annotated[str, typer.Option(help="The database: postgresql://user@host/name.")],
     trials: Annotated[int | None, typer.Option(help="As in `run`.", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="As in `run`.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; all cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Cores to use; all by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End stdout with one JSON line.")] = False,
 ) -> None:
     """Take part in a study's searches; `run --storage` takes it to its verdict."""

@@ -21,7 +21,7 @@ def one_tick(
         bool | None,
         typer.Option("--live/--dry-run", help="By default the first tick of a watch is dry."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; all cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Cores to use; all by default.")] = None,
     within: Annotated[float | None, typer.Option(help="Minutes that the tick may take.")] = None,
     home: HomeOption = None,
     as_json: Annotated[

@@ -92,7 +92,7 @@ def tick(
         home: folder for state and MLflow store.
         dry: fetch, look and check, but fit, promote and tell nothing. By default the first tick
             of a watch is dry.
-        workers: threads; all cores by default.
+        workers: cores to use; all by default.
         within: minutes that the whole tick may take.
         progress: a listener; True prints a line now and then on stderr.
 

@@ -77,7 +77,7 @@ class PackEngine(Engine):
         workers: int = 1,
         on_done: Callable[[int], None] | None = None,
     ) -> list[Outcome]:
-        """Fit the jobs, those of one structure together, on ``workers`` threads.
+        """Fit the jobs, those of one structure together, in ``workers`` processes.
 
         Jobs that train the same model train it once.
         """
@@ -117,11 +117,11 @@ def _train(
     workers: int,
     on_done: Callable[[int], None] | None,
 ) -> None:
-    from autoreg.engines.pack.scheduler import Scheduler  # which imports torch
+    from autoreg.engines.pack.team import Team  # which imports torch
 
-    Scheduler(table, after, room=_room, workers=workers, on_done=on_done).run(jobs)
+    Team(table, after, room=room, workers=workers, on_done=on_done).run(jobs)
 
 
-def _room(member: Member) -> int:
+def room(member: Member) -> int:
     """How many models like one make a stack at most."""
     return min(PLACES, max(1, NUMBERS // member.weight))

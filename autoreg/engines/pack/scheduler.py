@@ -1,7 +1,7 @@
 """Who is trained next: stacks of all kinds in turns, an epoch each, who came first goes first.
 
 Jobs may come at any time: a model that is done leaves its place at the end of its epoch, and what
-its outcome makes possible lines up at once, for the next free place in a stack of its kind.
+its outcome makes possible lines up for the next free place in a stack of its kind.
 
 Why the oldest model decides whose turn it is: searches wait for their oldest trials before they
 ask for more, and the more models are under way, the fuller are stacks; meanwhile others gather
@@ -14,14 +14,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Condition
 
 import numpy as np
 
 from autoreg.data.dataset import Dataset
-from autoreg.engines.base import After, Failure, Job, Outcome, no_stop_set, training_identity
+from autoreg.engines.base import Failure, Job, Outcome, no_stop_set, training_identity
 from autoreg.engines.network import one_thread
 from autoreg.engines.pack.device import device_for
 from autoreg.engines.pack.members import Grounds, Member, Progress, Shelf
@@ -86,109 +84,89 @@ class Line:
         """The number of the model that came first."""
         return min([one.oldest for one in self.aside] + [one.number for one in self.waiting])
 
-    def take(self, sharers: int) -> Bay:
-        """The next stack, with others that have room in it, and joined by those who wait.
-
-        So many threads share those who wait.
-        """
+    def take(self) -> Bay:
+        """The next stack, with others that have room in it, and joined by those who wait."""
         self.aside.sort(key=lambda one: one.oldest)
         bay = self.aside.pop(0) if self.aside else Bay(self)
         while self.aside and len(bay.members) + len(self.aside[0].members) <= self.room:
             bay.joined_by(self.aside.pop(0))
-        free = min(self.room - len(bay.members), -(-len(self.waiting) // sharers))
+        free = min(self.room - len(bay.members), len(self.waiting))
         bay.newcomers = [self.waiting.popleft() for _ in range(free)]
         bay.members += bay.newcomers
         return bay
 
 
 class Scheduler:
-    """Trains the models of jobs, and of the jobs that follow from their outcomes.
+    """Trains the models of jobs, an epoch of one stack at each turn.
 
-    The thread that runs it calls ``after`` and ``on_done``; where several ``workers`` are asked
-    for, so many others train. ``room`` says how many models like one make a stack at most.
+    ``room`` says how many models like one make a stack at most.
     """
 
-    def __init__(
-        self,
-        table: Dataset,
-        after: After,
-        *,
-        room: Callable[[Member], int],
-        workers: int = 1,
-        on_done: Callable[[int], None] | None = None,
-    ) -> None:
-        self._table, self._after, self._on_done = table, after, on_done
-        self._room, self._workers = room, workers
+    def __init__(self, table: Dataset, room: Callable[[Member], int]) -> None:
+        self._table, self._room = table, room
         self._grounds = Grounds(table)
         self._shelves: dict[tuple[int, str], Shelf] = {}
         self._lines: dict[object, Line] = {}
         self._open: dict[tuple[object, ...], Member] = {}
-        self._arrived: deque[tuple[Job, Outcome]] = deque()
-        self._changed = Condition()
+        self._failed: list[tuple[Job, Outcome]] = []
         self._numbers = itertools.count()
-        self._busy, self._done, self._is_over = 0, 0, False
+        self._last: Bay | None = None
 
-    def run(self, jobs: Iterable[Job]) -> None:
-        """Train until no job is left. What ``after`` raises, or an interrupt, ends it."""
-        self._line_up(jobs)
-        if self._workers > 1:
-            self._by_others()
-            return
-        bay = None
-        while self._hear() and (bay := self._next(bay)) is not None:
-            self._train(bay)
+    @property
+    def is_idle(self) -> bool:
+        """Whether a turn would bring nothing."""
+        return not (self._failed or self._offers())
 
-    def _by_others(self) -> None:
-        with ThreadPoolExecutor(self._workers) as pool:
-            threads = [pool.submit(self._work) for _ in range(self._workers)]
-            try:
-                while self._hear():
-                    self._wait()
-            finally:  # threads cannot be interrupted, so they are asked to leave
-                self._leave()
-        for thread in threads:
-            thread.result()
-
-    # ---- the thread that runs it ------------------------------------------------------------
-
-    def _hear(self) -> bool:
-        """Tell of all outcomes that have arrived, and line up what follows; whether to go on."""
-        while self._arrived:
-            job, outcome = self._arrived.popleft()
-            self._done += 1
-            if self._on_done:
-                self._on_done(self._done)
-            self._line_up(self._after(job, outcome))
-        with self._changed:
-            is_idle = not (self._busy or self._arrived or self._offers())
-            self._is_over |= is_idle
-            return not self._is_over
-
-    def _wait(self) -> None:
-        with self._changed:
-            while not (self._arrived or self._is_over) and (self._busy or self._offers()):
-                self._changed.wait()
-
-    def _line_up(self, jobs: Iterable[Job]) -> None:
+    def line_up(self, jobs: Iterable[Job]) -> None:
         """Let the models of jobs wait; a job for which none can be trained has failed already."""
         newcomers = []
         for job in jobs:
-            with self._changed:  # so that no model is done while a job joins it
-                if (known := self._open.get(training_identity(job))) is not None:
-                    known.jobs.append(job)
-                    continue
+            if (known := self._open.get(training_identity(job))) is not None:
+                known.jobs.append(job)
+                continue
             try:
                 member = Member.of(next(self._numbers), job, self._grounds.of(job))
             except DataError as error:
-                self._arrived.append((job, no_stop_set(error)))
+                self._failed.append((job, no_stop_set(error)))
                 continue
             self._open[training_identity(job)] = member
             newcomers.append(member)
         self._shelve(newcomers)
-        with self._changed:
-            for member in sorted(newcomers, key=_patience):
-                self._line(member).waiting.append(member)
-            self._changed.notify_all()
+        for member in sorted(newcomers, key=_patience):
+            self._line(member).waiting.append(member)
+
+    @property
+    def waiting(self) -> list[Job]:
+        """The jobs of models that have not begun, in the order in which they came."""
+        members = [one for line in self._lines.values() for one in line.waiting]
+        return [job for one in sorted(members, key=lambda one: one.number) for job in one.jobs]
+
+    def withdraw(self, jobs: Sequence[Job]) -> None:
+        """Forget jobs of models that have not begun: of each model all or none."""
+        gone = {training_identity(job) for job in jobs}
+        for line in self._lines.values():
+            kept = [one for one in line.waiting if training_identity(one.job) not in gone]
+            line.waiting = deque(kept)
+        for identity in gone:
+            del self._open[identity]
+
+    def turn(self) -> list[tuple[Job, Outcome]]:
+        """Train the stack whose turn it is for an epoch; the outcomes of those who are over."""
+        found, self._failed = self._failed, []
+        offers = self._offers()
+        if not offers:
+            return found
+        most = max(line.offer for line in offers)
+        offering = (line for line in offers if line.offer >= LEAST * most)
+        bay = min(offering, key=lambda one: one.oldest).take()
+        bay.places = max(bay.places if bay is self._last else 0, len(bay.members))
+        self._last = bay
+        return found + self._train(bay)
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _offers(self) -> list[Line]:
+        return [line for line in self._lines.values() if line.offer]
 
     def _line(self, member: Member) -> Line:
         if member.kind not in self._lines:
@@ -210,43 +188,7 @@ class Scheduler:
             before = [self._shelves[key]] if key in self._shelves else []
             self._shelves[key] = Shelf.joined([*before, *shelves.values()])
 
-    # ---- the threads that train ---------------------------------------------------------------
-
-    def _work(self) -> None:
-        bay = None
-        try:
-            while (bay := self._next(bay)) is not None:
-                self._train(bay)
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def _offers(self) -> list[Line]:
-        return [line for line in self._lines.values() if line.offer]
-
-    def _next(self, last: Bay | None) -> Bay | None:
-        """The stack whose turn it is; None when all is over."""
-        with self._changed:
-            while not self._is_over and not self._offers():
-                self._changed.wait()
-            if self._is_over:
-                return None
-            offers = self._offers()
-            idle = self._workers - self._busy
-            self._busy += 1
-            most = max(line.offer for line in offers)
-            turn = min(
-                (line for line in offers if line.offer >= LEAST * most), key=lambda one: one.oldest
-            )
-            bay = turn.take(max(1, idle - len(offers) + 1))
-        bay.places = max(bay.places if bay is last else 0, len(bay.members))
-        return bay
-
-    def _train(self, bay: Bay) -> None:
+    def _train(self, bay: Bay) -> list[tuple[Job, Outcome]]:
         """Train a stack for an epoch; those who are over leave."""
         stacks: list[Stack] = []
         try:
@@ -257,13 +199,10 @@ class Scheduler:
                 found, stacks = self._outcomes(stack), [stack]
         except BREAKING as error:
             found = self._broken(bay, _failure(error))
-        with self._changed:
-            self._busy -= 1
-            self._arrived += found
-            bay.left_with(stacks)
-            if bay.members:
-                bay.line.aside.append(bay)
-            self._changed.notify_all()
+        bay.left_with(stacks)
+        if bay.members:
+            bay.line.aside.append(bay)
+        return found
 
     def _outcomes(self, stack: Stack) -> list[tuple[Job, Outcome]]:
         """What the models that leave amount to, for each of their jobs."""
@@ -281,23 +220,19 @@ class Scheduler:
         """The jobs of a model that leaves, which no other can join from now on; none otherwise."""
         if not each.has_left:
             return []
-        with self._changed:
-            each.is_given_up = member.is_given_up  # unless somebody has joined meanwhile
-            if each.has_left:
-                del self._open[training_identity(member.job)]
-            return member.jobs if each.has_left else []
+        del self._open[training_identity(member.job)]
+        return member.jobs
 
     def _broken(self, bay: Bay, failure: Failure) -> list[tuple[Job, Outcome]]:
         """Let a stack begin anew in halves, until a model that breaks alone has failed."""
         line, members = bay.line, bay.members
-        with self._changed:
-            if len(members) > 1:
-                line.room = len(members) // 2
-                line.waiting.extendleft(reversed(members))
-                return []
-            line.room = line.most  # it was the model's fault, and not for want of memory
-            del self._open[training_identity(members[0].job)]
-            return [(job, failure) for job in members[0].jobs]
+        if len(members) > 1:
+            line.room = len(members) // 2
+            line.waiting.extendleft(reversed(members))
+            return []
+        line.room = line.most  # it was the model's fault, and not for want of memory
+        del self._open[training_identity(members[0].job)]
+        return [(job, failure) for job in members[0].jobs]
 
 
 def _failure(error: Exception) -> Failure:
