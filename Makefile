@@ -52,7 +52,7 @@ bench-peers: $(READY) ## compare with other libraries (DATA=folder of real sets;
 	$(BIN)/python benchmarks/peers.py --data $(DATA) --resume mlruns/peers.jsonl \
 		--write benchmarks/results/peers.md
 
-bench-scaling: $(READY) ## time one study spread over threads, jobs, Dask nodes and PostgreSQL
+bench-scaling: $(READY) ## time one study spread over workers, jobs, Dask nodes and PostgreSQL
 	$(BIN)/python benchmarks/scaling.py --write benchmarks/results/scaling.md
 
 docs: $(READY) ## build the documentation site into site/ (FIGURES=no: without effects)

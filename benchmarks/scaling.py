@@ -1,11 +1,11 @@
 """How much faster are several processes? One study of networks in every way to spread it.
 
-The same study from a cold start in a home folder of its own: by threads, as an array job, on a
+The same study from a cold start in a home folder of its own: by workers of one run, as an array job, on a
 Dask cluster of local processes, by workers that share a PostgreSQL. Seconds are those of the wall,
 from the first command to the verdict; servers and clusters stand ready before. Every process
 computes with one thread, so that N of them ask for N cores. All ways must come to the same result.
 
-    python benchmarks/scaling.py [--trials 12] [--only threads array dask postgresql] [--write FILE]
+    python benchmarks/scaling.py [--trials 12] [--only workers array dask postgresql] [--write FILE]
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def answer(process: subprocess.Popen[str]) -> dict:
 # ---- the ways ----------------------------------------------------------------------------------
 
 
-def by_threads(place: Place, count: int, server: str) -> dict:
+def by_workers(place: Place, count: int, server: str) -> dict:
     return answer(place.at_home("run", "--workers", count, "--no-tracking"))
 
 
@@ -167,7 +167,7 @@ class Way:
 
 
 WAYS = {
-    "threads": Way("`run --workers N`", nothing, by_threads),
+    "workers": Way("`run --workers N`", nothing, by_workers),
     "array": Way("array job, N at once, then `merge`", nothing, by_array),
     "dask": Way("`run --executor dask@...`, N nodes", cluster, by_dask),
     "postgresql": Way(

@@ -1,5 +1,6 @@
 """What all tests share: one thread, and an environment without the user's own stores."""
 
+import math
 import os
 import shutil
 
@@ -14,6 +15,14 @@ for name in (
     "AUTOREG_HOME",
 ):
     os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alone():
+    """Tests run side by side already, so only those that are about helpers hire any."""
+    from autoreg.engines.pack import team
+
+    team.LONG = math.inf
 
 
 @pytest.fixture(scope="session")
