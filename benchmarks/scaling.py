@@ -1,9 +1,10 @@
 """How much faster are several processes? One study of networks in every way to spread it.
 
-The same study from a cold start in a home folder of its own: by workers of one run, as an array job, on a
-Dask cluster of local processes, by workers that share a PostgreSQL. Seconds are those of the wall,
-from the first command to the verdict; servers and clusters stand ready before. Every process
-computes with one thread, so that N of them ask for N cores. All ways must come to the same result.
+The same study from a cold start in a home folder of its own: by workers of one run, as an array
+job, on a Dask cluster of local processes, by workers that share a PostgreSQL. Seconds are those of
+the wall, from the first command to the verdict; servers and clusters stand ready before. Every
+process computes with one thread, so that N of them ask for N cores. All ways must come to the same
+result.
 
     python benchmarks/scaling.py [--trials 12] [--only workers array dask postgresql] [--write FILE]
 """
