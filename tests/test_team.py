@@ -254,8 +254,7 @@ def test_an_interrupt_ends_helpers_that_have_work(ready):
 def test_helpers_end_with_a_process_that_is_killed():
     script = """
     import time
-    from autoreg.engines.pack.process import Bench
-from autoreg.engines.pack.helper import Helper
+    from autoreg.engines.pack.helper import Helper
     one = Helper()
     while not one.is_ready:
         one.hear()
