@@ -17,9 +17,10 @@ from test_pruning import BOTH, essences
 from test_refill import searched
 
 from autoreg.engines import pack
+from autoreg.engines.base import Job
 from autoreg.engines.pack import PackEngine, helper, team
 from autoreg.engines.pack.helper import Helper, dismiss, idle, release
-from autoreg.engines.pack.process import Bench
+from autoreg.engines.pack.process import Desk
 
 PATIENCE = 60  # seconds
 
@@ -166,10 +167,10 @@ def test_what_has_begun_here_stays_here(ready):
 def test_all_read_the_same_copy_of_the_table(tmp_path):
     place = str(tmp_path / "table")
     joblib.dump(table(n=5_000), place)
-    bench = Bench()
-    bench.take(place)
-    assert isinstance(bench._scheduler._table.X, np.memmap)
-    assert isinstance(bench._scheduler._table.y, np.memmap)
+    desk = Desk()
+    desk.take(place)
+    assert isinstance(desk._scheduler._table.X, np.memmap)
+    assert isinstance(desk._scheduler._table.y, np.memmap)
 
 
 def test_short_work_hires_nobody(monkeypatch):
@@ -216,12 +217,18 @@ def test_the_work_of_a_helper_that_dies_is_done_here(ready, moment, monkeypatch)
     assert idle() is None, "nobody asks it again"
 
 
-def test_what_a_helper_cannot_read_is_done_here(ready, monkeypatch):
+class Foreign(Job):
+    """A job of a module that helpers do not have."""
+
+
+@pytest.mark.parametrize("what", ["table", "jobs"])
+def test_what_a_helper_cannot_read_is_done_here(ready, what, monkeypatch):
     """It dies of it, with its reasons on stderr."""
     _, asked, _ = ready
-    data, jobs = table(), jobs_of(4)
+    data, jobs = table(), jobs_of(4, kind=Foreign if what == "jobs" else Job)
     expected = run(jobs, data, workers=1)
-    monkeypatch.setattr(joblib, "dump", lambda table, file: Path(file).write_text("planted"))
+    if what == "table":
+        monkeypatch.setattr(joblib, "dump", lambda table, file: Path(file).write_text("planted"))
     assert run(jobs, data) == expected
     assert asked
     assert idle() is None

@@ -15,7 +15,6 @@ import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Any
 
 import joblib
 
@@ -25,21 +24,17 @@ from autoreg.engines.pack import PackEngine, room
 from autoreg.engines.pack.scheduler import Scheduler
 from autoreg.spec import LinearSpec
 
-Work = list[tuple[int, Job]]
-Result = list[tuple[int, Outcome]]
 
-
-def listen(stream: Connection, heard: SimpleQueue[Any]) -> None:
+def listen(stream: Connection, heard: SimpleQueue[bytes]) -> None:
     """Read what comes, at once, so that whoever sends it never waits; its end is the process's."""
     while True:
         try:
-            message = stream.recv_bytes()
+            heard.put(stream.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)
-        heard.put(pickle.loads(message))
 
 
-class Bench:
+class Desk:
     """What was asked of a helper: a table at a time, and numbered jobs on it."""
 
     def __init__(self) -> None:
@@ -51,7 +46,7 @@ class Bench:
         """Whether there is nothing to train."""
         return self._scheduler is None or self._scheduler.is_idle
 
-    def take(self, message: str | Work) -> None:
+    def take(self, message: str | list[tuple[int, Job]]) -> None:
         """Open a table, which lies in a file; or line up jobs on the one that is open."""
         if isinstance(message, str):
             # Pages that nobody changes are shared with all who have opened the file.
@@ -61,7 +56,7 @@ class Bench:
         self._numbers |= {job: number for number, job in message}
         self._scheduler.line_up(job for _, job in message)
 
-    def turn(self) -> Result:
+    def turn(self) -> list[tuple[int, Outcome]]:
         """Train for an epoch of one stack; the outcomes."""
         assert self._scheduler is not None, "a table comes before its jobs"
         return [(self._numbers.pop(job), outcome) for job, outcome in self._scheduler.turn()]
@@ -72,14 +67,15 @@ def main() -> None:
     incoming = Connection(os.dup(0), writable=False)
     outgoing = Connection(os.dup(1), readable=False)
     os.dup2(2, 1)  # whatever prints does not print into the answers
-    bench, heard = Bench(), SimpleQueue[Any]()
+    desk, heard = Desk(), SimpleQueue[bytes]()
     threading.Thread(target=listen, args=(incoming, heard), daemon=True).start()
     PackEngine().warm_up([candidate("network", [], {})], "binary", LinearSpec())
     outgoing.send([])  # it is ready
     while True:
-        while bench.is_idle or not heard.empty():
-            bench.take(heard.get())
-        if found := bench.turn():
+        while desk.is_idle or not heard.empty():
+            # Not in the thread: what cannot be read must end the process, or it is waited for.
+            desk.take(pickle.loads(heard.get()))
+        if found := desk.turn():
             outgoing.send(found)
 
 
