@@ -11,6 +11,7 @@ ROOMS = [
     "errors",
     "disk",
     "home",
+    "child",
     "progress",
     "strictyaml",
     "mistakes",

@@ -6,16 +6,14 @@ for the rest of the queue at its end, and no longer than the store gives signs o
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-import autoreg
+from autoreg.child import child
 from autoreg.disk import guarded
 from autoreg.findings import Findings
 from autoreg.spec import StudySpec
@@ -142,23 +140,13 @@ class WriterProcess:
         self._silent = False
 
     def start(self) -> None:
-        """Start the process, in a session of its own: a Ctrl-C is not for the writer."""
+        """Start the process."""
         self.spool.tell(State(moved=time.time()))
-        # Not from the working folder, where another mlflow may lie; from where this autoreg is.
-        command = [sys.executable, "-P", "-m", "autoreg.tracking.process"]
-        paths = [str(Path(autoreg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         place = [str(self.spool.study_folder), str(self.home), str(GRACE)]
         with guarded(self.spool.folder):
             log = (self.spool.folder / "log.txt").open("wb")
         with log:
-            self._process = subprocess.Popen(
-                [*command, *place],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-                start_new_session=True,
-            )
+            self._process = child("autoreg.tracking.process", *place, stdout=log, stderr=log)
 
     def end(self, word: str) -> None:
         """Say the last word and wait for the end; what could not be written is the problem."""

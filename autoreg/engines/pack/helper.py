@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
-from pathlib import Path
 
-import autoreg
+from autoreg.child import child
 from autoreg.engines.base import Job, Outcome
 
 # There is a helper for each core, so none of them uses more than one.
@@ -21,15 +19,8 @@ class Helper:
     """Another process that trains, and what it has under way."""
 
     def __init__(self) -> None:
-        # As for the writer of MLflow: from where this autoreg is, and no Ctrl-C is for it.
-        command = [sys.executable, "-P", "-m", "autoreg.engines.pack.process"]
-        paths = [str(Path(autoreg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            start_new_session=True,
+        self._process = child(
+            "autoreg.engines.pack.process", stdout=subprocess.PIPE, environment=ONE_THREAD
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
