@@ -143,6 +143,16 @@ class Facts:
             picture or None,
         )
 
+    def repeated(self, times: int) -> Facts:
+        """The facts of M models so many times, one after the other: (times x M)."""
+        picture = self.picture and replace(
+            self.picture,
+            mean=self.picture.mean.repeat(times, 1, 1),
+            scale=self.picture.scale.repeat(times, 1, 1),
+        )
+        groups, numeric = self.groups.repeat(times, 1), self.numeric.repeat(times, 1, 1)
+        return Facts(groups, numeric, self.columns, self.first.repeat(times, 1), picture)
+
     def to(self, device: str) -> Facts:
         """The same facts on a device."""
         picture = self.picture and replace(

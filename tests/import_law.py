@@ -114,6 +114,7 @@ OWNERS = {
     "onnx": {"programs/onnx_graph"},
     "narwhals": {"data/border"},
     "numba": {"engines/path", "engines/philox", "engines/pack/kernels"},
+    "llvmlite": {"engines/pack/kernels"},
     "torch": {f"engines/{name}" for name in TORCH_ROOMS},
     "mlflow": {"tracking", "watch"},
     "sqlalchemy": {"fleet", "tracking", "watch"},

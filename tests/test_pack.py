@@ -14,11 +14,13 @@ from autoreg.engines.base import Failure, Fit
 from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.pack import PackEngine
-from autoreg.engines.pack.kernels import adam
+from autoreg.engines.pack.adam import plain_adam
+from autoreg.engines.pack.compiled import CompiledTrainer
+from autoreg.engines.pack.kernels.moves import adam
 from autoreg.engines.pack.layout import Layout
 from autoreg.engines.pack.occupancy import counted
 from autoreg.engines.pack.plain import PlainTrainer, is_plain
-from autoreg.engines.pack.stack import SHARES, plain_adam
+from autoreg.engines.pack.stack import Stack
 from autoreg.engines.philox import block
 from autoreg.engines.training import Trainer
 from autoreg.errors import SpecError
@@ -229,13 +231,13 @@ def _one_stream(one):
 def test_a_model_that_stopped_neither_moves_nor_costs(monkeypatch):
     """The models in all stacked steps are the steps that the models need, and not one more."""
     taken = []
-    original = Trainer.descend
+    original = CompiledTrainer.advance
 
-    def counting(self, batch, moments):
-        taken.append(len(batch.inputs))
-        return original(self, batch, moments)
+    def counting(self, batches, moment):
+        taken.append(len(batches.inputs))
+        return original(self, batches, moment)
 
-    monkeypatch.setattr(Trainer, "descend", counting)
+    monkeypatch.setattr(CompiledTrainer, "advance", counting)
     data = table()
     early = chosen("early_stopping", patience=8)
     jobs = [job(early, chosen("dropout", rate=r / 10), epochs=60) for r in range(1, 7)]
@@ -306,7 +308,7 @@ def test_what_is_no_failed_fit_is_raised(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trainer, "descend", interrupted)
+    monkeypatch.setattr(CompiledTrainer, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run([job("dropout")], table())
 
@@ -315,12 +317,12 @@ def test_adam_of_every_device_is_the_compiled_one():
     rng = np.random.default_rng(0)
     rows, first, slope = (rng.normal(size=(3, 50)).astype(np.float32) for _ in range(3))
     second, size = (rng.uniform(0.1, 1, shape).astype(np.float32) for shape in ((3, 50), 3))
-    least = np.full(3, 1e-8, dtype=np.float32)
+    paces = np.stack([size, np.full(3, 1e-8, dtype=np.float32)], axis=1)
     compiled = [one.copy() for one in (rows, first, second)]
     for start, end in ((0, 15), (15, 40)):  # as many tensors, one behind the other
-        adam(*compiled, slope[:, start:end], start, size, least, SHARES)
+        adam(*compiled, slope[:, start:end].copy(), start, paces)
     plain = [torch.from_numpy(one.copy()) for one in (rows, first[:, :40], second[:, :40])]
-    plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), size, least)))
+    plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), paces)))
     for one, other in zip(compiled, plain, strict=True):
         assert np.allclose(one[:, :40], other.numpy()[:, :40], atol=1e-6)
     assert np.array_equal(compiled[0][:, 40:], rows[:, 40:])
@@ -378,15 +380,33 @@ def test_the_written_out_gradient_is_taken_where_it_is_enough():
     assert not (asking | {"gradient_penalty", "weight_noise", "batch_norm", "skip"}) & set(plain)
 
 
+@pytest.mark.parametrize("way", [PlainTrainer, Trainer])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["dropout", "variational", "mixup", "weight_decay"],  # many steps in one call
+        ["activation_noise", "dropout", "weight_decay", "l1", "ema"],  # a call for each step
+        ["dropout", "activation_noise", "sam", "gradient_clipping", "mixup"],  # part by part
+        ["dropout", "label_smoothing", "confidence_penalty"],
+    ],
+    ids=["whole", "steps", "parts", "losses"],
+)
 @pytest.mark.parametrize("task", TASKS)
-def test_the_written_out_gradient_is_that_of_autograd(task, monkeypatch):
+def test_compiled_steps_are_those_of_torch_and_of_autograd(task, keys, way, monkeypatch):
     data = table(task)
-    keys = ["dropout", "activation_noise", "sam", "mixup"]
-    keys += ["label_smoothing", "confidence_penalty"] if data.classes else []
+    keys = [key for key in keys if on_task(key, data)]
     jobs = [job(*keys, epochs=2, shape=shape) for shape in SHAPES]
-    written = run(jobs, data)
-    monkeypatch.setattr(PlainTrainer, "_gradients", Trainer._gradients)
-    check_same(written, run(jobs, data), data)
+    compiled = run(jobs, data)
+    monkeypatch.setattr(Stack, "_way", lambda *_: way)
+    check_same(compiled, run(jobs, data), data)
+
+
+@pytest.mark.parametrize("key", ["l1", "sam", "label_smoothing", "activation_noise"])
+def test_steps_taken_one_by_one_have_the_bits_of_steps_taken_together(key):
+    """A neighbour whose technique must see every step, or the gradient, changes nothing."""
+    alone = job("dropout", "weight_decay", "mixup", epochs=3)
+    expected = run([alone], table())[0]
+    assert bits(run([alone, job(key, epochs=3)], table())[0]) == bits(expected)
 
 
 # ---- places of numbers -----------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -149,6 +149,16 @@ class Acting:
     kind: type[Technique]
     dials: dict[str, Tensor]
     draws: Streams
+    _wide: dict[int, dict[str, Tensor]] = field(default_factory=dict, repr=False)
+
+    def ahead(self, steps: int, stride: int) -> Acting:
+        """The technique in the next steps, as so many stacks one after the other.
+
+        A step makes ``stride`` draws; the technique is behind them then.
+        """
+        if steps not in self._wide:
+            self._wide[steps] = {k: dial.repeat(steps, 1, 1) for k, dial in self.dials.items()}
+        return Acting(self.kind, self._wide[steps], self.draws.ahead(steps, stride))
 
     @classmethod
     def blank(cls, kind: type[Technique], models: int) -> Acting:

@@ -13,7 +13,7 @@ not move the random stream of any other technique.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -92,6 +92,20 @@ class Trainer:
         """One optimizer step, each model's ``number``-th from 0, (M, 1, 1), on its own batch."""
         moments = self.moments(number)
         self.descend(self._batch(sample, moments[0]), moments)
+
+    def advance(self, batches: Sample, moment: Moment) -> None:
+        """Several steps, one after the other: batches (S x M, B, ...) and moments of them all."""
+        for batch, now in self.each(batches, moment):
+            self.descend(batch, self.layers(now))
+
+    def each(self, batches: Sample, moment: Moment) -> Iterator[tuple[Sample, Moment]]:
+        """The batches and the moments of several steps one by one."""
+        models = len(self.longest)
+        for start in range(0, len(batches.inputs), models):
+            stop = start + models
+            progress, rate = moment.progress[start:stop], moment.rate[start:stop]
+            now = Moment(progress, self.longest, rate, self.facts)
+            yield batches.models(start, stop), now
 
     def descend(self, batch: Sample, moments: list[Moment]) -> None:
         """The rest of a step, on rows that the batch hooks have changed."""

@@ -26,6 +26,7 @@ class ActivationNoise(Technique):
         ),
     )
     rank = 2
+    acts_as = "shift"
     references = (
         "Poole, Sohl-Dickstein & Ganguli 2014, Analyzing noise in autoencoders, arXiv 1406.1831",
     )

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from autoreg.dials import Choice, Dial, Range, Value
@@ -172,7 +173,9 @@ class Technique:
     ``on_by_default``: networks of the fixed design have it; ``holds_alone``: it keeps a network in
     check however long it is trained, so the design tries others beside it instead of those. Every
     ask may set both kinds. ``needs_layers``: it must know which weights are those of the first or
-    the last layer.
+    the last layer. ``acts_as``: whatever its ``hidden`` hook is given it multiplies by numbers (a
+    factor), or adds numbers to it (a shift), that do not depend on it; a factor's ``step`` hook has
+    one number for each model. So many steps can be made ready together.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
@@ -190,6 +193,7 @@ class Technique:
     holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
     needs_layers: ClassVar[bool] = False
+    acts_as: ClassVar[Literal["", "factor", "shift"]] = ""
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]
@@ -243,6 +247,7 @@ class Technique:
         return f"{self.key}({', '.join(f'{name}={value}' for name, value in self._values)})"
 
     @classmethod
+    @cache
     def seams(cls) -> frozenset[str]:
         """The names of the places where this technique acts."""
         return frozenset(name for name in SEAMS if getattr(cls, name) != getattr(Technique, name))

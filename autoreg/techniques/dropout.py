@@ -31,6 +31,7 @@ class Dropout(Technique):
         Choice("shape", SHAPES, default="flat", about="how the rate changes over the layers"),
     )
     rank = 2
+    acts_as = "factor"
     references = ("Srivastava et al. 2014, JMLR 15, section 10 (inverted scaling)",)
 
     @staticmethod

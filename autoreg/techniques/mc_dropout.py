@@ -24,6 +24,7 @@ class McDropout(Technique):
         Range("rate", 0.05, 0.5, default=0.15, off=0.0, about="share of hidden units switched off"),
     )
     rank = 3
+    acts_as = "factor"
     references = (
         "Gal & Ghahramani 2016, Dropout as a Bayesian approximation, ICML, equation 6 (mean of "
         "passes)",

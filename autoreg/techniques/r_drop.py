@@ -30,6 +30,7 @@ class RDrop(Technique):
         ),
     )
     rank = 4
+    acts_as = "factor"
     references = (
         "Liang et al. 2021, R-Drop: regularized dropout for neural networks, arXiv 2106.14448, "
         "equations 2 and 4",

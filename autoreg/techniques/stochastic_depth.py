@@ -22,6 +22,7 @@ class StochasticDepth(Technique):
     families = ("network",)
     dials = (Range("rate", 0.05, 0.5, default=0.2, off=0.0, about="rate of the last hidden layer"),)
     rank = 3
+    acts_as = "factor"
     references = ("Huang et al. 2016, Deep networks with stochastic depth, ECCV, equation 4",)
 
     def net(self, architecture: Architecture) -> Architecture:

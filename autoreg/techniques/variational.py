@@ -33,6 +33,7 @@ class Variational(Technique):
         ),
     )
     rank = 3
+    acts_as = "factor"
     references = (
         "Kingma, Salimans & Welling 2015, Variational dropout and the local reparameterization "
         "trick, NeurIPS 28, section 3.1 (alpha = sigma^2)",

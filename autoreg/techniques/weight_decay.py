@@ -30,6 +30,7 @@ class WeightDecay(Technique):
         ),
     )
     rank = 1
+    acts_as = "factor"
     holds_alone = True
     references = (
         "Loshchilov & Hutter 2019, Decoupled weight decay regularization, ICLR, algorithm 2",

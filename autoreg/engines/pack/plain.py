@@ -15,18 +15,22 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from autoreg.engines.draws import FLOAT, Streams, Tape
+from autoreg.engines.draws import FLOAT, Acting, Streams, Tape
 from autoreg.engines.network import SQUARED_ERROR, Network, affine
+from autoreg.engines.pack.effects import Drawn, Effects
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import Trainer
-from autoreg.techniques.base import Architecture, Facts, Moment, Seen, Technique
+from autoreg.techniques.base import Architecture, Draws, Facts, Moment, Seen, Technique
 
 
 def is_plain(shape: Architecture, kinds: Sequence[type[Technique]]) -> bool:
     """Whether the written-out gradient is enough for a network with these techniques."""
-    if shape.norm != "none" or shape.skip:
+    if shape.norm != "none" or shape.skip or not shape.depth:
         return False
-    return not any("weights" in k.seams() or _asks(k) for k in kinds)  # type: ignore[arg-type]
+    return not any(
+        "weights" in k.seams() or ("hidden" in k.seams() and not k.acts_as) or _asks(k)  # type: ignore[arg-type]
+        for k in kinds
+    )
 
 
 @cache
@@ -57,51 +61,66 @@ class PlainTrainer(Trainer):
     def _gradients(
         self, batch: Sample, moments: list[Moment], tape: Tape, track: bool
     ) -> Sequence[Tensor]:
-        network, last = self.network, len(self.network.weights) - 1
-        assert isinstance(network, Network), "no other network has its gradient written out"
-        weights, path = network.weights, []
-        values = network.front.entering(batch.inputs, ())
-        for layer in range(last):
-            active = torch.baddbmm(network.biases[layer], values, weights[layer]).relu_()
-            changed = self._changed(active, layer, moments, tape)
-            path.append((values, active, changed))
-            values = changed
-        outputs = affine(values, weights[-1], network.biases[-1])
-        slope = self._slope(batch, outputs, moments, tape)
-        slopes = [torch.bmm(slope.mT, values).mT]
-        shifts = [slope.sum(dim=1, keepdim=True)]
-        for layer in reversed(range(last)):
-            inputs, active, changed = path[layer]
-            slope = _back(slope, weights[layer + 1])
-            slope = _through(active, changed, slope)
-            slope = torch.ops.aten.threshold_backward(slope, active, 0)
-            slopes.append(torch.bmm(inputs.mT, slope))
-            shifts.append(slope.sum(dim=1, keepdim=True))
-        gradients = [*reversed(slopes), *reversed(shifts)]
-        if not self.real:
-            return gradients
-        return [one * real for one, real in zip(gradients, self.real, strict=True)]
+        inputs = self.entering(batch.inputs)
+        acting = self.acting["hidden"]
+        effects = self.effects(acting, inputs, moments, lambda one, at: _taped(tape, one, at))
+        outputs, path = self._forward(inputs, effects)
+        return self._backward(inputs, effects, path, self._slope(batch, outputs, moments, tape))
 
-    def _changed(self, active: Tensor, layer: int, moments: list[Moment], tape: Tape) -> Tensor:
-        """Activations behind the hooks of a layer, differentiable in those before them."""
-        if not self.acting["hidden"]:
-            return active
-        with torch.enable_grad():
-            changed = active.requires_grad_()
-            for one in self.acting["hidden"]:
-                draws = tape.draws(one.kind.key, "hidden", layer, one.draws)
-                changed = one.kind.hidden(changed, one.dials, draws, moments[layer])
-        return changed
+    def entering(self, inputs: Tensor) -> Tensor:
+        """What the first layer is given."""
+        assert isinstance(self.network, Network), "no other network has its gradient written out"
+        return self.network.front.entering(inputs, ())
+
+    def effects(
+        self, acting: Sequence[Acting], inputs: Tensor, moments: Sequence[Moment], drawn: Drawn
+    ) -> Effects:
+        """What techniques do to the hidden units in a step, or in several."""
+        weights = self.network.weights
+        shape = (*inputs.shape[:2], weights[0].shape[2])
+        steps = len(inputs) // len(self.longest)
+        real = [one.repeat(steps, 1, 1) for one in self.real[len(weights) : 2 * len(weights) - 1]]
+        return Effects.of(acting, moments[:-1], shape, drawn, real)
+
+    def _forward(self, inputs: Tensor, effects: Effects) -> tuple[Tensor, list[Tensor]]:
+        """The outputs, and the active units of each hidden layer."""
+        network, path = cast(Network, self.network), []
+        *hidden, last = zip(network.weights, network.biases, strict=True)
+        values = inputs
+        for layer, (weights, biases) in enumerate(hidden):
+            path.append(torch.baddbmm(biases, values, weights).relu_())
+            values = effects.on(path[-1], layer)
+        return affine(values, *last), path
+
+    def _backward(
+        self, inputs: Tensor, effects: Effects, path: list[Tensor], slope: Tensor
+    ) -> Sequence[Tensor]:
+        """The gradients in all trained tensors, from the slope in the outputs."""
+        weights = self.network.weights
+        slopes, shifts = [], []
+        for layer in reversed(range(len(weights))):
+            values = effects.on(path[layer - 1], layer - 1) if layer else inputs
+            slopes.append(torch.bmm(values.mT, slope))
+            shifts.append(slope.sum(dim=1, keepdim=True))
+            if layer:
+                slope = effects.through(torch.bmm(slope, weights[layer].mT), layer - 1)
+                slope = torch.ops.aten.threshold_backward(slope, path[layer - 1], 0)
+        return [*reversed(slopes), *reversed(shifts)]
 
     def _slope(self, batch: Sample, outputs: Tensor, moments: list[Moment], tape: Tape) -> Tensor:
         """The slope of the models' mean losses in the outputs, (M, B, C)."""
         if not self.criterion.slope:
             return self._slopes(batch, outputs, moments, tape, through=True)[1]
-        slope = self.criterion.slope(outputs, batch.targets)
+        slope = self._row_slopes(outputs, batch.targets)
         if not self.acting["loss"]:
             return slope.mul_(batch.weights * (1.0 / batch.rows))
         shares, others = self._slopes(batch, outputs, moments, tape, through=False)
         return slope.mul_(shares).add_(others)
+
+    def _row_slopes(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The slopes of the row losses in the outputs, (M, B, C)."""
+        assert self.criterion.slope is not None
+        return self.criterion.slope(outputs, targets)
 
     @torch.enable_grad()
     def _slopes(
@@ -128,18 +147,5 @@ def _refuse(*_: object) -> Tensor:
     raise _AskedError
 
 
-def _through(active: Tensor, changed: Tensor, slope: Tensor) -> Tensor:
-    """The slope in what the hooks were given, from that in what they gave."""
-    if changed is active:
-        return slope
-    node = changed.grad_fn
-    before = [one for one, _ in node.next_functions] if node else []
-    if before[1:] == [None] and getattr(before[0], "variable", None) is active:
-        vjp: Any = node
-        return cast(Tensor, vjp(slope)[0])  # a single operation, such as a product with a mask
-    return torch.autograd.grad(changed, active, slope)[0]
-
-
-def _back(slope: Tensor, weights: Tensor) -> Tensor:
-    """The slope in the inputs of a layer, from that in its outputs."""
-    return slope * weights.mT if weights.shape[2] == 1 else torch.bmm(slope, weights.mT)
+def _taped(tape: Tape, one: Acting, layer: int) -> Draws:
+    return tape.draws(one.kind.key, "hidden", layer, one.draws)

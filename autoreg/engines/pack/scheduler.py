@@ -23,6 +23,7 @@ from autoreg.engines.base import Failure, Job, Outcome, no_stop_set, training_id
 from autoreg.engines.network import one_thread
 from autoreg.engines.pack.device import device_for
 from autoreg.engines.pack.members import Grounds, Member, Progress, Shelf
+from autoreg.engines.pack.memory import keep_freed_memory
 from autoreg.engines.pack.occupancy import count
 from autoreg.engines.pack.stack import Stack
 from autoreg.engines.pack.training import advance, outcomes, refilled, staying
@@ -103,6 +104,7 @@ class Scheduler:
     """
 
     def __init__(self, table: Dataset, room: Callable[[Member], int]) -> None:
+        keep_freed_memory()
         self._table, self._room = table, room
         self._grounds = Grounds(table)
         self._shelves: dict[tuple[int, str], Shelf] = {}

@@ -14,64 +14,21 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
 from autoreg.engines.draws import FLOAT, row_order
-from autoreg.engines.fitting import weight_norm
 from autoreg.engines.front import Front
 from autoreg.engines.network import Likelihood
+from autoreg.engines.pack.adam import StackedAdam
 from autoreg.engines.pack.batches import Batches
+from autoreg.engines.pack.compiled import CompiledTrainer
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
-from autoreg.engines.pack.kernels import adam
 from autoreg.engines.pack.members import Member, Shelf, means_of
 from autoreg.engines.pack.plain import PlainTrainer
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import SEAMS, Trainer
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
-from autoreg.techniques.base import Facts, Moment
+from autoreg.techniques.base import Facts
 
 EYE_ROWS = 128  # rows that are looked at together
-BETAS, EPSILON = np.array([0.9, 0.999]), 1e-8
-SHARES = np.concatenate([BETAS, 1 - BETAS]).astype(np.float32)
-
-
-class StackedAdam:
-    """Adam for M models with a learning rate each, on the first P numbers of their rows.
-
-    Source: Kingma & Ba 2015, Adam, ICLR, algorithm 1, in the order of section 2's last lines.
-    """
-
-    def __init__(self, crowd: Crowd) -> None:
-        self._rates = np.array([one.rate for one in crowd.members])
-        self._crowd = crowd.rows["state"], crowd.rows["first"], crowd.rows["second"]
-        # beta^t of both moments, by multiplication: powers are not the same bits everywhere.
-        self._fading = crowd.rows["fading"].numpy()
-
-    @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
-        """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
-        self._fading *= BETAS
-        root = np.sqrt(1 - self._fading[:, 1])
-        rates = self._rates * rate.reshape(-1).cpu().numpy()
-        size = (rates * root / (1 - self._fading[:, 0])).astype(np.float32)
-        least = (EPSILON * root).astype(np.float32)
-        if gradients[0].device.type == "cpu":
-            crowd, start = [one.numpy() for one in self._crowd], 0
-            for one in gradients:  # joined, they would leave the caches
-                part = one.flatten(1).numpy()
-                adam(*crowd, part, start, size, least, SHARES)
-                start += part.shape[1]
-        else:
-            gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
-            plain_adam(*self._crowd, gradient, torch.from_numpy(size), torch.from_numpy(least))
-
-
-def plain_adam(
-    rows: Tensor, first: Tensor, second: Tensor, gradient: Tensor, size: Tensor, least: Tensor
-) -> None:
-    """What the compiled step does, in operations that every device has."""
-    first.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
-    second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-    floor, length = (one.to(gradient.device).unsqueeze(1) for one in (least, size))
-    rows[:, : gradient.shape[1]].addcdiv_(length * first, second.sqrt().add_(floor), value=-1)
 
 
 class Stack:
@@ -89,7 +46,7 @@ class Stack:
         self._front = Front.stacked([one.front for one in members]).to(device)
         facts = [m.front.informed(m.ground.scaling.facts).to(device) for m in members]
         self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
-        self._batches = Batches(self._trainer, facts)
+        self._batches = Batches(self._trainer, facts[0])
 
     def _trainer_of(self, crowd: Crowd, facts: Facts) -> Trainer:
         network = self._layout.network(crowd.rows["state"], self._units, self._front)
@@ -104,8 +61,7 @@ class Stack:
             for seam in SEAMS
         }
         longest = torch.tensor([float(one.longest) for one in crowd.members], dtype=FLOAT)
-        trainer = PlainTrainer if crowd.members[0].is_plain else Trainer
-        return trainer(
+        return self._way(crowd.members[0])(
             network,
             StackedAdam(crowd),
             acting,
@@ -116,6 +72,11 @@ class Stack:
             self._real(),
             _schedules(crowd.members).to(self._shelf.device),
         )
+
+    def _way(self, member: Member) -> type[Trainer]:
+        if not member.is_plain:
+            return Trainer
+        return CompiledTrainer if self._shelf.device == "cpu" else PlainTrainer
 
     def _real(self) -> tuple[Tensor, ...]:
         """What is no padding of each trained tensor; nothing where no model is padded."""
@@ -137,17 +98,9 @@ class Stack:
         rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
         numbers = numbers.to(self._shelf.device)
-        whole = self._trainer.moment(numbers)
-        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), whole, steps)
-        for step in range(steps):
-            start, stop = step * models, (step + 1) * models
-            now = Moment(
-                whole.progress[start:stop],
-                whole.longest[:models],
-                whole.rate[start:stop],
-                whole.facts,
-            )
-            self._trainer.descend(batches.models(start, stop), self._trainer.layers(now))
+        moment = self._batches.informed(self._trainer.moment(numbers), steps)
+        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), moment, steps)
+        self._trainer.advance(batches, moment)
         taken += steps
 
     def remember(self, model: int) -> None:
@@ -155,10 +108,12 @@ class Stack:
         self.crowd.rows["best"][model] = self.crowd.rows[self.crowd.kept][model]
 
     def norms(self, models: Sequence[int]) -> list[float]:
-        """The lengths of all weights of some models; padding is 0."""
-        views = self._layout.views(self.crowd.rows[self.crowd.kept])
-        weights = views[: len(self._layout.shape.units) + 1]
-        return [weight_norm([one[m] for one in weights]) for m in models]
+        """The lengths of all weights of some models, which lie in front; padding is 0."""
+        weights = self._layout.shapes[: len(self._layout.shape.units) + 1]
+        count = sum(a * b for a, b in weights)
+        rows = self.crowd.rows[self.crowd.kept][list(models), :count].cpu().numpy()
+        squares = np.square(rows, dtype=np.float64).sum(axis=1)
+        return list(np.sqrt(squares).tolist())
 
     def over(self, since: Sequence[int]) -> list[bool]:
         """Which models stop, from the epochs since the best stop-set loss of each."""
@@ -201,6 +156,8 @@ class Stack:
         chosen = list(models)
         state = self.crowd.rows[self.crowd.kept]
         state = state if len(chosen) == len(state) else state[chosen]
+        if isinstance(self._trainer, CompiledTrainer) and self._front.embedding is None:
+            return self._trainer.answers(state, self._shelf.eyes, starts, lengths)
         front = self._front.only(chosen)
         network = self._layout.network(state, self._units[chosen], front)
         parts = []

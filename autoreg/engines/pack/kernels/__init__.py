@@ -1,0 +1,1 @@
+"""What stacks compile: the steps of plain perceptrons, from the registers up."""

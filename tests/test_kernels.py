@@ -1,0 +1,201 @@
+"""What stacks compile: products, tiles, and whole steps, against numpy and plain torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from autoreg.engines.draws import Acting, Streams
+from autoreg.engines.pack.compiled import LOSSES
+from autoreg.engines.pack.kernels import perceptron
+from autoreg.engines.pack.kernels.products import crossed, product, turn
+from autoreg.engines.pack.memory import keep_freed_memory
+from autoreg.techniques import catalogue
+from autoreg.techniques.base import Facts, Moment
+
+SHAPES = [
+    (64, 30, 32),
+    (61, 7, 48),
+    (5, 3, 16),
+    (8, 1, 64),
+    (13, 0, 16),
+    (1, 1, 16),
+    (70, 200, 144),
+]
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+# ---- products ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "terms", "columns"), SHAPES)
+def test_products_are_those_of_doubles(rows, terms, columns):
+    A, B, C = numbers(0, rows, terms), numbers(1, terms, columns), numbers(2, rows, columns)
+    product(A, B, C)
+    assert np.allclose(C, A.astype(float) @ B.astype(float), atol=1e-5 * max(terms, 1))
+    other = np.empty_like(C)
+    crossed(np.ascontiguousarray(A.T), B, other)
+    assert np.array_equal(other, C)
+
+
+def test_a_sum_has_the_same_bits_in_every_tile():
+    """Whatever tile a row or a column falls into, be it of eight rows or one, of two registers."""
+    A, B = numbers(0, 21, 33), numbers(1, 33, 80)
+    whole = np.empty((21, 80), np.float32)
+    product(A, B, whole)
+    for rows in (slice(0, 3), slice(5, 18), slice(20, 21)):
+        for columns in (slice(0, 16), slice(16, 64), slice(64, 80)):
+            part = np.empty_like(whole[rows, columns])
+            product(A[rows].copy(), B[:, columns].copy(), part)
+            assert np.array_equal(part, whole[rows, columns])
+
+
+def test_a_sum_is_a_chain_of_fused_steps():
+    """(1 + 2^-23) (1 - 2^-23) - 1 would be 0 if the product were rounded before the sum."""
+    a, b = np.float32(1 + 2**-23), np.float32(1 - 2**-23)
+    C = np.empty((1, 16), np.float32)
+    B = np.stack([np.full(16, 1, np.float32), np.full(16, b, np.float32)])
+    product(np.array([[-1, a]], np.float32), B, C)
+    assert set(C[0].tolist()) == {-(2.0**-46)}
+
+
+def test_turning_is_transposing():
+    A, B = numbers(0, 48, 32), np.empty((32, 48), np.float32)
+    turn(A, B)
+    assert np.array_equal(B, A.T)
+
+
+# ---- steps -------------------------------------------------------------------------------------
+
+
+def sizes_of(inputs, depth, width, outputs):
+    """The sizes, and the shapes of all tensors of a row."""
+    ends = [inputs, *[width] * depth, outputs]
+    shapes = [*zip(ends[:-1], ends[1:], strict=True), *((1, units) for units in ends[1:])]
+    return np.array([inputs, depth, width, outputs]), shapes
+
+
+def tensors(row, shapes):
+    sizes = [a * b for a, b in shapes]
+    parts = torch.split(row[: sum(sizes)], sizes)
+    return [part.view(*shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def by_torch(kind, row, batches, effects, shapes, adds, shrink, losses):
+    """Steps of torch.optim.Adam by autograd, in numbers of a kind."""
+    leaf = torch.tensor(row.astype(kind)).requires_grad_()
+    optimizer, half = torch.optim.Adam([leaf], lr=1e-2), len(shapes) // 2
+    given = [one.astype(kind) for one in (*batches, effects)]
+    for X, Y, v, effect in zip(*given, strict=True):
+        parts = tensors(leaf, shapes)
+        values = torch.tensor(X)
+        for layer in range(half - 1):
+            values = (values @ parts[layer] + parts[half + layer]).relu()
+            for t, added in enumerate(adds):
+                one = torch.tensor(effect[t, layer])
+                values = values + one if added else values * one
+        outputs = values @ parts[half - 1] + parts[-1]
+        optimizer.zero_grad()
+        (losses(outputs, torch.tensor(Y)) * torch.tensor(v)).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for matrix in tensors(leaf, shapes)[:half]:
+                matrix.mul_(shrink)
+    return leaf.detach().numpy()
+
+
+@pytest.mark.parametrize(("inputs", "depth", "width", "outputs"), [(7, 1, 16, 1), (3, 3, 48, 11)])
+@pytest.mark.parametrize("adds", [[], [False], [True, False]])
+@pytest.mark.parametrize("slope", LOSSES, ids=lambda one: one.__name__)
+def test_steps_are_those_of_torch(inputs, depth, width, outputs, adds, slope):
+    models, steps, rows, shrink = 2, 4, 21, 0.99
+    sizes, shapes = sizes_of(inputs, depth, width, outputs)
+    trained = sum(a * b for a, b in shapes)
+    state = 0.3 * numbers(0, models, trained + 5)
+    X, Y = numbers(1, steps * models, rows, inputs), numbers(2, steps * models, rows, outputs)
+    is_classes = LOSSES[slope] == perceptron.CROSS_ENTROPY
+    if is_classes:
+        Y = np.exp(Y) / np.exp(Y).sum(axis=-1, keepdims=True)
+    weights = np.abs(numbers(3, steps * models, rows, 1))
+    effects = numbers(4, len(adds), depth, steps * models, rows, width)
+    moved = state.copy()
+    perceptron.descend(
+        moved,
+        *np.zeros((2, models, trained), np.float32),
+        np.ones((models, 2)),
+        np.full((steps, models), 1e-2),
+        sizes,
+        *(X, Y, weights, effects, np.array(adds, dtype=bool)),
+        np.full((1, depth + 1, steps * models), shrink, np.float32),
+        LOSSES[slope],
+    )
+
+    def losses(found, wanted):
+        if is_classes:
+            return -(wanted * found.log_softmax(dim=-1)).sum(dim=-1, keepdim=True)
+        return (found - wanted).square().sum(dim=-1, keepdim=True)
+
+    for m in range(models):
+        batches = [one[m::models] for one in (X, Y, weights)]
+        mine = effects[:, :, m::models].transpose(2, 0, 1, 3, 4)
+        rest = shapes, adds, shrink, losses
+        exact = by_torch(np.float64, state[m, :trained], batches, mine, *rest)
+        # Adam divides by slopes: where they are next to nothing, torch is off, too.
+        off = np.abs(by_torch(np.float32, state[m, :trained], batches, mine, *rest) - exact).max()
+        assert np.abs(moved[m, :trained] - exact).max() < 2 * max(off, 1e-6)
+    assert np.array_equal(moved[:, trained:], state[:, trained:])
+
+
+def test_what_is_not_a_number_stays_visible():
+    sizes, shapes = sizes_of(2, 1, 16, 1)
+    state = numbers(0, 2, sum(a * b for a, b in shapes))
+    state[0, 0] = np.nan
+    found = np.empty((6, 1), np.float32)
+    rows = numbers(1, 3, 2)
+    perceptron.answers(state, sizes, rows, np.array([0, 0]), np.array([3, 3]), found)
+    assert np.isnan(found[:3]).all()
+    assert np.isfinite(found[3:]).all()
+
+
+# ---- what is known ahead -----------------------------------------------------------------------
+
+
+def at_a_moment(models):
+    ones = torch.ones(models, 1, 1)
+    return Moment(0.5 * ones, 100 * ones, ones, Facts(torch.zeros(models, 1).long(), ones, 1), 1, 2)
+
+
+def acted(kind, seam, values):
+    """What a hook makes of values, the same draws each time."""
+    chosen = kind(**{dial.name: dial.default for dial in kind.dials})
+    one = Acting.of(chosen, 7)
+    hook = getattr(kind, seam)
+    if seam == "step":
+        return hook(values, one.dials, at_a_moment(1))
+    return hook(values, one.dials, Streams([5]), at_a_moment(1))
+
+
+KINDS = [k for k in catalogue().values() if k.seams() & {"hidden", "step"}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
+def test_a_technique_acts_as_what_it_says(kind):
+    """A factor of what it is given, or a shift of it, whatever it is given; or it says neither."""
+    for seam in sorted(kind.seams() & {"hidden", "step"}):
+        sizes = (torch.tensor(size * numbers(0, 1, 16, 16)) for size in (1e-3, 1.0, 1e3))
+        held = set.intersection(*(_acts_as(kind, seam, values) for values in sizes))
+        assert held == ({kind.acts_as} if kind.acts_as else set())
+
+
+def _acts_as(kind, seam, values):
+    found, ones = acted(kind, seam, values), torch.ones_like(values)
+    number = acted(kind, seam, torch.ones(1, 1, 1)) if seam == "step" else acted(kind, seam, ones)
+    shift = acted(kind, seam, torch.zeros_like(values))
+    kinds = {"factor": values * number, "shift": values + shift}
+    return {name for name, wanted in kinds.items() if torch.equal(found, wanted)}
+
+
+def test_memory_can_be_kept_more_than_once():
+    assert keep_freed_memory() is keep_freed_memory() is None
