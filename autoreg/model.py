@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -206,7 +207,8 @@ def softmax(scores: Floats) -> Floats:
     """
     if scores.shape[-1] == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=-1)
-    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    top = reduce(np.maximum, np.moveaxis(scores, -1, 0))  # of few columns at a tenth of the time
+    shifted = np.exp(scores - top[..., None])
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 

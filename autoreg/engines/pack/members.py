@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -80,12 +81,12 @@ class Member:
         """Equal for models whose rows can lie on one shelf."""
         return self.ground.sample.inputs.shape[-1], self.job.settings.device
 
-    @property
+    @cached_property
     def longest(self) -> int:
         """The steps of the longest possible training."""
         return self.job.settings.longest * self.pace.steps
 
-    @property
+    @cached_property
     def limit(self) -> int:
         """After how many steps training ends at the latest."""
         return self.longest if self.job.steps is None else self.job.steps

@@ -20,6 +20,7 @@ from autoreg.engines.pack.adam import StackedAdam
 from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.compiled import CompiledTrainer
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
+from autoreg.engines.pack.kernels.registers import FUSES
 from autoreg.engines.pack.members import Member, Shelf, means_of
 from autoreg.engines.pack.plain import PlainTrainer
 from autoreg.engines.scaling import Sample
@@ -76,7 +77,7 @@ class Stack:
     def _way(self, member: Member) -> type[Trainer]:
         if not member.is_plain:
             return Trainer
-        return CompiledTrainer if self._shelf.device == "cpu" else PlainTrainer
+        return CompiledTrainer if self._shelf.device == "cpu" and FUSES else PlainTrainer
 
     def _real(self) -> tuple[Tensor, ...]:
         """What is no padding of each trained tensor; nothing where no model is padded."""
@@ -111,9 +112,8 @@ class Stack:
         """The lengths of all weights of some models, which lie in front; padding is 0."""
         weights = self._layout.shapes[: len(self._layout.shape.units) + 1]
         count = sum(a * b for a, b in weights)
-        rows = self.crowd.rows[self.crowd.kept][list(models), :count].cpu().numpy()
-        squares = np.square(rows, dtype=np.float64).sum(axis=1)
-        return list(np.sqrt(squares).tolist())
+        numbers = self.crowd.rows[self.crowd.kept][list(models), :count].cpu().double().numpy()
+        return list(np.sqrt(np.einsum("mi,mi->m", numbers, numbers)).tolist())
 
     def over(self, since: Sequence[int]) -> list[bool]:
         """Which models stop, from the epochs since the best stop-set loss of each."""

@@ -21,8 +21,8 @@ from autoreg.engines.pack.kernels.registers import WIDTH
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 CROSS_ENTROPY, SQUARED_ERROR = 0, 1  # the losses whose slope is compiled
-ZERO, TWO = np.float32(0), np.float32(2)
-ONE = np.ones(1, np.float32)
+ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
+UNIT = np.ones(1, np.float32)
 TOGETHER = 128  # rows that are answered at a time
 
 
@@ -172,7 +172,7 @@ def _softmax_slope(line: Reals, wanted: Reals) -> None:
     for c in range(len(wanted)):
         top = max(top, line[c])
     for c in range(len(wanted)):
-        line[c] = np.exp(line[c] - top)
+        line[c] = ONE if line[c] == top else np.exp(line[c] - top)  # a half of them, of two classes
         total += line[c]
         target += wanted[c]
     share = target / total
@@ -255,7 +255,7 @@ def _flip(source: Reals, target: Reals) -> None:
 @inlined
 def _column_sums(slopes: Reals, out: Reals) -> None:
     """The sums (1, p) of the columns of slopes (B, p)."""
-    fill(len(slopes), ONE, 1, 0, 0, slopes, out)
+    fill(len(slopes), UNIT, 1, 0, 0, slopes, out)
 
 
 # ---- whole steps -------------------------------------------------------------------------------

@@ -11,10 +11,13 @@ section 6 (the inner kernel).
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -27,6 +30,18 @@ HALF = WIDTH // 2
 # Two registers laid into each other, lane by lane: the first halves of both, and the second ones.
 FIRST = [lane for k in range(HALF) for lane in (k, WIDTH + k)]
 SECOND = [lane + HALF for lane in FIRST]
+
+
+def fuses(machine: str, features: Mapping[str, bool]) -> bool:
+    """Whether a processor multiplies and adds in one step; without, each is a slow call.
+
+    >>> fuses("x86_64", {"fma": True}), fuses("x86_64", {"fma": False}), fuses("aarch64", {})
+    (True, False, True)
+    """
+    return features.get("fma", machine.lower() not in ("x86_64", "amd64"))
+
+
+FUSES = fuses(platform.machine(), get_host_cpu_features())
 
 
 @dataclass(frozen=True)
