@@ -6,8 +6,9 @@ import torch
 
 from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.pack.compiled import LOSSES
-from autoreg.engines.pack.kernels import perceptron
-from autoreg.engines.pack.kernels.products import crossed, product, turn
+from autoreg.engines.pack.kernels import products, steps
+from autoreg.engines.pack.kernels.losses import CROSS_ENTROPY
+from autoreg.engines.pack.kernels.shapes import Sizes, no_changes
 from autoreg.engines.pack.memory import keep_freed_memory
 from autoreg.techniques import catalogue
 from autoreg.techniques.base import Facts, Moment
@@ -27,43 +28,49 @@ def numbers(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def product(A, B):
+    """A B by the compiled product."""
+    C = np.empty((len(A), B.shape[1]), np.float32)
+    flat = A.flatten(), 0, B.flatten(), 0, C.reshape(-1), 0
+    products.fill(A.shape[1], *flat[:2], A.shape[1], 1, *flat[2:], *C.shape)
+    return C
+
+
 # ---- products ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("rows", "terms", "columns"), SHAPES)
 def test_products_are_those_of_doubles(rows, terms, columns):
-    A, B, C = numbers(0, rows, terms), numbers(1, terms, columns), numbers(2, rows, columns)
-    product(A, B, C)
+    A, B = numbers(0, rows, terms), numbers(1, terms, columns)
+    C = product(A, B)
     assert np.allclose(C, A.astype(float) @ B.astype(float), atol=1e-5 * max(terms, 1))
-    other = np.empty_like(C)
-    crossed(np.ascontiguousarray(A.T), B, other)
-    assert np.array_equal(other, C)
+    crossed = np.empty_like(C)
+    flat = A.T.flatten(), 0, B.flatten(), 0, crossed.reshape(-1), 0
+    products.crossed(*flat, rows, terms, columns)
+    assert np.array_equal(crossed, C)
 
 
 def test_a_sum_has_the_same_bits_in_every_tile():
     """Whatever tile a row or a column falls into, be it of eight rows or one, of two registers."""
     A, B = numbers(0, 21, 33), numbers(1, 33, 80)
-    whole = np.empty((21, 80), np.float32)
-    product(A, B, whole)
+    whole = product(A, B)
     for rows in (slice(0, 3), slice(5, 18), slice(20, 21)):
         for columns in (slice(0, 16), slice(16, 64), slice(64, 80)):
-            part = np.empty_like(whole[rows, columns])
-            product(A[rows].copy(), B[:, columns].copy(), part)
+            part = product(A[rows], B[:, columns])
             assert np.array_equal(part, whole[rows, columns])
 
 
 def test_a_sum_is_a_chain_of_fused_steps():
     """(1 + 2^-23) (1 - 2^-23) - 1 would be 0 if the product were rounded before the sum."""
     a, b = np.float32(1 + 2**-23), np.float32(1 - 2**-23)
-    C = np.empty((1, 16), np.float32)
     B = np.stack([np.full(16, 1, np.float32), np.full(16, b, np.float32)])
-    product(np.array([[-1, a]], np.float32), B, C)
+    C = product(np.array([[-1, a]], np.float32), B)
     assert set(C[0].tolist()) == {-(2.0**-46)}
 
 
 def test_turning_is_transposing():
     A, B = numbers(0, 48, 32), np.empty((32, 48), np.float32)
-    turn(A, B)
+    products.turn(A.reshape(-1), 0, B.reshape(-1), 0, 48, 32)
     assert np.array_equal(B, A.T)
 
 
@@ -74,7 +81,7 @@ def sizes_of(inputs, depth, width, outputs):
     """The sizes, and the shapes of all tensors of a row."""
     ends = [inputs, *[width] * depth, outputs]
     shapes = [*zip(ends[:-1], ends[1:], strict=True), *((1, units) for units in ends[1:])]
-    return np.array([inputs, depth, width, outputs]), shapes
+    return Sizes(inputs, depth, width, outputs), shapes
 
 
 def tensors(row, shapes):
@@ -110,25 +117,27 @@ def by_torch(kind, row, batches, effects, shapes, adds, shrink, losses):
 @pytest.mark.parametrize("adds", [[], [False], [True, False]])
 @pytest.mark.parametrize("slope", LOSSES, ids=lambda one: one.__name__)
 def test_steps_are_those_of_torch(inputs, depth, width, outputs, adds, slope):
-    models, steps, rows, shrink = 2, 4, 21, 0.99
+    models, times, rows, shrink = 2, 4, 21, 0.99
     sizes, shapes = sizes_of(inputs, depth, width, outputs)
     trained = sum(a * b for a, b in shapes)
     state = 0.3 * numbers(0, models, trained + 5)
-    X, Y = numbers(1, steps * models, rows, inputs), numbers(2, steps * models, rows, outputs)
-    is_classes = LOSSES[slope] == perceptron.CROSS_ENTROPY
+    X, Y = numbers(1, times * models, rows, inputs), numbers(2, times * models, rows, outputs)
+    is_classes = LOSSES[slope] == CROSS_ENTROPY
     if is_classes:
         Y = np.exp(Y) / np.exp(Y).sum(axis=-1, keepdims=True)
-    weights = np.abs(numbers(3, steps * models, rows, 1))
-    effects = numbers(4, len(adds), depth, steps * models, rows, width)
-    moved = state.copy()
-    perceptron.descend(
+    weights = np.abs(numbers(3, times * models, rows, 1))
+    effects = numbers(4, len(adds), depth, times * models, rows, width)
+    kinds = np.array(adds, dtype=np.int64)  # 0 is a factor, 1 a shift
+    moved, count = state.copy(), times * models
+    changes = no_changes()._replace(kinds=kinds, values=effects.flatten(), models=count)
+    steps.descend(
         moved,
         *np.zeros((2, models, trained), np.float32),
         np.ones((models, 2)),
-        np.full((steps, models), 1e-2),
+        np.full((times, models), 1e-2),
         sizes,
-        *(X, Y, weights, effects, np.array(adds, dtype=bool)),
-        np.full((1, depth + 1, steps * models), shrink, np.float32),
+        *(X, Y, weights, changes),
+        np.full((1, depth + 1, times * models), shrink, np.float32),
         LOSSES[slope],
     )
 
@@ -154,7 +163,7 @@ def test_what_is_not_a_number_stays_visible():
     state[0, 0] = np.nan
     found = np.empty((6, 1), np.float32)
     rows = numbers(1, 3, 2)
-    perceptron.answers(state, sizes, rows, np.array([0, 0]), np.array([3, 3]), found)
+    steps.answers(state, sizes, rows, np.array([0, 0]), np.array([3, 3]), found)
     assert np.isnan(found[:3]).all()
     assert np.isfinite(found[3:]).all()
 
@@ -186,7 +195,8 @@ def test_a_technique_acts_as_what_it_says(kind):
     for seam in sorted(kind.seams() & {"hidden", "step"}):
         sizes = (torch.tensor(size * numbers(0, 1, 16, 16)) for size in (1e-3, 1.0, 1e3))
         held = set.intersection(*(_acts_as(kind, seam, values) for values in sizes))
-        assert held == ({kind.acts_as} if kind.acts_as else set())
+        said = "factor" if kind.acts_as == "dropout" else kind.acts_as
+        assert held == ({said} if said else set())
 
 
 def _acts_as(kind, seam, values):
@@ -195,6 +205,14 @@ def _acts_as(kind, seam, values):
     shift = acted(kind, seam, torch.zeros_like(values))
     kinds = {"factor": values * number, "shift": values + shift}
     return {name for name, wanted in kinds.items() if torch.equal(found, wanted)}
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.acts_as == "dropout"], ids=lambda k: k.key)
+def test_a_dropout_drops_at_the_rate_that_it_says(kind):
+    chosen = kind(**{dial.name: dial.default for dial in kind.dials})
+    rate = kind.drops(Acting.of(chosen, 7).dials, at_a_moment(1))
+    ones = torch.ones(1, 16, 16)
+    assert torch.equal(acted(kind, "hidden", ones), Streams([5]).kept(rate, 16, 16))
 
 
 def test_memory_can_be_kept_more_than_once():

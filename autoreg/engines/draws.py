@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from autoreg.engines.philox import GRAIN, coins, orders, uniforms
+from autoreg.engines.philox import GRAIN, Keys, coins, orders, uniforms
 from autoreg.spec import seed_for
 from autoreg.techniques.base import Draws, Technique
 
@@ -63,6 +63,11 @@ class Streams:
         calls = self._calls + np.arange(steps, dtype=np.uint64)[:, None] * np.uint64(stride)
         self._calls += np.uint64(steps * stride)
         return Streams(np.tile(self._keys, steps), calls.flatten(), self._device)
+
+    @property
+    def places(self) -> tuple[Keys, Keys]:
+        """The keys of the streams and the number of each one's next call, (M,) both."""
+        return self._keys, self._calls
 
     @property
     def called(self) -> int:

@@ -74,25 +74,31 @@ def coins(keys: Keys, calls: Keys, rates: Reals, out: Reals) -> None:
 
     Rows come in eights, for a word holds two coins; chances are whole parts of 65,536.
     """
-    models, rows, columns = out.shape
+    for m in range(len(out)):
+        toss(keys[m], calls[m], rates[m], out[m])
+
+
+@compiled
+def toss(key: int, call: int, rate: float, out: Reals) -> None:
+    """The :func:`coins` of one model, ``out`` (rows, columns)."""
+    rows, columns = out.shape
     zero = np.float32(0)
-    for m in range(models):
-        k0, k1 = U32(keys[m] & LOW), U32(keys[m] >> HALF)
-        share = 1.0 - np.float64(rates[m])
-        call, heads, face = U32(calls[m]), np.int32(np.rint(share * SIDES)), np.float32(1 / share)
-        for r in range(0, rows, 8):
-            a, b, c, d = out[m, r], out[m, r + 1], out[m, r + 2], out[m, r + 3]
-            e, f, g, h = out[m, r + 4], out[m, r + 5], out[m, r + 6], out[m, r + 7]
-            for j in range(columns):
-                w0, w1, w2, w3 = block(k0, k1, U32(j), U32(r // 8), call, COINS)
-                a[j] = face if np.int32(w0 & SHORT) < heads else zero
-                b[j] = face if np.int32(w1 & SHORT) < heads else zero
-                c[j] = face if np.int32(w2 & SHORT) < heads else zero
-                d[j] = face if np.int32(w3 & SHORT) < heads else zero
-                e[j] = face if np.int32(w0 >> BITS_16) < heads else zero
-                f[j] = face if np.int32(w1 >> BITS_16) < heads else zero
-                g[j] = face if np.int32(w2 >> BITS_16) < heads else zero
-                h[j] = face if np.int32(w3 >> BITS_16) < heads else zero
+    k0, k1 = U32(key & LOW), U32(key >> HALF)
+    share = 1.0 - np.float64(rate)
+    number, heads, face = U32(call), np.int32(np.rint(share * SIDES)), np.float32(1 / share)
+    for r in range(0, rows, 8):
+        a, b, c, d = out[r], out[r + 1], out[r + 2], out[r + 3]
+        e, f, g, h = out[r + 4], out[r + 5], out[r + 6], out[r + 7]
+        for j in range(columns):
+            w0, w1, w2, w3 = block(k0, k1, U32(j), U32(r // 8), number, COINS)
+            a[j] = face if np.int32(w0 & SHORT) < heads else zero
+            b[j] = face if np.int32(w1 & SHORT) < heads else zero
+            c[j] = face if np.int32(w2 & SHORT) < heads else zero
+            d[j] = face if np.int32(w3 & SHORT) < heads else zero
+            e[j] = face if np.int32(w0 >> BITS_16) < heads else zero
+            f[j] = face if np.int32(w1 >> BITS_16) < heads else zero
+            g[j] = face if np.int32(w2 >> BITS_16) < heads else zero
+            h[j] = face if np.int32(w3 >> BITS_16) < heads else zero
 
 
 @compiled

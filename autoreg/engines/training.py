@@ -30,7 +30,7 @@ from autoreg.techniques.base import Draws, Facts, Moment, Seen
 
 SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
-    | {"step", "prox", "average", "net", "stop", "passes"}
+    | {"step", "prox", "average", "net", "stop", "passes", "drops"}
 )
 FLAT_SHARE = 0.7
 Drawn = Callable[[Acting, str, int], Draws]
@@ -128,7 +128,7 @@ class Trainer:
         steps = len(number) // len(self.longest)
         longest = self.longest.repeat(steps, 1, 1)
         progress = (number / longest).clamp(max=1.0)
-        if self.schedule is None:
+        if self.schedule is None or not self.schedule.any():  # constant
             return Moment(progress, longest, torch.ones_like(number), self.facts)
         rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
         return Moment(progress, longest, rate, self.facts)

@@ -73,7 +73,7 @@ SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
     | {"shrinkage"}  # factorizations
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
-    | {"step", "prox", "average", "net", "stop", "passes"}
+    | {"step", "prox", "average", "net", "stop", "passes", "drops"}
 )
 TASKS = ("regression", "count", "binary", "multiclass")
 PASSES = 32  # draws over which a Bayesian network's predictions are averaged
@@ -175,7 +175,8 @@ class Technique:
     ask may set both kinds. ``needs_layers``: it must know which weights are those of the first or
     the last layer. ``acts_as``: whatever its ``hidden`` hook is given it multiplies by numbers (a
     factor), or adds numbers to it (a shift), that do not depend on it; a factor's ``step`` hook has
-    one number for each model. So many steps can be made ready together.
+    one number for each model. The factors of a dropout are ``draws.kept`` at the rate that its
+    ``drops`` says. So many steps can be made ready together.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
@@ -193,7 +194,7 @@ class Technique:
     holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
     needs_layers: ClassVar[bool] = False
-    acts_as: ClassVar[Literal["", "factor", "shift"]] = ""
+    acts_as: ClassVar[Literal["", "factor", "shift", "dropout"]] = ""
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]
@@ -289,6 +290,11 @@ class Technique:
         With skip connections they are what the layer adds to its inputs.
         """
         return activations
+
+    @staticmethod
+    def drops(dials: Dials, moment: Moment) -> Tensor:
+        """The share of a layer's hidden units that a dropout switches off, (M, 1, 1)."""
+        return 0.0 * moment.progress
 
     @staticmethod
     def loss(losses: Tensor, seen: Seen, dials: Dials, draws: Draws, moment: Moment) -> Tensor:

@@ -31,16 +31,21 @@ class Dropout(Technique):
         Choice("shape", SHAPES, default="flat", about="how the rate changes over the layers"),
     )
     rank = 2
-    acts_as = "factor"
+    acts_as = "dropout"
     references = ("Srivastava et al. 2014, JMLR 15, section 10 (inverted scaling)",)
 
     @staticmethod
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
+        return activations * draws.kept(Dropout.drops(dials, moment), *activations.shape[1:])
+
+    @staticmethod
+    def drops(dials: Dials, moment: Moment) -> Tensor:
+        """The rate of a layer at a moment, (M, 1, 1)."""
         rate = dials["rate"] * _left(moment.progress, dials["schedule"])
         if moment.layer:
             rate = rate * (1.0 - dials["shape"] * (moment.layer / moment.depth))
-        return activations * draws.kept(rate, *activations.shape[1:])
+        return rate
 
 
 def _left(progress: Tensor, schedule: Tensor) -> Tensor:

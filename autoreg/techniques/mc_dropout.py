@@ -24,7 +24,7 @@ class McDropout(Technique):
         Range("rate", 0.05, 0.5, default=0.15, off=0.0, about="share of hidden units switched off"),
     )
     rank = 3
-    acts_as = "factor"
+    acts_as = "dropout"
     references = (
         "Gal & Ghahramani 2016, Dropout as a Bayesian approximation, ICML, equation 6 (mean of "
         "passes)",
@@ -34,6 +34,11 @@ class McDropout(Technique):
     def hidden(activations: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:
         """Activations (M, B, width) with dropped units at 0 and the others scaled up."""
         return activations * draws.kept(dials["rate"], *activations.shape[1:])
+
+    @staticmethod
+    def drops(dials: Dials, moment: Moment) -> Tensor:
+        """The rate, (M, 1, 1)."""
+        return dials["rate"]
 
     @staticmethod
     def passes(width: int, dials: Dials, draws: Draws, moment: Moment) -> Tensor:

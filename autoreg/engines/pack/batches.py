@@ -16,7 +16,7 @@ from autoreg.engines.training import Trainer
 from autoreg.techniques.base import Facts, Moment
 
 AT_ONCE = 32  # steps
-NUMBERS = 1 << 21  # in the batches and effects that are held at once
+NUMBERS = 1 << 20  # in the batches and effects that are held at once
 
 
 class Batches:
@@ -29,7 +29,8 @@ class Batches:
         self._wide: dict[int, Facts] = {}
         self._calls: dict[Acting, int] = {}
         weights = trainer.network.weights
-        hidden = len(trainer.acting["hidden"]) * sum(one.shape[2] for one in weights[:-1])
+        made = [one for one in trainer.acting["hidden"] if one.kind.acts_as != "dropout"]
+        hidden = len(made) * sum(one.shape[2] for one in weights[:-1])
         self._numbers = len(trainer.longest) * (weights[0].shape[1] + hidden)
 
     def at_once(self, rows: int) -> int:

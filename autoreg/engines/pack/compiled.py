@@ -11,26 +11,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from autoreg.data.dataset import Floats, Rows
-from autoreg.engines.draws import FLOAT
+from autoreg.engines.draws import FLOAT, Acting
 from autoreg.engines.network import Network, cross_entropy_slope, squared_error_slope
 from autoreg.engines.pack.adam import StackedAdam
 from autoreg.engines.pack.effects import Effects, calls
-from autoreg.engines.pack.kernels import perceptron
+from autoreg.engines.pack.kernels import steps
+from autoreg.engines.pack.kernels.losses import CROSS_ENTROPY, SQUARED_ERROR
+from autoreg.engines.pack.kernels.passes import DROPOUT, FACTOR, SHIFT
+from autoreg.engines.pack.kernels.shapes import Changes, Sizes, no_changes
 from autoreg.engines.pack.plain import PlainTrainer
 from autoreg.engines.scaling import Sample
 from autoreg.techniques.base import Moment
 
 LOSSES: dict[object, int] = {
-    cross_entropy_slope: perceptron.CROSS_ENTROPY,
-    squared_error_slope: perceptron.SQUARED_ERROR,
+    cross_entropy_slope: CROSS_ENTROPY,
+    squared_error_slope: SQUARED_ERROR,
 }
+KINDS = {"factor": FACTOR, "shift": SHIFT, "dropout": DROPOUT}
 AMID = ("loss", "ascent", "gradients")  # seams between the outputs and the step of Adam
 
 
@@ -61,34 +65,51 @@ class CompiledTrainer(PlainTrainer):
     def _descend(self, batches: Sample, moment: Moment, shrinks: Tensor) -> None:
         optimizer = cast(StackedAdam, self.optimizer)
         inputs, layers = self._entering(batches.inputs), self.layers(moment)
-        effects = self._ahead(inputs, layers)
-        perceptron.descend(
+        steps.descend(
             *(one.numpy() for one in optimizer.rows),
             optimizer.fading,
             optimizer.rates(moment.rate),
             self._sizes,
-            *_arrays(inputs, batches.targets, batches.weights, effects.values, effects.adds),
+            *_arrays(inputs, batches.targets, batches.weights),
+            self._changes(inputs, layers),
             shrinks.numpy(),
             self._number,
         )
+
+    def _changes(self, inputs: Tensor, layers: Sequence[Moment]) -> Changes:
+        """What the techniques will do to the hidden units in the next steps."""
+        if not self.acting["hidden"]:
+            return self._no_changes
+        times = len(inputs) // len(self.longest)
+        acting = [one.ahead(times, self._calls[one.kind]) for one in self.acting["hidden"]]
+        dropping = [one for one in acting if one.kind.acts_as == "dropout"]
+        others = [one for one in acting if one.kind.acts_as != "dropout"]
+        effects = self.effects(others, inputs, layers, lambda one, _: one.draws)
+        kinds = np.array([KINDS[one.kind.acts_as] for one in acting])
+        values = effects.values.flatten().numpy()
+        return Changes(kinds, values, *self._drops(dropping, layers[:-1]), len(inputs))
+
+    def _drops(self, acting: Sequence[Acting], layers: Sequence[Moment]) -> tuple[Any, Any, Any]:
+        """With what the dropouts toss their coins in the next steps, one call in each layer."""
+        if not acting:
+            return self._no_changes.keys, self._no_changes.calls, self._no_changes.rates
+        places = [one.draws.places for one in acting]
+        keys, calls = np.stack([k for k, _ in places]), np.stack([c for _, c in places])
+        later = np.arange(len(layers), dtype=np.uint64)[:, None]
+        rates = [one.kind.drops(one.dials, here).flatten() for one in acting for here in layers]
+        shape = len(acting), len(layers), keys.shape[1]
+        return keys, calls[:, None] + later, torch.stack(rates).view(shape).numpy()
 
     def _entering(self, inputs: Tensor) -> Tensor:
         if cast(Network, self.network).front.embedding is None:
             return inputs
         return torch.cat([self.entering(one) for one in inputs.split(len(self.longest))])
 
-    def _ahead(self, inputs: Tensor, layers: Sequence[Moment]) -> Effects:
-        """The effects on the hidden units in the next steps."""
-        steps = len(inputs) // len(self.longest)
-        wide = {one.kind: one.ahead(steps, self._calls[one.kind]) for one in self.acting["hidden"]}
-        acting = [wide[one.kind] for one in self.acting["hidden"]]
-        return self.effects(acting, inputs, layers, lambda one, _: one.draws)
-
     def _shrinks(self, moment: Moment) -> Tensor:
         """What each technique multiplies the weights of each layer by, (T, layers, S x M)."""
         ones = torch.ones_like(moment.rate)
-        steps = len(ones) // len(self.longest)
-        acting = [one.ahead(steps, 0) for one in self.acting["step"]]
+        times = len(ones) // len(self.longest)
+        acting = [one.ahead(times, 0) for one in self.acting["step"]]
         found = [
             one.kind.step(ones, one.dials, here).flatten()
             for one in acting
@@ -99,12 +120,11 @@ class CompiledTrainer(PlainTrainer):
 
     def _forward(self, inputs: Tensor, effects: Effects) -> tuple[Tensor, list[Tensor]]:
         """The outputs, and what is kept of the hidden units: active, and changed by techniques."""
-        _, depth, width, outputs = self._sizes.tolist()
-        models, rows = inputs.shape[:2]
-        active = torch.empty(models, depth, rows, width, dtype=FLOAT)
-        changed = torch.empty_like(active) if len(effects.adds) else active
-        found = torch.empty(models, rows, outputs, dtype=FLOAT)
-        perceptron.outputs_of(*self._given(inputs, effects), *_arrays(active, changed, found))
+        sizes, (models, rows) = self._sizes, inputs.shape[:2]
+        active = torch.empty(models, sizes.depth * rows * sizes.width, dtype=FLOAT)
+        changed = torch.empty_like(active) if effects.adds else active
+        found = torch.empty(models, rows, sizes.outputs, dtype=FLOAT)
+        steps.outputs_of(*self._given(inputs, effects), *_arrays(active, changed, found))
         return found, [active, changed]
 
     def _backward(
@@ -114,14 +134,14 @@ class CompiledTrainer(PlainTrainer):
         trained = self.network.trained
         sizes = [one[0].numel() for one in trained]
         found = torch.empty(len(inputs), sum(sizes), dtype=FLOAT)
-        perceptron.gradients_of(*self._given(inputs, effects), *_arrays(*path, slope, found))
+        steps.gradients_of(*self._given(inputs, effects), *_arrays(*path, slope, found))
         parts = found.split(sizes, dim=1)
         return [part.reshape(one.shape) for part, one in zip(parts, trained, strict=True)]
 
     def _row_slopes(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The slopes of the row losses in the outputs, (M, B, C)."""
         slopes = outputs.detach().clone()
-        perceptron.slopes_of(*_arrays(slopes, targets), self._number)
+        steps.slopes_of(*_arrays(slopes, targets), self._number)
         return slopes
 
     def answers(self, state: Tensor, rows: Tensor, starts: Rows, lengths: Rows) -> Floats:
@@ -129,13 +149,25 @@ class CompiledTrainer(PlainTrainer):
 
         ``state`` holds the models' rows.
         """
-        found = np.empty((int(lengths.sum()), int(self._sizes[-1])), np.float32)
-        perceptron.answers(*_arrays(state), self._sizes, *_arrays(rows), starts, lengths, found)
+        found = np.empty((int(lengths.sum()), self._sizes.outputs), np.float32)
+        steps.answers(*_arrays(state), self._sizes, *_arrays(rows), starts, lengths, found)
         return found.astype(np.float64)
 
-    def _given(self, inputs: Tensor, effects: Effects) -> tuple[np.ndarray, ...]:
-        state = cast(StackedAdam, self.optimizer).rows[0]
-        return state.numpy(), self._sizes, *_arrays(inputs, effects.values, effects.adds)
+    def _given(self, inputs: Tensor, effects: Effects) -> tuple[Any, ...]:
+        """What a pass is given of one step; its coins were tossed with the other effects."""
+        state = cast(StackedAdam, self.optimizer).rows[0].numpy()
+        none = self._no_changes
+        changes = none._replace(
+            kinds=np.array([SHIFT if adds else FACTOR for adds in effects.adds], dtype=np.int64),
+            values=effects.values.flatten().numpy(),
+            models=len(inputs),
+        )
+        return state, self._sizes, *_arrays(inputs), changes
+
+    @cached_property
+    def _no_changes(self) -> Changes:
+        none: Changes = no_changes()
+        return none
 
     @cached_property
     def _number(self) -> int | None:
@@ -143,10 +175,10 @@ class CompiledTrainer(PlainTrainer):
         return LOSSES.get(self.criterion.slope) if self.criterion.slope else None
 
     @cached_property
-    def _sizes(self) -> np.ndarray:
-        """Inputs of the first layer, hidden layers, their width, outputs."""
+    def _sizes(self) -> Sizes:
         weights = self.network.weights
-        return np.array([weights[0].shape[1], len(weights) - 1, *weights[-1].shape[1:]])
+        (inputs, width), outputs = weights[0].shape[1:], weights[-1].shape[2]
+        return Sizes(inputs, len(weights) - 1, width, outputs)
 
     @cached_property
     def _calls(self) -> dict[object, int]:

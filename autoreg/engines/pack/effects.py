@@ -22,11 +22,11 @@ Drawn = Callable[[Acting, int], Draws]
 class Effects:
     """On the hidden units: ``values`` (T, layers, M, B, width) of T techniques, in their order.
 
-    The units are multiplied by them, or they are added where ``adds`` (T,) says so.
+    The units are multiplied by them, or they are added where ``adds`` says so.
     """
 
     values: Tensor
-    adds: Tensor
+    adds: tuple[bool, ...]
 
     @classmethod
     def of(
@@ -44,9 +44,9 @@ class Effects:
         """
         device = moments[0].progress.device
         values = torch.empty(len(acting), len(moments), *shape, dtype=FLOAT, device=device)
-        adds = torch.tensor([one.kind.acts_as == "shift" for one in acting], dtype=torch.bool)
+        adds = tuple(one.kind.acts_as == "shift" for one in acting)
         for t, one in enumerate(acting):
-            start = float(one.kind.acts_as == "factor")
+            start = float(not adds[t])
             neutral = torch.full((1, 1, 1), start, dtype=FLOAT, device=device).expand(shape)
             for layer, here in enumerate(moments):
                 found = one.kind.hidden(neutral, one.dials, drawn(one, layer), here)
@@ -66,7 +66,7 @@ class Effects:
         return slope
 
     def _at(self, layer: int) -> list[tuple[Tensor, bool]]:
-        return list(zip(self.values[:, layer], self.adds.tolist(), strict=True))
+        return list(zip(self.values[:, layer], self.adds, strict=True))
 
 
 def calls(one: Acting, moments: Sequence[Moment]) -> int:

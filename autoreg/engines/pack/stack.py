@@ -112,8 +112,13 @@ class Stack:
         """The lengths of all weights of some models, which lie in front; padding is 0."""
         weights = self._layout.shapes[: len(self._layout.shape.units) + 1]
         count = sum(a * b for a, b in weights)
-        numbers = self.crowd.rows[self.crowd.kept][list(models), :count].cpu().double().numpy()
-        return list(np.sqrt(np.einsum("mi,mi->m", numbers, numbers)).tolist())
+        numbers = self._kept(models)[:, :count]
+        return list(torch.linalg.vector_norm(numbers, dim=1, dtype=torch.float64).tolist())
+
+    def _kept(self, models: Sequence[int]) -> Tensor:
+        """The rows of some models, by which they are watched."""
+        rows = self.crowd.rows[self.crowd.kept]
+        return rows if len(models) == len(rows) else rows[list(models)]
 
     def over(self, since: Sequence[int]) -> list[bool]:
         """Which models stop, from the epochs since the best stop-set loss of each."""
@@ -153,9 +158,7 @@ class Stack:
 
     def _outputs(self, models: Sequence[int], starts: Rows, lengths: Rows) -> Floats:
         """Outputs of runs of eye rows, one run for each model, one after the other."""
-        chosen = list(models)
-        state = self.crowd.rows[self.crowd.kept]
-        state = state if len(chosen) == len(state) else state[chosen]
+        chosen, state = list(models), self._kept(models)
         if isinstance(self._trainer, CompiledTrainer) and self._front.embedding is None:
             return self._trainer.answers(state, self._shelf.eyes, starts, lengths)
         front = self._front.only(chosen)

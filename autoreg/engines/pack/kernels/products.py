@@ -1,4 +1,7 @@
-"""Products of the small matrices of one model, tile by tile; columns come in sixteens."""
+"""Products of the small matrices of one model, tile by tile; columns come in sixteens.
+
+A matrix is an array, whose numbers lie end to end, and the place of its first one.
+"""
 
 from __future__ import annotations
 
@@ -14,46 +17,59 @@ tall_wide, tall, low_wide, low = tile(TALL, 2), tile(TALL, 1), tile(1, 2), tile(
 
 
 @inlined
-def product(A: Reals, B: Reals, C: Reals) -> None:
-    """C (n, p) = A (n, k) B (k, p)."""
-    terms = A.shape[1]
-    fill(terms, A, len(A), terms, 1, B, C)
+def product(
+    A: Reals, a: int, B: Reals, b: int, C: Reals, c: int, rows: int, terms: int, columns: int
+) -> None:
+    """C (rows, columns) = A (rows, terms) B (terms, columns)."""
+    fill(terms, A, a, terms, 1, B, b, C, c, rows, columns)
 
 
 @inlined
-def crossed(A: Reals, B: Reals, C: Reals) -> None:
-    """C (n, p) = A' B for A (k, n) and B (k, p)."""
-    terms, rows = A.shape
-    fill(terms, A, rows, 1, rows, B, C)
+def crossed(
+    A: Reals, a: int, B: Reals, b: int, C: Reals, c: int, rows: int, terms: int, columns: int
+) -> None:
+    """C (rows, columns) = A' B for A (terms, rows) and B (terms, columns)."""
+    fill(terms, A, a, 1, rows, B, b, C, c, rows, columns)
 
 
 @inlined
-def turn(A: Reals, B: Reals) -> None:
-    """B (p, n) = A' for A (n, p), both sides multiples of sixteen."""
-    n, p = A.shape
-    for i in range(0, n, WIDTH):
-        for j in range(0, p, WIDTH):
-            turned(A, i * p + j, p, B, j * n + i, n)
+def turn(A: Reals, a: int, B: Reals, b: int, rows: int, columns: int) -> None:
+    """B (columns, rows) = A' for A (rows, columns), both multiples of sixteen."""
+    for i in range(0, rows, WIDTH):
+        for j in range(0, columns, WIDTH):
+            turned(A, a + i * columns + j, columns, B, b + j * rows + i, rows)
 
 
 @compiled
-def fill(terms: int, A: Reals, rows: int, row: int, term: int, B: Reals, C: Reals) -> None:
-    """C (rows, p) = A B, where A's next row and next term are so far away."""
-    columns = C.shape[1]
+def fill(
+    terms: int,
+    A: Reals,
+    a: int,
+    row: int,
+    term: int,
+    B: Reals,
+    b: int,
+    C: Reals,
+    c: int,
+    rows: int,
+    columns: int,
+) -> None:
+    """C (rows, columns) = A B, where A's next row and next term are so far away."""
+    p = columns
     for j in range(0, columns - columns % WIDE, WIDE):
         if rows < TALL:
             for i in range(rows):
-                low_wide(terms, A, i * row, row, term, B, j, columns, C, i * columns + j, columns)
+                low_wide(terms, A, a + i * row, row, term, B, b + j, p, C, c + i * p + j, p)
         else:
             for start in range(0, rows, TALL):
                 i = min(start, rows - TALL)  # the last tile begins where it is full
-                tall_wide(terms, A, i * row, row, term, B, j, columns, C, i * columns + j, columns)
+                tall_wide(terms, A, a + i * row, row, term, B, b + j, p, C, c + i * p + j, p)
     if columns % WIDE:
         j = columns - WIDTH
         if rows < TALL:
             for i in range(rows):
-                low(terms, A, i * row, row, term, B, j, columns, C, i * columns + j, columns)
+                low(terms, A, a + i * row, row, term, B, b + j, p, C, c + i * p + j, p)
         else:
             for start in range(0, rows, TALL):
                 i = min(start, rows - TALL)
-                tall(terms, A, i * row, row, term, B, j, columns, C, i * columns + j, columns)
+                tall(terms, A, a + i * row, row, term, B, b + j, p, C, c + i * p + j, p)
