@@ -153,6 +153,14 @@ class Facts:
         groups, numeric = self.groups.repeat(times, 1), self.numeric.repeat(times, 1, 1)
         return Facts(groups, numeric, self.columns, self.first.repeat(times, 1), picture)
 
+    def only(self, models: Tensor) -> Facts:
+        """The facts of some of the models, by their numbers."""
+        picture = self.picture and replace(
+            self.picture, mean=self.picture.mean[models], scale=self.picture.scale[models]
+        )
+        groups, numeric = self.groups[models], self.numeric[models]
+        return Facts(groups, numeric, self.columns, self.first[models], picture)
+
     def to(self, device: str) -> Facts:
         """The same facts on a device."""
         picture = self.picture and replace(
@@ -204,6 +212,11 @@ class Moment:
     facts: Facts
     layer: int = 0
     depth: int = 0
+
+    def only(self, models: Tensor) -> Moment:
+        """The moment of some of the models, by their numbers."""
+        progress, longest, rate = (one[models] for one in (self.progress, self.longest, self.rate))
+        return Moment(progress, longest, rate, self.facts.only(models), self.layer, self.depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,13 +270,23 @@ def top_direction(weights: Tensor) -> Tensor:
     start is the best of all unit vectors behind the first 8. Where the largest singular values
     are close, the stretch in this direction can be 1 % smaller than the largest one.
     """
-    gram = weights.mT @ weights
-    for _ in range(3):
-        gram = gram / gram.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=TINY)[:, None, None]
-        gram = gram @ gram
+    if weights.shape[1] < weights.shape[2]:  # (W'W)^8 is W' (W W')^7 W: smaller products
+        gram = _scaled(weights @ weights.mT)
+        second = _scaled(gram @ gram)
+        gram = weights.mT @ (second @ second @ second @ gram @ weights)
+    else:
+        gram = weights.mT @ weights
+        for _ in range(3):
+            gram = _scaled(gram)
+            gram = gram @ gram
     best = gram.diagonal(dim1=1, dim2=2).argmax(dim=1)[:, None, None]
     direction = gram.take_along_dim(best, dim=2)
     for _ in range(4):
         direction = direction / direction.square().sum(dim=1, keepdim=True).sqrt().clamp(min=TINY)
         direction = gram @ direction
     return direction / direction.square().sum(dim=1, keepdim=True).sqrt().clamp(min=TINY)
+
+
+def _scaled(gram: Tensor) -> Tensor:
+    """Matrices (M, n, n) divided by the sum of their eigenvalues."""
+    return gram / gram.diagonal(dim1=1, dim2=2).sum(dim=1).clamp(min=TINY)[:, None, None]

@@ -401,6 +401,23 @@ def test_compiled_steps_are_those_of_torch_and_of_autograd(task, keys, way, monk
     check_same(compiled, run(jobs, data), data)
 
 
+@pytest.mark.parametrize("key", ["max_norm", "group_inputs"])
+def test_what_acts_on_weights_acts_on_those_models_that_have_it(key, monkeypatch):
+    seam = "prox" if "prox" in technique(key).seams() else "step"
+    original, seen = getattr(technique(key), seam), []
+
+    def recording(weights, dials, moment):
+        groups = moment.facts.groups
+        seen.append({len(weights), len(moment.rate), len(groups), *map(len, dials.values())})
+        return original(weights, dials, moment)
+
+    monkeypatch.setattr(technique(key), seam, staticmethod(recording))
+    jobs = [job("dropout", epochs=1), job(key, epochs=1), job("mixup", epochs=1)]
+    run(jobs, table())
+    assert seen
+    assert set.union(*seen) == {1}
+
+
 @pytest.mark.parametrize("key", ["l1", "sam", "label_smoothing", "activation_noise"])
 def test_steps_taken_one_by_one_have_the_bits_of_steps_taken_together(key):
     """A neighbour whose technique must see every step, or the gradient, changes nothing."""

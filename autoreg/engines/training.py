@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from autoreg.engines.draws import FLOAT, Acting, Tape
 from autoreg.engines.network import Likelihood
 from autoreg.engines.scaling import Sample
 from autoreg.engines.trainable import Trainable
-from autoreg.techniques.base import Draws, Facts, Moment, Seen
+from autoreg.techniques.base import Draws, Facts, Moment, Seen, Technique
 
 SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
@@ -70,7 +70,8 @@ class Trainer:
     ``averages`` holds a copy of the network for each technique that averages; each one averages
     what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
     each trained tensor: the rest gets no gradient and no noise. ``schedule`` (M, 1, 1) is each
-    model's position in SCHEDULES.
+    model's position in SCHEDULES. ``users`` numbers the models that have a technique, where not all
+    of them have it: in the others it is off, and what acts on weights need not act there.
     """
 
     network: Trainable
@@ -82,6 +83,7 @@ class Trainer:
     averages: tuple[Trainable, ...] = ()
     real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
+    users: Mapping[type[Technique], Tensor] = field(default_factory=dict)
 
     @property
     def kept(self) -> Trainable:
@@ -219,15 +221,23 @@ class Trainer:
     @torch.no_grad()
     def _regularize(self, moments: list[Moment]) -> None:
         """Let techniques act on the weight matrices; biases and norms are never touched."""
-        if not (self.acting["step"] or self.acting["prox"]):
+        for one in self.acting["step"]:
+            self._act(one, one.kind.step, moments)
+        for one in self.acting["prox"]:
+            self._act(one, one.kind.prox, moments)
+
+    def _act(self, one: Acting, hook: Callable[..., Tensor], moments: list[Moment]) -> None:
+        """Let a hook change the weight matrices of the models that have the technique."""
+        users = self.users.get(one.kind)
+        if users is None:
+            for weights, here in zip(self.network.weights, moments, strict=True):
+                weights.copy_(hook(weights, one.dials, here))
             return
+        dials = {name: values[users] for name, values in one.dials.items()}
+        theirs = moments[0].only(users)
         for weights, here in zip(self.network.weights, moments, strict=True):
-            changed: Tensor = weights
-            for one in self.acting["step"]:
-                changed = one.kind.step(changed, one.dials, here)
-            for one in self.acting["prox"]:
-                changed = one.kind.prox(changed, one.dials, here)
-            weights.copy_(changed)
+            now = replace(theirs, layer=here.layer, depth=here.depth)
+            weights[users] = hook(weights[users], dials, now)
 
     @torch.no_grad()
     def _average(self, moment: Moment) -> None:

@@ -27,7 +27,7 @@ from autoreg.engines.scaling import Sample
 from autoreg.engines.training import SEAMS, Trainer
 from autoreg.metrics.base import row_losses
 from autoreg.model import linked
-from autoreg.techniques.base import Facts
+from autoreg.techniques.base import Facts, Technique
 
 EYE_ROWS = 128  # rows that are looked at together
 
@@ -72,6 +72,7 @@ class Stack:
             averages,
             self._real(),
             _schedules(crowd.members).to(self._shelf.device),
+            _users(crowd, self._shelf.device),
         )
 
     def _way(self, member: Member) -> type[Trainer]:
@@ -187,6 +188,15 @@ def _criterion(members: Sequence[Member], device: str) -> Likelihood:
         return scaling.criterion
     limits = [one.ground.scaling.limit for one in members]
     return Likelihood.poisson(torch.tensor(limits, dtype=FLOAT).view(-1, 1, 1).to(device))
+
+
+def _users(crowd: Crowd, device: str) -> dict[type[Technique], Tensor]:
+    """The numbers of the models that have a technique, where not all of them have it."""
+    return {
+        kind: torch.tensor([m for m, one in enumerate(has) if one]).to(device)
+        for kind, has in crowd.users.items()
+        if not all(has)
+    }
 
 
 def _schedules(members: Sequence[Member]) -> Tensor:

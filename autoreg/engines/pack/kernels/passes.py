@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoreg.engines.pack.kernels.compiling import compiled, inlined
-from autoreg.engines.pack.kernels.products import Reals, crossed, fill, product, turn
+from autoreg.engines.pack.kernels.products import ONE, START, Reals, crossed, fill, product, turn
 from autoreg.engines.pack.kernels.shapes import (
     Changes,
     Room,
@@ -18,7 +18,7 @@ from autoreg.engines.pack.kernels.shapes import (
 from autoreg.engines.philox import toss
 
 FACTOR, SHIFT, DROPOUT = 0, 1, 2  # kinds of changes
-UNIT, ZERO = np.ones(1, np.float32), np.float32(0)
+ZERO = np.float32(0)
 
 
 # ---- forward -----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def forward(
     for k in range(width):
         for c in range(sizes.outputs):
             space.last[k * padded + c] = row[w + k * sizes.outputs + c]
-    product(values, v, space.last, 0, space.outputs, 0, rows, width, padded)
+    product(values, v, space.last, START, space.outputs, START, rows, width, padded)
     for i in range(rows):
         for c in range(sizes.outputs):
             space.outputs[i * padded + c] += row[b + c]
@@ -129,21 +129,21 @@ def backward(
     gradient: Reals,
 ) -> None:
     """The gradient in a row's trained numbers, from the slope in the outputs, ``space.outputs``."""
-    width, count, slopes, here = sizes.width, rows * sizes.width, space.slopes, 0
+    width, count, slopes, here = sizes.width, rows * sizes.width, space.slopes, START
     _backward_last(row, sizes, rows, units, space, gradient)
     for layer in range(sizes.depth - 1, -1, -1):
         u, w, b = layer * count, weights_at(layer, sizes), biases_at(layer, sizes)
         slope = slopes[here : here + count]
         _change_back(slope, layer, sizes, changes, model, units)
         _shut(slope, units.active[u : u + count])
-        fill(rows, UNIT, 0, 0, 0, slopes, here, gradient, b, 1, width)  # sums of the columns
+        _column_sums(rows, slopes, here, gradient, b, width, space)
         if layer == 0:
             crossed(inputs, x, slopes, here, gradient, w, sizes.inputs, rows, width)
         else:
             crossed(units.changed, u - count, slopes, here, gradient, w, width, rows, width)
-            turn(row, w, space.turned, 0, width, width)
+            turn(row, w, space.turned, START, width, width)
             below = count - here
-            product(slopes, here, space.turned, 0, slopes, below, rows, width, width)
+            product(slopes, here, space.turned, START, slopes, below, rows, width, width)
             here = below
 
 
@@ -153,23 +153,29 @@ def _backward_last(
 ) -> None:
     """The output layer: its gradient, and the slope in what it was given."""
     width, outputs, padded = sizes.width, sizes.outputs, space.padded
-    values, w, b = (
-        (sizes.depth - 1) * rows * width,
-        weights_at(sizes.depth, sizes),
-        biases_at(sizes.depth, sizes),
-    )
-    fill(rows, UNIT, 0, 0, 0, space.outputs, 0, space.sums, 0, 1, padded)
+    values = (sizes.depth - 1) * rows * width
+    w, b = weights_at(sizes.depth, sizes), biases_at(sizes.depth, sizes)
+    _column_sums(rows, space.outputs, START, space.sums, START, padded, space)
     for c in range(outputs):
         gradient[b + c] = space.sums[c]
     # Few outputs are rows here and not columns, which come in sixteens.
-    fill(rows, space.outputs, 0, 1, padded, units.changed, values, space.turned, 0, outputs, width)
+    slope, over = space.outputs, space.turned
+    fill(rows, slope, START, ONE, padded, units.changed, values, over, START, outputs, width)
     for k in range(width):
         for c in range(outputs):
-            gradient[w + k * outputs + c] = space.turned[c * width + k]
+            gradient[w + k * outputs + c] = over[c * width + k]
     for c in range(outputs):
         for k in range(width):
-            space.turned[c * width + k] = row[w + k * outputs + c]
-    fill(outputs, space.outputs, 0, padded, 1, space.turned, 0, space.slopes, 0, rows, width)
+            over[c * width + k] = row[w + k * outputs + c]
+    fill(outputs, slope, START, padded, ONE, over, START, space.slopes, START, rows, width)
+
+
+@inlined
+def _column_sums(
+    rows: int, slopes: Reals, here: int, out: Reals, start: int, width: int, space: Room
+) -> None:
+    """The sums of the columns of slopes (rows, width)."""
+    fill(rows, space.unit, START, START, START, slopes, here, out, start, ONE, width)
 
 
 @inlined

@@ -13,6 +13,8 @@ from autoreg.engines.pack.kernels.registers import WIDTH, tile, turned
 
 Reals = NDArray[np.float32]
 TALL, WIDE = 8, 2 * WIDTH  # numbers of the usual tile: sixteen registers of sums
+# Written out they would be constants to the compiler, and each call a variant of its own.
+START, ONE = np.int64(0), np.int64(1)
 tall_wide, tall, low_wide, low = tile(TALL, 2), tile(TALL, 1), tile(1, 2), tile(1, 1)
 
 
@@ -21,7 +23,7 @@ def product(
     A: Reals, a: int, B: Reals, b: int, C: Reals, c: int, rows: int, terms: int, columns: int
 ) -> None:
     """C (rows, columns) = A (rows, terms) B (terms, columns)."""
-    fill(terms, A, a, terms, 1, B, b, C, c, rows, columns)
+    fill(terms, A, a, terms, ONE, B, b, C, c, rows, columns)
 
 
 @inlined
@@ -29,7 +31,7 @@ def crossed(
     A: Reals, a: int, B: Reals, b: int, C: Reals, c: int, rows: int, terms: int, columns: int
 ) -> None:
     """C (rows, columns) = A' B for A (terms, rows) and B (terms, columns)."""
-    fill(terms, A, a, 1, rows, B, b, C, c, rows, columns)
+    fill(terms, A, a, ONE, rows, B, b, C, c, rows, columns)
 
 
 @inlined

@@ -63,6 +63,7 @@ class Room(NamedTuple):
     sums: Reals  # (padded)
     slopes: Reals  # (2 x B x width)
     turned: Reals  # a matrix over its diagonal
+    unit: Reals  # a 1, by which columns are summed
     padded: int
 
 
@@ -76,6 +77,7 @@ def room(sizes: Sizes, rows: int) -> Room:
         np.empty(padded, np.float32),
         np.empty(2 * rows * sizes.width, np.float32),
         np.empty(max(sizes.width, sizes.outputs) * sizes.width, np.float32),
+        np.ones(1, np.float32),
         padded,
     )
 

@@ -11,7 +11,7 @@ from autoreg.engines.pack.kernels.compiling import compiled, inlined
 from autoreg.engines.pack.kernels.losses import slope, weighted
 from autoreg.engines.pack.kernels.moves import Doubles, faded, moved
 from autoreg.engines.pack.kernels.passes import backward, forward
-from autoreg.engines.pack.kernels.products import Reals
+from autoreg.engines.pack.kernels.products import START, Reals
 from autoreg.engines.pack.kernels.shapes import (
     Changes,
     Sizes,
@@ -135,7 +135,7 @@ def answers(
         for first in range(0, lengths[m], TOGETHER):
             rows, x = min(TOGETHER, lengths[m] - first), (starts[m] + first) * sizes.inputs
             space, hidden = room(sizes, rows), units(sizes, rows, none)
-            forward(state[m], sizes, flat, x, rows, none, 0, hidden, space)
+            forward(state[m], sizes, flat, x, rows, none, START, hidden, space)
             for i in range(rows):
                 for c in range(sizes.outputs):
                     out[filled + i, c] = space.outputs[i * space.padded + c]
