@@ -171,6 +171,11 @@ def test_a_misspelt_hook_is_refused_when_the_class_is_made():
                 return activations
 
 
+def test_a_misspelt_way_of_acting_is_refused_when_the_class_is_made():
+    with pytest.raises(TypeError, match="acts_as is 'facter'"):
+        type("Misspelt", (Technique,), {"acts_as": "facter"})
+
+
 @pytest.mark.parametrize("wrapper", [classmethod, property, staticmethod])
 def test_every_kind_of_public_method_is_looked_at(wrapper):
     body = {"bacth": wrapper(lambda *_: None)}

@@ -75,6 +75,7 @@ SEAMS = frozenset(
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
     | {"step", "prox", "average", "net", "stop", "passes", "drops"}
 )
+ACTS = ("", "factor", "shift", "dropout")
 TASKS = ("regression", "count", "binary", "multiclass")
 PASSES = 32  # draws over which a Bayesian network's predictions are averaged
 
@@ -210,6 +211,8 @@ class Technique:
             raise TypeError(
                 f"technique {cls.key}: {', '.join(stray)} is no seam; seams are {sorted(SEAMS)}"
             )
+        if cls.acts_as not in ACTS:
+            raise TypeError(f"technique {cls.key}: acts_as is {cls.acts_as!r}, not of {ACTS}")
 
     def __init__(self, **values: Value) -> None:
         known = {dial.name: dial for dial in self.dials}

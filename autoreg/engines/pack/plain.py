@@ -1,8 +1,9 @@
-"""The gradient of a plain perceptron, written out: few kernels, the cheapest form of each.
+"""The gradient of a plain perceptron, written out: few operations, the cheapest form of each.
 
-Most of a small network's time goes into what surrounds its products. Where no technique needs
-more of the network than its outputs, the chain rule is a handful of lines, and only the
-techniques' own hooks are differentiated by autograd. Tested against the general way.
+Where no technique needs more of the network than its outputs, and what it does to hidden units does
+not depend on them, the chain rule is a handful of lines, and only what techniques do to the losses
+is differentiated by autograd. This is how GPUs train; processors by ``compiled.py``, which is
+tested against it, as it is against the general way.
 """
 
 from __future__ import annotations
