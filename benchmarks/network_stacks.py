@@ -109,7 +109,8 @@ ON = [technique(key) for key in ("dropout", "weight_decay", "mixup")]
 def warm_up() -> None:
     shape = Shape(100, 4, 8, 1, 0)
     data = made(shape)
-    PackEngine().run(jobs(shape, data, ON), data)
+    for kinds in (ON, [technique("label_smoothing")]):  # compiled in one, and part by part
+        PackEngine().run(jobs(shape, data, kinds), data)
 
 
 # ---- a plain torch loop ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoreg.candidate import Candidate
+from autoreg.candidate import Candidate, candidate
 from autoreg.data.dataset import Dataset, Rows, Task
 from autoreg.engines.base import (
     After,
@@ -27,6 +27,7 @@ from autoreg.engines.committee import Committee
 from autoreg.engines.pack.device import check_device, device_for
 from autoreg.engines.path import made_up
 from autoreg.spec import LinearSpec, Training
+from autoreg.techniques import technique
 
 if TYPE_CHECKING:
     from autoreg.engines.pack.members import Member
@@ -40,7 +41,6 @@ NUMBERS = 1 << 20  # in a stack of more than one model: more would not stay in t
 class PackEngine(Engine):
     """Fits networks, stacked; refuses linear models.
 
-    >>> from autoreg.candidate import candidate
     >>> PackEngine().refuses(candidate("linear", [], {}), "binary")
     'the pack engine fits networks, not linear'
     """
@@ -65,8 +65,10 @@ class PackEngine(Engine):
         table = made_up(task)
         rows = TrainingSet(np.arange(table.n), ())
         settings = Training(epochs=1)
-        jobs = [Job(one, rows, rows.rows, 0, settings=settings) for one in candidates[:1]]
-        self.run(jobs, table)
+        clipped = candidate("network", [technique("gradient_clipping")()], {})
+        # Whole steps are compiled apart from those whose gradient a technique sees.
+        for one in (candidates[0], clipped) if candidates else ():
+            self.run([Job(one, rows, rows.rows, 0, settings=settings)], table)
 
     def run(
         self,
