@@ -113,7 +113,10 @@ def by_torch(kind, row, batches, effects, shapes, adds, shrink, losses):
     return leaf.detach().numpy()
 
 
-@pytest.mark.parametrize(("inputs", "depth", "width", "outputs"), [(7, 1, 16, 1), (3, 3, 48, 11)])
+@pytest.mark.parametrize(
+    ("inputs", "depth", "width", "outputs"),
+    [(7, 1, 16, 1), (3, 3, 48, 11), (5, 2, 32, 20), (0, 1, 16, 2)],
+)
 @pytest.mark.parametrize("adds", [[], [False], [True, False]])
 @pytest.mark.parametrize("slope", LOSSES, ids=lambda one: one.__name__)
 def test_steps_are_those_of_torch(inputs, depth, width, outputs, adds, slope):
