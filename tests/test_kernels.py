@@ -1,5 +1,9 @@
 """What stacks compile: products, tiles, and whole steps, against numpy and plain torch."""
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +13,6 @@ from autoreg.engines.pack.compiled import LOSSES
 from autoreg.engines.pack.kernels import products, steps
 from autoreg.engines.pack.kernels.losses import CROSS_ENTROPY
 from autoreg.engines.pack.kernels.shapes import Sizes, no_changes
-from autoreg.engines.pack.memory import keep_freed_memory
 from autoreg.techniques import catalogue
 from autoreg.techniques.base import Facts, Moment
 
@@ -218,5 +221,32 @@ def test_a_dropout_drops_at_the_rate_that_it_says(kind):
     assert torch.equal(acted(kind, "hidden", ones), Streams([5]).kept(rate, 16, 16))
 
 
-def test_memory_can_be_kept_more_than_once():
-    assert keep_freed_memory() is keep_freed_memory() is None
+# ---- memory --------------------------------------------------------------------------------------
+
+# Takes and frees 120 MB again and again; says how many pages the system had to give the last time.
+TAKES_AND_FREES = """
+import ctypes, resource
+from autoreg.engines.pack.memory import keep_freed_memory
+libc, size = ctypes.CDLL(None), 30 << 20
+libc.malloc.restype = ctypes.c_void_p
+{kept}
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [libc.malloc(ctypes.c_size_t(size)) for _ in range(4)]
+    for block in blocks:
+        libc.memset(ctypes.c_void_p(block), 1, ctypes.c_size_t(size))
+    for block in blocks:
+        libc.free(ctypes.c_void_p(block))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def pages(kept):
+    command = [sys.executable, "-c", TAKES_AND_FREES.format(kept=kept)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to keep it")
+def test_freed_memory_is_kept():
+    assert pages("keep_freed_memory()") < 100
+    assert pages("") > 1000
