@@ -145,29 +145,23 @@ class Facts:
 
     def repeated(self, times: int) -> Facts:
         """The facts of M models so many times, one after the other: (times x M)."""
-        picture = self.picture and replace(
-            self.picture,
-            mean=self.picture.mean.repeat(times, 1, 1),
-            scale=self.picture.scale.repeat(times, 1, 1),
-        )
-        groups, numeric = self.groups.repeat(times, 1), self.numeric.repeat(times, 1, 1)
-        return Facts(groups, numeric, self.columns, self.first.repeat(times, 1), picture)
+        return self._each(lambda one: one.repeat(times, *[1] * (one.dim() - 1)))
 
     def only(self, models: Tensor) -> Facts:
         """The facts of some of the models, by their numbers."""
-        picture = self.picture and replace(
-            self.picture, mean=self.picture.mean[models], scale=self.picture.scale[models]
-        )
-        groups, numeric = self.groups[models], self.numeric[models]
-        return Facts(groups, numeric, self.columns, self.first[models], picture)
+        return self._each(lambda one: one[models])
 
     def to(self, device: str) -> Facts:
         """The same facts on a device."""
+        return self._each(lambda one: one.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Facts:
+        """The facts whose tensors are changed each, along their models or as a whole."""
         picture = self.picture and replace(
-            self.picture, mean=self.picture.mean.to(device), scale=self.picture.scale.to(device)
+            self.picture, mean=change(self.picture.mean), scale=change(self.picture.scale)
         )
-        groups, numeric = self.groups.to(device), self.numeric.to(device)
-        return Facts(groups, numeric, self.columns, self.first.to(device), picture)
+        groups, numeric = change(self.groups), change(self.numeric)
+        return Facts(groups, numeric, self.columns, change(self.first), picture)
 
     @property
     def first(self) -> Tensor:

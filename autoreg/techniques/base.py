@@ -23,7 +23,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from autoreg.dials import Choice, Dial, Range, Value
 from autoreg.errors import SpaceError
@@ -75,7 +75,8 @@ SEAMS = frozenset(
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
     | {"step", "prox", "average", "net", "stop", "passes", "drops"}
 )
-ACTS = ("", "factor", "shift", "dropout")
+Acts = Literal["", "factor", "shift", "dropout"]
+ACTS = get_args(Acts)
 TASKS = ("regression", "count", "binary", "multiclass")
 PASSES = 32  # draws over which a Bayesian network's predictions are averaged
 
@@ -195,7 +196,7 @@ class Technique:
     holds_alone: ClassVar[bool] = False
     needs_symmetries: ClassVar[bool] = False
     needs_layers: ClassVar[bool] = False
-    acts_as: ClassVar[Literal["", "factor", "shift", "dropout"]] = ""
+    acts_as: ClassVar[Acts] = ""
 
     __slots__ = ("_values",)
     _values: tuple[tuple[str, Value], ...]

@@ -1,7 +1,7 @@
-"""What techniques do to hidden units and to weights, known before any unit has a value.
+"""What techniques do to hidden units, known before any unit has a value.
 
-Dropout multiplies by a mask, noise is added, decay multiplies by a number: such hooks are asked
-once for many steps, what they make of ones or zeros, and their answer is all that a step needs.
+Dropout multiplies by a mask, noise is added: such hooks are asked once for many steps, what they
+make of ones or zeros, and their answer is all that a step needs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Effects:
     ) -> Effects:
         """Those of the techniques that act on hidden layers of a shape (M, B, width).
 
-        ``moments`` are those of the hidden layers; where models are padded, ``real`` marks the
-        units (M, 1, width) of each layer that are none.
+        ``moments`` are those of the hidden layers; where models are padded, ``real`` (M, 1, width)
+        of each layer is 0 for padding and 1 for units.
         """
         device = moments[0].progress.device
         values = torch.empty(len(acting), len(moments), *shape, dtype=FLOAT, device=device)

@@ -12,6 +12,7 @@ from autoreg.engines.pack.kernels.shapes import (
     Sizes,
     Units,
     biases_at,
+    copied,
     inputs_of,
     weights_at,
 )
@@ -50,9 +51,7 @@ def forward(
             _change(active, units.changed[u : u + count], layer, sizes, changes, model, units)
             values = units.changed
     w, b, padded = weights_at(sizes.depth, sizes), biases_at(sizes.depth, sizes), space.padded
-    for k in range(width):
-        for c in range(sizes.outputs):
-            space.last[k * padded + c] = row[w + k * sizes.outputs + c]
+    copied(row, w, sizes.outputs, space.last, START, padded, width, sizes.outputs)
     product(values, v, space.last, START, space.outputs, START, rows, width, padded)
     for i in range(rows):
         for c in range(sizes.outputs):

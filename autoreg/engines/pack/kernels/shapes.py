@@ -93,11 +93,28 @@ def units(sizes: Sizes, rows: int, changes: Changes) -> Units:
 
 
 @compiled
+def known_units(active: Reals, changed: Reals) -> Units:
+    """Hidden units in memory that is there, of a pass whose coins are among its values."""
+    coins = np.empty((0, EIGHTS, 1), np.float32)
+    return Units(active, changed, coins, coins.reshape(-1))
+
+
+@compiled
 def no_changes() -> Changes:
     """No technique acts on the hidden units."""
     calls, rates = np.empty((0, 1, 1), np.uint64), np.empty((0, 1, 1), np.float32)
     keys, kinds = np.empty((0, 1), np.uint64), np.empty(0, np.int64)
     return Changes(kinds, np.empty(0, np.float32), keys, calls, rates, 1)
+
+
+@inlined
+def copied(
+    source: Reals, s: int, length: int, target: Reals, t: int, other: int, rows: int, columns: int
+) -> None:
+    """Copy the first columns of rows of such a length into those of rows of another length."""
+    for i in range(rows):
+        for j in range(columns):
+            target[t + i * other + j] = source[s + i * length + j]
 
 
 @inlined

@@ -15,8 +15,9 @@ from autoreg.engines.pack.kernels.products import START, Reals
 from autoreg.engines.pack.kernels.shapes import (
     Changes,
     Sizes,
-    Units,
+    copied,
     inputs_of,
+    known_units,
     no_changes,
     room,
     units,
@@ -87,13 +88,11 @@ def outputs_of(
 ) -> None:
     """The outputs (M, B, C) and the hidden units (M, layers x B x width) of M models."""
     rows, flat = inputs.shape[1], inputs.reshape(-1)
-    space, hidden = room(sizes, rows), units(sizes, 1, changes)
+    space, found, count = room(sizes, rows), outputs.reshape(-1), sizes.outputs
     for m in range(len(state)):
-        mine = Units(active[m], changed[m], hidden.coins, hidden.tossed)
-        forward(state[m], sizes, flat, m * rows * sizes.inputs, rows, changes, m, mine, space)
-        for i in range(rows):
-            for c in range(sizes.outputs):
-                outputs[m, i, c] = space.outputs[i * space.padded + c]
+        mine, x = known_units(active[m], changed[m]), m * rows * sizes.inputs
+        forward(state[m], sizes, flat, x, rows, changes, m, mine, space)
+        copied(space.outputs, START, space.padded, found, m * rows * count, count, rows, count)
 
 
 @compiled
@@ -116,12 +115,10 @@ def gradients_of(
 ) -> None:
     """The gradients (M, trained) of M models from the slopes (M, B, C) in their outputs."""
     rows, flat = inputs.shape[1], inputs.reshape(-1)
-    space, hidden = room(sizes, rows), units(sizes, 1, changes)
+    space, given, count = room(sizes, rows), slopes.reshape(-1), sizes.outputs
     for m in range(len(state)):
-        for i in range(rows):
-            for c in range(sizes.outputs):
-                space.outputs[i * space.padded + c] = slopes[m, i, c]
-        mine, x = Units(active[m], changed[m], hidden.coins, hidden.tossed), m * rows * sizes.inputs
+        copied(given, m * rows * count, count, space.outputs, START, space.padded, rows, count)
+        mine, x = known_units(active[m], changed[m]), m * rows * sizes.inputs
         backward(state[m], sizes, flat, x, rows, changes, m, mine, space, gradients[m])
 
 
@@ -130,13 +127,12 @@ def answers(
     state: Reals, sizes: Sizes, inputs: Reals, starts: Integers, lengths: Integers, out: Reals
 ) -> None:
     """The outputs (total, C) of M models for runs of rows (n, q), one after the other."""
-    none, flat, filled = no_changes(), inputs.reshape(-1), 0
+    none, flat, found, filled = no_changes(), inputs.reshape(-1), out.reshape(-1), 0
+    count = sizes.outputs
     for m in range(len(state)):
         for first in range(0, lengths[m], TOGETHER):
             rows, x = min(TOGETHER, lengths[m] - first), (starts[m] + first) * sizes.inputs
             space, hidden = room(sizes, rows), units(sizes, rows, none)
             forward(state[m], sizes, flat, x, rows, none, START, hidden, space)
-            for i in range(rows):
-                for c in range(sizes.outputs):
-                    out[filled + i, c] = space.outputs[i * space.padded + c]
+            copied(space.outputs, START, space.padded, found, filled * count, count, rows, count)
             filled += rows
