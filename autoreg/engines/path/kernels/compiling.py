@@ -2,7 +2,8 @@
 
 Why a stamp of our own: numba compiles what a function calls into it, but asks only whether the
 function's own file has changed. A change in one file would leave old code in all the others, after
-an upgrade as well. So the stamp is a digest of all the sources together.
+an upgrade as well. So the stamp is a digest of all the sources together. It is read before anything
+else in an index is: the rest names classes by their modules, which an upgrade may have moved.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def compiler(sources: Iterable[Path], **more: bool) -> Decorator:
 
     def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = njit(**options)(function)
-        dispatcher._cache._cache_file._source_stamp = stamp
+        file = dispatcher._cache._cache_file
+        file._source_stamp, file._version = stamp, f"{file._version} {stamp}"
         return dispatcher
 
     return compiled
