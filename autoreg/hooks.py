@@ -257,6 +257,14 @@ def rows_at(values: Tensor, rows: Tensor) -> Tensor:
     return found.view(models, length, -1)
 
 
+def mixed(values: Tensor, rows: Tensor, part: Tensor) -> Tensor:
+    """Values (M, B, q) that take so large a ``part`` (M, B, 1) of other ``rows`` (M, B).
+
+    Step by step, not by ``lerp``, so that it is the same bits wherever it is computed.
+    """
+    return rows_at(values, rows).sub_(values).mul_(part).add_(values)
+
+
 def top_direction(weights: Tensor) -> Tensor:
     """The direction (M, out, 1) of length 1 in which each matrix (M, in, out) stretches most.
 

@@ -207,9 +207,11 @@ def softmax(scores: Floats) -> Floats:
     """
     if scores.shape[-1] == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=-1)
-    top = reduce(np.maximum, np.moveaxis(scores, -1, 0))  # of few columns at a tenth of the time
+    # Column by column: along the last axis, which is short, numpy takes ten times as long.
+    top = reduce(np.maximum, np.moveaxis(scores, -1, 0))
     shifted = np.exp(scores - top[..., None])
-    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+    total = reduce(np.add, np.moveaxis(shifted, -1, 0))
+    return np.asarray(shifted / total[..., None])
 
 
 @dataclass(frozen=True, eq=False)

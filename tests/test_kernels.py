@@ -12,9 +12,10 @@ from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.pack.compiled import LOSSES
 from autoreg.engines.pack.kernels import products, steps
 from autoreg.engines.pack.kernels.losses import CROSS_ENTROPY
+from autoreg.engines.pack.kernels.picks import as_they_are, batch_room, in_order, pick
 from autoreg.engines.pack.kernels.shapes import Sizes, no_changes
 from autoreg.techniques import catalogue
-from autoreg.techniques.base import Facts, Moment
+from autoreg.techniques.base import Facts, Moment, mixed
 
 SHAPES = [
     (64, 30, 32),
@@ -142,7 +143,8 @@ def test_steps_are_those_of_torch(inputs, depth, width, outputs, adds, slope):
         np.ones((models, 2)),
         np.full((times, models), 1e-2),
         sizes,
-        *(X, Y, weights, changes),
+        in_order(X, Y, weights),
+        changes,
         np.full((1, depth + 1, times * models), shrink, np.float32),
         LOSSES[slope],
     )
@@ -167,11 +169,11 @@ def test_what_is_not_a_number_stays_visible():
     sizes, shapes = sizes_of(2, 1, 16, 1)
     state = numbers(0, 2, sum(a * b for a, b in shapes))
     state[0, 0] = np.nan
-    found = np.empty((6, 1), np.float32)
+    found = np.empty((1, 6), np.float32)
     rows = numbers(1, 3, 2)
     steps.answers(state, sizes, rows, np.array([0, 0]), np.array([3, 3]), found)
-    assert np.isnan(found[:3]).all()
-    assert np.isfinite(found[3:]).all()
+    assert np.isnan(found[:, :3]).all()
+    assert np.isfinite(found[:, 3:]).all()
 
 
 # ---- what is known ahead -----------------------------------------------------------------------
@@ -219,6 +221,40 @@ def test_a_dropout_drops_at_the_rate_that_it_says(kind):
     rate = kind.drops(Acting.of(chosen, 7).dials, at_a_moment(1))
     ones = torch.ones(1, 16, 16)
     assert torch.equal(acted(kind, "hidden", ones), Streams([5]).kept(rate, 16, 16))
+
+
+MIXTURES = [k for k in catalogue().values() if "batch" in k.seams()]
+
+
+@pytest.mark.parametrize("kind", MIXTURES, ids=lambda kind: kind.key)
+def test_a_mixture_mixes_what_it_says(kind):
+    chosen = kind(**{dial.name: dial.default for dial in kind.dials})
+    given = (torch.tensor(numbers(1, 1, 16, 16)), torch.tensor(numbers(2, 1, 16, 3)))
+    dials = Acting.of(chosen, 7).dials
+    found = kind.batch(*given, dials, Streams([5]), at_a_moment(1))
+    part, partners = kind.mixes(dials, Streams([5]), 16)
+    wanted = [mixed(one, partners, part) for one in given]
+    says = kind.acts_as == "mixture"
+    assert bool((part > 0).any()) == says == ("mixes" in kind.seams())
+    assert not says or all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_rows_that_are_picked_are_those_that_the_hook_mixes():
+    """Bit for bit, for a mixed step may be whole in one company and in parts in another."""
+    X, Y, weights = numbers(0, 9, 5), numbers(1, 9, 2), np.abs(numbers(2, 9, 1))
+    rows, partners = np.array([[3, 8, 3, 0]]), np.array([[1, 0, 2, 1]])
+    parts = np.array([[0.5, 0.3, 0.0, 0.1]], np.float32)
+    sizes, _ = sizes_of(5, 1, 16, 2)
+    plain = as_they_are(X.reshape(-1), Y.reshape(-1), weights.reshape(-1), rows)
+    for picks in (plain, plain._replace(partners=partners, parts=parts)):
+        batch = batch_room(sizes, 4)
+        pick(picks, 0, sizes, batch)
+        for found, values in ((batch.inputs.reshape(4, 5), X), (batch.targets, Y)):
+            wanted = torch.tensor(values[rows])
+            if len(picks.parts):
+                wanted = mixed(wanted, torch.tensor(partners), torch.tensor(parts)[:, :, None])
+            assert np.array_equal(found, wanted[0].numpy())
+        assert np.array_equal(batch.weights, weights[rows[0], 0])
 
 
 # ---- memory --------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def test_the_catalogue_has_techniques_at_every_seam():
         "stop",
         "passes",
         "drops",
+        "mixes",
     }
     assert len(KEYS) >= 30
 

@@ -231,13 +231,13 @@ def _one_stream(one):
 def test_a_model_that_stopped_neither_moves_nor_costs(monkeypatch):
     """The models in all stacked steps are the steps that the models need, and not one more."""
     taken = []
-    original = CompiledTrainer.advance
+    original = CompiledTrainer.take
 
-    def counting(self, batches, moment):
-        taken.append(len(batches.inputs))
-        return original(self, batches, moment)
+    def counting(self, picks, moment):
+        taken.append(len(picks.rows))
+        return original(self, picks, moment)
 
-    monkeypatch.setattr(CompiledTrainer, "advance", counting)
+    monkeypatch.setattr(CompiledTrainer, "take", counting)
     data = table()
     early = chosen("early_stopping", patience=8)
     jobs = [job(early, chosen("dropout", rate=r / 10), epochs=60) for r in range(1, 7)]
@@ -308,7 +308,7 @@ def test_what_is_no_failed_fit_is_raised(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(CompiledTrainer, "advance", interrupted)
+    monkeypatch.setattr(CompiledTrainer, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run([job("dropout")], table())
 
@@ -418,9 +418,12 @@ def test_what_acts_on_weights_acts_on_those_models_that_have_it(key, monkeypatch
     assert set.union(*seen) == {1}
 
 
-@pytest.mark.parametrize("key", ["l1", "sam", "label_smoothing", "activation_noise"])
+SEEING = ["l1", "sam", "label_smoothing", "activation_noise", "feature_noise"]
+
+
+@pytest.mark.parametrize("key", SEEING)
 def test_steps_taken_one_by_one_have_the_bits_of_steps_taken_together(key):
-    """A neighbour whose technique must see every step, or the gradient, changes nothing."""
+    """A neighbour whose technique must see each step, gradient or batch changes nothing."""
     alone = job("dropout", "weight_decay", "mixup", epochs=3)
     expected = run([alone], table())[0]
     assert bits(run([alone, job(key, epochs=3)], table())[0]) == bits(expected)

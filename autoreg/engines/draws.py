@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,9 +61,12 @@ class Streams:
 
         A step makes ``stride`` calls; these streams are behind them then.
         """
-        calls = self._calls + np.arange(steps, dtype=np.uint64)[:, None] * np.uint64(stride)
+        ahead = copy(self)
+        later = np.arange(steps, dtype=np.uint64) * np.uint64(stride)
+        ahead._keys = np.concatenate([self._keys] * steps)
+        ahead._calls = (self._calls + later[:, None]).reshape(-1)
         self._calls += np.uint64(steps * stride)
-        return Streams(np.tile(self._keys, steps), calls.flatten(), self._device)
+        return ahead
 
     @property
     def places(self) -> tuple[Keys, Keys]:
@@ -110,12 +114,13 @@ class Streams:
         Source: Bailey 1994, Polar generation of random variates with the t-distribution,
         Math. Comp. 62, 779-781; t / sqrt(2 c + t^2) is a symmetric beta number on (-1, 1).
         """
-        radius, angle = self.uniform(rows, 2).tensor_split(2, dim=-1)
-        exponential = (-torch.log1p(-radius)).clamp(min=float(GRAIN))
-        cosine = (2 * math.pi * angle).cos()
-        squares = (exponential / concentration).expm1() * cosine.square()  # t^2 / (2 c)
-        share: Tensor = (1 + 1 / squares).rsqrt()
-        return 0.5 + 0.5 * share.copysign(cosine)
+        radius, angle = self.uniform(2, rows).unbind(1)
+        exponential = torch.log1p(-radius).neg_().clamp_(min=float(GRAIN))
+        cosine = (2 * math.pi * angle).cos_()
+        growth = exponential.div_(concentration[:, :, 0]).expm1_()
+        squares = growth.mul_(cosine.square())  # t^2 / (2 c)
+        share = squares.reciprocal_().add_(1).rsqrt_()
+        return share.copysign_(cosine).mul_(0.5).add_(0.5).unsqueeze(2)
 
     def permutation(self, rows: int) -> Tensor:
         """A random order of the rows for each model, integers (M, rows)."""

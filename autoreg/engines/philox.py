@@ -111,10 +111,10 @@ def orders(keys: Keys, starts: Integers, rows: Integers, out: Integers) -> None:
     models, length = out.shape
     for m in range(models):
         n, filled = rows[m], 0
-        order = np.empty(n, np.int64)
+        order, words = np.empty(n, np.int64), np.empty((4, -(-n // 4)), np.uint32)
         while filled < length:
             position = starts[m] + filled
-            _shuffle(order, keys[m], position // n)
+            _shuffle(order, words, keys[m], position // n)
             first = position % n
             taken = min(n - first, length - filled)
             out[m, filled : filled + taken] = order[first : first + taken]
@@ -122,18 +122,18 @@ def orders(keys: Keys, starts: Integers, rows: Integers, out: Integers) -> None:
 
 
 @njit(inline="always")
-def _shuffle(order, key, number):
+def _shuffle(order, words, key, number):
     """A random order by Fisher and Yates; an index is a word times the count, high half.
 
     A word has 2^32 values, so an order of n rows is off the uniform one by n / 2^32 at most.
     """
     k0, k1, call = U32(key & LOW), U32(key >> HALF), U32(number)
+    a, b, c, d = words[0], words[1], words[2], words[3]
+    for w in range(words.shape[1]):
+        a[w], b[w], c[w], d[w] = block(k0, k1, U32(w), U32(0), call, ORDERS)
     n = len(order)
     for i in range(n):
         order[i] = i
-    w = block(k0, k1, U32(0), U32(0), call, ORDERS)
     for i in range(n - 1):
-        if i and i % 4 == 0:
-            w = block(k0, k1, U32(i // 4), U32(0), call, ORDERS)
-        j = i + np.int64((U64(w[i % 4]) * U64(n - i)) >> HALF)
+        j = i + np.int64((U64(words[i % 4, i // 4]) * U64(n - i)) >> HALF)
         order[i], order[j] = order[j], order[i]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class Scaling:
         """Counts: up to which output the loss is exact."""
         return max(FARTHEST, math.log(MANY) - self.mean)
 
-    @property
+    @cached_property
     def facts(self) -> Facts:
         """What techniques may know of the inputs."""
         groups = torch.from_numpy(self.preprocessor.groups)

@@ -30,7 +30,7 @@ from autoreg.techniques.base import Draws, Facts, Moment, Seen, Technique
 
 SEAMS = frozenset(
     {"batch", "weights", "hidden", "loss", "ascent", "gradients"}
-    | {"step", "prox", "average", "net", "stop", "passes", "drops"}
+    | {"step", "prox", "average", "net", "stop", "passes", "drops", "mixes"}
 )
 FLAT_SHARE = 0.7
 Drawn = Callable[[Acting, str, int], Draws]
@@ -84,6 +84,7 @@ class Trainer:
     real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
     users: Mapping[type[Technique], Tensor] = field(default_factory=dict)
+    _wide: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def kept(self) -> Trainable:
@@ -97,17 +98,16 @@ class Trainer:
 
     def advance(self, batches: Sample, moment: Moment) -> None:
         """Several steps, one after the other: batches (S x M, B, ...) and moments of them all."""
-        for batch, now in self.each(batches, moment):
-            self.descend(batch, self.layers(now))
+        for start, stop, now in self.each(moment):
+            self.descend(batches.models(start, stop), self.layers(now))
 
-    def each(self, batches: Sample, moment: Moment) -> Iterator[tuple[Sample, Moment]]:
-        """The batches and the moments of several steps one by one."""
+    def each(self, moment: Moment) -> Iterator[tuple[int, int, Moment]]:
+        """The moments of several steps one by one, and where among all the step's models are."""
         models = len(self.longest)
-        for start in range(0, len(batches.inputs), models):
+        for start in range(0, len(moment.rate), models):
             stop = start + models
             progress, rate = moment.progress[start:stop], moment.rate[start:stop]
-            now = Moment(progress, self.longest, rate, self.facts)
-            yield batches.models(start, stop), now
+            yield start, stop, Moment(progress, self.longest, rate, self.facts)
 
     def descend(self, batch: Sample, moments: list[Moment]) -> None:
         """The rest of a step, on rows that the batch hooks have changed."""
@@ -128,12 +128,17 @@ class Trainer:
     def moment(self, number: Tensor) -> Moment:
         """The moments of steps of the models, (S x M, 1, 1) for S steps one after the other."""
         steps = len(number) // len(self.longest)
-        longest = self.longest.repeat(steps, 1, 1)
+        longest = self._longest(steps)
         progress = (number / longest).clamp(max=1.0)
         if self.schedule is None or not self.schedule.any():  # constant
             return Moment(progress, longest, torch.ones_like(number), self.facts)
         rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
         return Moment(progress, longest, rate, self.facts)
+
+    def _longest(self, steps: int) -> Tensor:
+        if steps not in self._wide:
+            self._wide[steps] = self.longest.repeat(steps, 1, 1)
+        return self._wide[steps]
 
     def layers(self, moment: Moment) -> list[Moment]:
         """A moment as seen from each layer, the output layer last."""

@@ -37,6 +37,7 @@ from autoreg.hooks import (
     Picture,
     Seen,
     joint_norm,
+    mixed,
     rows_at,
     top_direction,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Technique",
     "Value",
     "joint_norm",
+    "mixed",
     "rows_at",
     "top_direction",
 ]
@@ -73,9 +75,9 @@ SEAMS = frozenset(
     {"penalty", "prior", "components"}  # linear models
     | {"shrinkage"}  # factorizations
     | {"batch", "weights", "hidden", "loss", "ascent", "gradients"}  # networks, in a step's order
-    | {"step", "prox", "average", "net", "stop", "passes", "drops"}
+    | {"step", "prox", "average", "net", "stop", "passes", "drops", "mixes"}
 )
-Acts = Literal["", "factor", "shift", "dropout"]
+Acts = Literal["", "factor", "shift", "dropout", "mixture"]
 ACTS = get_args(Acts)
 TASKS = ("regression", "count", "binary", "multiclass")
 PASSES = 32  # draws over which a Bayesian network's predictions are averaged
@@ -178,7 +180,8 @@ class Technique:
     the last layer. ``acts_as``: whatever its ``hidden`` hook is given it multiplies by numbers (a
     factor), or adds numbers to it (a shift), that do not depend on it; a factor's ``step`` hook has
     one number for each model. The factors of a dropout are ``draws.kept`` at the rate that its
-    ``drops`` says. So many steps can be made ready together.
+    ``drops`` says. The ``batch`` hook of a mixture makes of inputs and targets what ``mixed`` makes
+    of them with what its ``mixes`` says. So many steps can be made ready together.
 
     >>> from autoreg.techniques import technique
     >>> ridge = technique("ridge")
@@ -281,6 +284,11 @@ class Technique:
     ) -> tuple[Tensor, Tensor]:
         """Change a training batch: inputs (M, B, q) and soft targets (M, B, C)."""
         return inputs, targets
+
+    @staticmethod
+    def mixes(dials: Dials, draws: Draws, rows: int) -> tuple[Tensor, Tensor]:
+        """How much a mixture takes of another row, (M, rows, 1), and of which one, (M, rows)."""
+        return 0.0 * draws.uniform(rows, 1), draws.permutation(rows)
 
     @staticmethod
     def weights(weights: Tensor, dials: Dials, draws: Draws, moment: Moment) -> Tensor:

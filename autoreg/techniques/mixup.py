@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique, rows_at
+from autoreg.techniques.base import Dials, Draws, Moment, Range, Technique, mixed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,7 @@ class Mixup(Technique):
         ),
     )
     rank = 3
+    acts_as = "mixture"
     references = ("Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv 1710.09412",)
 
     @staticmethod
@@ -36,15 +37,13 @@ class Mixup(Technique):
         inputs: Tensor, targets: Tensor, dials: Dials, draws: Draws, moment: Moment
     ) -> tuple[Tensor, Tensor]:
         """Inputs (M, B, p) and targets (M, B, C), each row blended with a random other one."""
-        import torch
+        part, partner = Mixup.mixes(dials, draws, inputs.shape[1])
+        return mixed(inputs, partner, part), mixed(targets, partner, part)
 
-        rows = inputs.shape[1]
+    @staticmethod
+    def mixes(dials: Dials, draws: Draws, rows: int) -> tuple[Tensor, Tensor]:
+        """How much each row takes of another one, (M, rows, 1), and of which, (M, rows)."""
         share = draws.beta(dials["alpha"], rows)
         # Blending a with b or b with a is the same set of mixtures; the larger share stays with
         # the row itself, so its weight in the loss still belongs to it.
-        share = torch.maximum(share, 1.0 - share)
-        partner = draws.permutation(rows)
-        return (
-            rows_at(inputs, partner).lerp(inputs, share),
-            rows_at(targets, partner).lerp(targets, share),
-        )
+        return share.minimum(1.0 - share), draws.permutation(rows)

@@ -6,11 +6,16 @@ the random stream. So a hook runs once for many steps, and gives what it gives s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 from torch import Tensor
 
 from autoreg.engines.draws import Acting, Streams
+from autoreg.engines.pack.kernels.picks import Picks, as_they_are
+from autoreg.engines.pack.members import Shelf
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import Trainer
 from autoreg.techniques.base import Facts, Moment
@@ -45,22 +50,38 @@ class Batches:
             self._wide[steps] = self._facts.repeated(steps)
         return replace(moment, facts=self._wide[steps])
 
+    @property
+    def are_picked(self) -> bool:
+        """Whether batches are rows as they are, or mixed once."""
+        return len(self._acting) <= 1 and all(one.kind.acts_as == "mixture" for one in self._acting)
+
+    def picked(self, shelf: Shelf, rows: Tensor, steps: int) -> Picks:
+        """Batches (steps x M, B) of the next steps by the numbers of their rows on a shelf."""
+        values = [one.numpy().reshape(-1) for one in (shelf.inputs, shelf.targets, shelf.weights)]
+        picks = as_they_are(values[0], values[1], values[2], rows.numpy())
+        for one in self._acting:
+            stride = self._stride(one, partial(one.kind.mixes, rows=rows.shape[1]))
+            wide = one.ahead(steps, stride)
+            parts, partners = one.kind.mixes(wide.dials, wide.draws, rows.shape[1])
+            flat = np.ascontiguousarray(parts[:, :, 0].numpy())
+            picks = picks._replace(parts=flat, partners=partners.numpy())
+        return picks
+
     def changed(self, sample: Sample, moment: Moment, steps: int) -> Sample:
         """Batches (steps x M, B, ...) of the next steps, changed; ``moment`` tells of them all."""
         inputs, targets = sample.inputs, sample.targets
+        now = moment.progress[:1], moment.longest[:1], moment.rate[:1]
         for one in self._acting:
-            stride = self._stride(one, inputs[:1], targets[:1], moment)
-            wide = one.ahead(steps, stride)
+            rows, alone = (inputs[:1], targets[:1]), Moment(*now, self._alone)
+            hook = partial(one.kind.batch, *rows, moment=alone)
+            wide = one.ahead(steps, self._stride(one, hook, str(inputs.device)))
             inputs, targets = one.kind.batch(inputs, targets, wide.dials, wide.draws, moment)
         return Sample(inputs, targets, sample.weights)
 
-    def _stride(self, one: Acting, inputs: Tensor, targets: Tensor, moment: Moment) -> int:
+    def _stride(self, one: Acting, hook: Callable[..., object], device: str = "cpu") -> int:
         """How often a technique draws in one step; found out once, by trying on one model."""
         if one not in self._calls:
-            now = moment.progress[:1], moment.longest[:1], moment.rate[:1]
-            alone = Moment(*now, self._alone)
-            streams = Streams([0], device=str(inputs.device))
-            dials = {name: values[:1] for name, values in one.dials.items()}
-            one.kind.batch(inputs, targets, dials, streams, alone)
+            streams = Streams([0], device=device)
+            hook({name: values[:1] for name, values in one.dials.items()}, streams)
             self._calls[one] = streams.called
         return self._calls[one]

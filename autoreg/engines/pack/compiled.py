@@ -25,6 +25,7 @@ from autoreg.engines.pack.effects import Effects, calls
 from autoreg.engines.pack.kernels import steps
 from autoreg.engines.pack.kernels.losses import CROSS_ENTROPY, SQUARED_ERROR
 from autoreg.engines.pack.kernels.passes import DROPOUT, FACTOR, SHIFT
+from autoreg.engines.pack.kernels.picks import Picks, in_order
 from autoreg.engines.pack.kernels.shapes import Changes, Sizes, no_changes
 from autoreg.engines.pack.plain import PlainTrainer
 from autoreg.engines.scaling import Sample
@@ -45,16 +46,33 @@ class CompiledTrainer(PlainTrainer):
     @torch.no_grad()
     def advance(self, batches: Sample, moment: Moment) -> None:
         """Several steps, one after the other: batches (S x M, B, ...) and moments of them all."""
-        if self._number is None or any(self.acting[seam] for seam in AMID):
+        if self._is_parted:
             super().advance(batches, moment)
-        elif self._is_whole:
-            self._descend(batches, moment, self._shrinks(moment))
         else:
-            nothing = torch.empty(0, len(self.network.weights), len(self.longest), dtype=FLOAT)
-            for batch, now in self.each(batches, moment):
-                self._descend(batch, now, nothing)
-                self._regularize(self.layers(now))
-                self._average(now)
+            inputs = self._entering(batches.inputs)
+            self.take(in_order(*_arrays(inputs, batches.targets, batches.weights)), moment)
+
+    @torch.no_grad()
+    def take(self, picks: Picks, moment: Moment) -> None:
+        """Several steps, as :meth:`advance`, whose batches are taken from where all rows lie."""
+        if self._is_whole:
+            self._descend(picks, moment, self._shrinks(moment))
+            return
+        nothing = torch.empty(0, len(self.network.weights), len(self.longest), dtype=FLOAT)
+        for start, stop, now in self.each(moment):
+            self._descend(picks.steps(start, stop), now, nothing)
+            self._regularize(self.layers(now))
+            self._average(now)
+
+    @property
+    def takes(self) -> bool:
+        """Whether nothing needs the batches written out."""
+        return not self._is_parted and cast(Network, self.network).front.embedding is None
+
+    @property
+    def _is_parted(self) -> bool:
+        """Whether something must see what is between the outputs and the step of Adam."""
+        return self._number is None or any(self.acting[seam] for seam in AMID)
 
     @property
     def _is_whole(self) -> bool:
@@ -62,32 +80,31 @@ class CompiledTrainer(PlainTrainer):
         others = self.acting["prox"] or self.acting["average"]
         return not others and all(one.kind.acts_as == "factor" for one in self.acting["step"])
 
-    def _descend(self, batches: Sample, moment: Moment, shrinks: Tensor) -> None:
+    def _descend(self, picks: Picks, moment: Moment, shrinks: Tensor) -> None:
         optimizer = cast(StackedAdam, self.optimizer)
-        inputs, layers = self._entering(batches.inputs), self.layers(moment)
         steps.descend(
             *(one.numpy() for one in optimizer.rows),
             optimizer.fading,
             optimizer.rates(moment.rate),
             self._sizes,
-            *_arrays(inputs, batches.targets, batches.weights),
-            self._changes(inputs, layers),
+            picks,
+            self._changes(picks.rows.shape, self.layers(moment)),
             shrinks.numpy(),
             self._number,
         )
 
-    def _changes(self, inputs: Tensor, layers: Sequence[Moment]) -> Changes:
-        """What the techniques will do to the hidden units in the next steps."""
+    def _changes(self, shape: tuple[int, int], layers: Sequence[Moment]) -> Changes:
+        """What the techniques will do to the hidden units in the next steps, (S x M, B)."""
         if not self.acting["hidden"]:
             return self._no_changes
-        times = len(inputs) // len(self.longest)
+        times = shape[0] // len(self.longest)
         acting = [one.ahead(times, self._calls[one.kind]) for one in self.acting["hidden"]]
         dropping = [one for one in acting if one.kind.acts_as == "dropout"]
         others = [one for one in acting if one.kind.acts_as != "dropout"]
-        effects = self.effects(others, inputs, layers, lambda one, _: one.draws)
+        effects = self.effects(others, shape, layers, lambda one, _: one.draws)
         kinds = np.array([KINDS[one.kind.acts_as] for one in acting])
         values = effects.values.flatten().numpy()
-        return Changes(kinds, values, *self._drops(dropping, layers[:-1]), len(inputs))
+        return Changes(kinds, values, *self._drops(dropping, layers[:-1]), shape[0])
 
     def _drops(self, acting: Sequence[Acting], layers: Sequence[Moment]) -> tuple[Any, Any, Any]:
         """With what the dropouts toss their coins in the next steps, one call in each layer."""
@@ -147,11 +164,11 @@ class CompiledTrainer(PlainTrainer):
     def answers(self, state: Tensor, rows: Tensor, starts: Rows, lengths: Rows) -> Floats:
         """Outputs of some models for runs of rows (n, q), one run for each, one after the other.
 
-        ``state`` holds the models' rows.
+        ``state`` holds the models' rows. Outputs (n, C) lie in memory column by column.
         """
-        found = np.empty((int(lengths.sum()), self._sizes.outputs), np.float32)
+        found = np.empty((self._sizes.outputs, int(lengths.sum())), np.float32)
         steps.answers(*_arrays(state), self._sizes, *_arrays(rows), starts, lengths, found)
-        return found.astype(np.float64)
+        return found.T.astype(np.float64)
 
     def _given(self, inputs: Tensor, effects: Effects) -> tuple[Any, ...]:
         """What a pass is given of one step; its coins were tossed with the other effects."""

@@ -161,16 +161,21 @@ class Layout:
 
     def single(self, row: Tensor, width: int, front: Front = NOTHING) -> Network:
         """The network of a row (1, size), in tensors of its own, of its own width."""
+        ones = torch.ones(1, 1, width, dtype=FLOAT)
+        if width == self.shape.width:
+            return self.network(row.clone(), ones, front)
         cut = [
             view[:, :a, :b].clone()
             for view, (a, b) in zip(self.views(row), self._shapes(width), strict=True)
         ]
         compact = replace(self, shape=replace(self.shape, width=width))
         state = torch.cat([one.flatten(1) for one in cut], dim=1)
-        return compact.network(state, torch.ones(1, 1, width, dtype=FLOAT), front)
+        return compact.network(state, ones, front)
 
     def mask(self, width: int) -> Tensor:
         """1 for the numbers of a model of a width that are trained, 0 for padding: (1, trained)."""
+        if width == self.shape.width:
+            return torch.ones(1, self.trained, dtype=FLOAT)
         state = torch.zeros(1, self.size, dtype=FLOAT)
         for view, (a, b) in zip(self.views(state), self._shapes(width), strict=True):
             view[:, :a, :b] = 1.0

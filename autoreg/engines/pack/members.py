@@ -197,19 +197,6 @@ def _shifted(places: Sequence[dict[Ground, int]], lengths: Sequence[int]) -> dic
     }
 
 
-def means_of(losses: Floats, weights: Floats, lengths: Rows) -> Floats:
-    """The weighted mean of each of several runs of rows, one after the other.
-
-    A run's mean does not depend on the other runs, bit for bit.
-
-    >>> means_of(np.array([1.0, 3.0, 5.0]), np.ones(3), np.array([2, 1])).tolist()
-    [2.0, 5.0]
-    """
-    starts = np.cumsum(lengths) - lengths
-    total: Floats = np.add.reduceat(losses * weights, starts)
-    return total / np.add.reduceat(weights, starts)
-
-
 class Grounds:
     """The grounds of a table, each made once, when its first job comes."""
 

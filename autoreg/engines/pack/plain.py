@@ -64,7 +64,8 @@ class PlainTrainer(Trainer):
     ) -> Sequence[Tensor]:
         inputs = self.entering(batch.inputs)
         acting = self.acting["hidden"]
-        effects = self.effects(acting, inputs, moments, lambda one, at: _taped(tape, one, at))
+        shape = inputs.shape[:2]
+        effects = self.effects(acting, shape, moments, lambda one, at: _taped(tape, one, at))
         outputs, path = self._forward(inputs, effects)
         return self._backward(inputs, effects, path, self._slope(batch, outputs, moments, tape))
 
@@ -74,14 +75,17 @@ class PlainTrainer(Trainer):
         return self.network.front.entering(inputs, ())
 
     def effects(
-        self, acting: Sequence[Acting], inputs: Tensor, moments: Sequence[Moment], drawn: Drawn
+        self,
+        acting: Sequence[Acting],
+        batch: Sequence[int],
+        moments: Sequence[Moment],
+        drawn: Drawn,
     ) -> Effects:
-        """What techniques do to the hidden units in a step, or in several."""
-        weights = self.network.weights
-        shape = (*inputs.shape[:2], weights[0].shape[2])
-        steps = len(inputs) // len(self.longest)
+        """What techniques do to the hidden units in a step (M, B), or in several (S x M, B)."""
+        weights, (models, rows) = self.network.weights, batch
+        steps = models // len(self.longest)
         real = [one.repeat(steps, 1, 1) for one in self.real[len(weights) : 2 * len(weights) - 1]]
-        return Effects.of(acting, moments[:-1], shape, drawn, real)
+        return Effects.of(acting, moments[:-1], (models, rows, weights[0].shape[2]), drawn, real)
 
     def _forward(self, inputs: Tensor, effects: Effects) -> tuple[Tensor, list[Tensor]]:
         """The outputs, and the active units of each hidden layer."""

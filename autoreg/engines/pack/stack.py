@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoreg.data.dataset import Floats, Rows
+from autoreg.data.dataset import Floats
 from autoreg.engines.draws import FLOAT, row_order
 from autoreg.engines.front import Front
 from autoreg.engines.network import Likelihood
@@ -21,12 +21,11 @@ from autoreg.engines.pack.batches import Batches
 from autoreg.engines.pack.compiled import CompiledTrainer
 from autoreg.engines.pack.crowd import Crowd, average_of, counts
 from autoreg.engines.pack.kernels.registers import FUSES
-from autoreg.engines.pack.members import Member, Shelf, means_of
+from autoreg.engines.pack.members import Member, Shelf
 from autoreg.engines.pack.plain import PlainTrainer
+from autoreg.engines.pack.watch import Watch
 from autoreg.engines.scaling import Sample
 from autoreg.engines.training import SEAMS, Trainer
-from autoreg.metrics.base import row_losses
-from autoreg.model import linked
 from autoreg.techniques.base import Facts, Technique
 
 EYE_ROWS = 128  # rows that are looked at together
@@ -48,6 +47,7 @@ class Stack:
         facts = [m.front.informed(m.ground.scaling.facts).to(device) for m in members]
         self._trainer = self._trainer_of(crowd, Facts.stacked(facts))
         self._batches = Batches(self._trainer, facts[0])
+        self._watch: tuple[tuple[int, ...], Watch] | None = None  # of the models looked at last
 
     def _trainer_of(self, crowd: Crowd, facts: Facts) -> Trainer:
         network = self._layout.network(crowd.rows["state"], self._units, self._front)
@@ -101,8 +101,12 @@ class Stack:
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
         numbers = numbers.to(self._shelf.device)
         moment = self._batches.informed(self._trainer.moment(numbers), steps)
-        batches = self._batches.changed(Sample(*self._shelf.batch(rows)), moment, steps)
-        self._trainer.advance(batches, moment)
+        trainer = self._trainer
+        if isinstance(trainer, CompiledTrainer) and trainer.takes and self._batches.are_picked:
+            trainer.take(self._batches.picked(self._shelf, rows, steps), moment)
+        else:
+            sample = Sample(*self._shelf.batch(rows))
+            trainer.advance(self._batches.changed(sample, moment, steps), moment)
         taken += steps
 
     def remember(self, model: int) -> None:
@@ -114,7 +118,7 @@ class Stack:
         weights = self._layout.shapes[: len(self._layout.shape.units) + 1]
         count = sum(a * b for a, b in weights)
         numbers = self._kept(models)[:, :count]
-        return list(torch.linalg.vector_norm(numbers, dim=1, dtype=torch.float64).tolist())
+        return list(torch.linalg.vector_norm(numbers, dim=1).tolist())
 
     def _kept(self, models: Sequence[int]) -> Tensor:
         """The rows of some models, by which they are watched."""
@@ -135,44 +139,26 @@ class Stack:
 
         A model's losses do not depend on which other models are looked at.
         """
-        grounds = [self.crowd.members[m].ground for m in models]
-        seen, watched = (
-            counts([len(one.seen) for one in grounds]),
-            counts([len(one.watched) for one in grounds]),
-        )
-        lengths = seen + watched
-        starts = counts([self._shelf.eye_base[one] for one in grounds])
-        outputs = self._outputs(models, starts, lengths)
-        where = np.concatenate([np.arange(a, a + n) for a, n in zip(starts, lengths, strict=True)])
-        scaling = [
-            np.repeat([getattr(g.scaling, part) for g in grounds], lengths)[:, None]
-            for part in ("scale", "mean")
-        ]
-        task = grounds[0].scaling.task
-        outputs = outputs * scaling[0] + scaling[1]
-        losses = row_losses(task, self._shelf.y[where], linked(outputs, task))
-        runs = np.stack([seen, watched], axis=1).flatten()
-        full = runs > 0
-        means = np.full(len(runs), np.nan)
-        means[full] = means_of(losses, self._shelf.row_weights[where], runs[full])
-        return means[0::2], means[1::2]
+        chosen = tuple(models)
+        if self._watch is None or self._watch[0] != chosen:
+            grounds = [self.crowd.members[m].ground for m in chosen]
+            self._watch = chosen, Watch.of(grounds, self._shelf)
+        watch = self._watch[1]
+        return watch.means(self._outputs(chosen, watch))
 
-    def _outputs(self, models: Sequence[int], starts: Rows, lengths: Rows) -> Floats:
-        """Outputs of runs of eye rows, one run for each model, one after the other."""
+    def _outputs(self, models: Sequence[int], watch: Watch) -> Floats:
+        """Outputs of the watched runs of rows, one run for each model, one after the other."""
         chosen, state = list(models), self._kept(models)
         if isinstance(self._trainer, CompiledTrainer) and self._front.embedding is None:
-            return self._trainer.answers(state, self._shelf.eyes, starts, lengths)
+            return self._trainer.answers(state, self._shelf.eyes, watch.starts, watch.lengths)
         front = self._front.only(chosen)
         network = self._layout.network(state, self._units[chosen], front)
         parts = []
-        for first in range(0, int(lengths.max()), EYE_ROWS):
-            offsets = np.minimum(first + np.arange(EYE_ROWS), lengths[:, None] - 1)
-            rows = torch.from_numpy(starts[:, None] + offsets).to(self._shelf.device)
-            inputs = self._shelf.eyes.index_select(0, rows.flatten()).view(*rows.shape, -1)
+        for rows in watch.parts(EYE_ROWS):
+            places = torch.from_numpy(rows).to(self._shelf.device)
+            inputs = self._shelf.eyes.index_select(0, places.flatten()).view(*rows.shape, -1)
             parts.append(network.predicting(inputs).cpu().double().numpy())
-        outputs = np.concatenate(parts, axis=1)
-        real = np.arange(outputs.shape[1]) < lengths[:, None]
-        return outputs[real]
+        return watch.real(np.concatenate(parts, axis=1))
 
 
 def _units(members: Sequence[Member]) -> Tensor:

@@ -40,10 +40,10 @@ def _softmax_slope(line: Reals, wanted: Reals) -> None:
 
 @inlined
 def weighted(slopes: Reals, padded: int, weights: Reals, outputs: int) -> None:
-    """Multiply the slopes of row losses by the rows' weights (B, 1) in the mean loss."""
+    """Multiply the slopes of row losses by the rows' weights (B,) in the mean loss."""
     rows = len(weights)
     share = np.float32(1.0 / rows)
     for i in range(rows):
-        line, factor = slopes[i * padded : i * padded + outputs], weights[i, 0] * share
+        line, factor = slopes[i * padded : i * padded + outputs], weights[i] * share
         for c in range(outputs):
             line[c] *= factor

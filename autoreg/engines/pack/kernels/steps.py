@@ -11,6 +11,7 @@ from autoreg.engines.pack.kernels.compiling import compiled, inlined
 from autoreg.engines.pack.kernels.losses import slope, weighted
 from autoreg.engines.pack.kernels.moves import Doubles, faded, moved
 from autoreg.engines.pack.kernels.passes import backward, forward
+from autoreg.engines.pack.kernels.picks import Picks, batch_room, pick
 from autoreg.engines.pack.kernels.products import START, Reals
 from autoreg.engines.pack.kernels.shapes import (
     Changes,
@@ -36,30 +37,28 @@ def descend(
     fading: Doubles,
     rates: Doubles,
     sizes: Sizes,
-    inputs: Reals,
-    targets: Reals,
-    weights: Reals,
+    picks: Picks,
     changes: Changes,
     shrinks: Reals,
     loss: int,
 ) -> None:
-    """Let M models take S steps each, at ``rates`` (S, M), on batches (S x M, B, ...).
+    """Let M models take S steps each, at ``rates`` (S, M).
 
     Behind each step the weights of each layer are multiplied by ``shrinks`` (T, layers, S x M). A
     model takes all its steps before the next one begins, so that it stays in the caches.
     """
-    models, steps, rows, trained = len(state), len(rates), inputs.shape[1], first.shape[1]
-    space, hidden = room(sizes, rows), units(sizes, rows, changes)
-    gradient, flat = np.empty(trained, np.float32), inputs.reshape(-1)
+    models, steps, rows, trained = len(state), len(rates), picks.rows.shape[1], first.shape[1]
+    space, hidden, batch = room(sizes, rows), units(sizes, rows, changes), batch_room(sizes, rows)
+    gradient, inputs = np.empty(trained, np.float32), batch.inputs
     for m in range(models):
         row = state[m, :trained]
         for s in range(steps):
             k = s * models + m
-            x = k * rows * sizes.inputs
-            forward(row, sizes, flat, x, rows, changes, k, hidden, space)
-            slope(space.outputs, space.padded, targets[k], loss)
-            weighted(space.outputs, space.padded, weights[k], sizes.outputs)
-            backward(row, sizes, flat, x, rows, changes, k, hidden, space, gradient)
+            pick(picks, k, sizes, batch)
+            forward(row, sizes, inputs, START, rows, changes, k, hidden, space)
+            slope(space.outputs, space.padded, batch.targets, loss)
+            weighted(space.outputs, space.padded, batch.weights, sizes.outputs)
+            backward(row, sizes, inputs, START, rows, changes, k, hidden, space, gradient)
             step, floor = faded(fading[m], rates[s, m])
             moved(row, first[m], second[m], gradient, step, floor)
             for t in range(len(shrinks)):
@@ -126,13 +125,14 @@ def gradients_of(
 def answers(
     state: Reals, sizes: Sizes, inputs: Reals, starts: Integers, lengths: Integers, out: Reals
 ) -> None:
-    """The outputs (total, C) of M models for runs of rows (n, q), one after the other."""
-    none, flat, found, filled = no_changes(), inputs.reshape(-1), out.reshape(-1), 0
-    count = sizes.outputs
+    """The outputs (C, total) of M models for runs of rows (n, q), one after the other."""
+    none, flat, filled = no_changes(), inputs.reshape(-1), 0
     for m in range(len(state)):
         for first in range(0, lengths[m], TOGETHER):
             rows, x = min(TOGETHER, lengths[m] - first), (starts[m] + first) * sizes.inputs
             space, hidden = room(sizes, rows), units(sizes, rows, none)
             forward(state[m], sizes, flat, x, rows, none, START, hidden, space)
-            copied(space.outputs, START, space.padded, found, filled * count, count, rows, count)
+            for i in range(rows):
+                for c in range(sizes.outputs):
+                    out[c, filled + i] = space.outputs[i * space.padded + c]
             filled += rows
