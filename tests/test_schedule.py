@@ -58,10 +58,10 @@ def jobs(tmp_path):
 @pytest.fixture
 def daemon(jobs, tmp_path):
     made = []
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE)  # once: a job of the daemon before may be about to read it
 
     def one():
-        script = tmp_path / "fake.py"
-        script.write_text(FAKE)
         made.append(Daemon(jobs, (sys.executable, str(script))))
         return made[-1]
 

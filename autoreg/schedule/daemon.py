@@ -172,7 +172,7 @@ def _born(pid: int) -> str | None:
     """When a process began, so that another one of the same number is told apart; None: gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):  # what else fails tells nothing of the process
         return None
     return None if fields[0] == "Z" else fields[19]
 
