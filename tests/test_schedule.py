@@ -1,6 +1,7 @@
 """Jobs by the clock: dues, misfires, no overlap, restarts; units read by the real parsers."""
 
 import ast
+import errno
 import json
 import os
 import shutil
@@ -230,6 +231,24 @@ def test_a_process_of_the_same_number_is_not_taken_for_the_run(jobs, daemon, tmp
     jobs.update(number, pid=os.getpid(), born="0")
     daemon().step(START + 1.01 * HOUR)
     assert jobs.runs()[0].code == -signal.SIGKILL
+
+
+def test_what_cannot_be_read_is_not_taken_for_the_end_of_a_run(jobs, daemon, tmp_path, monkeypatch):
+    """As with too many files open: the daemon ends with an error, and the next one goes on."""
+    jobs.add(hourly(), START)
+    (tmp_path / "hold").touch()
+    daemon().step(START + HOUR)
+    second = daemon()
+
+    def refused(*_, **__):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("pathlib.Path.read_text", refused)
+        with pytest.raises(OSError, match="too many"):
+            second.step(START + 1.1 * HOUR)
+    assert [run.ended for run in jobs.runs()] == [None]
+    assert [run.job for run in second.step(START + 1.2 * HOUR)] == ["hourly"]
 
 
 def test_one_daemon_is_enough(jobs, daemon):

@@ -84,7 +84,6 @@ class Trainer:
     real: tuple[Tensor, ...] = ()
     schedule: Tensor | None = None
     users: Mapping[type[Technique], Tensor] = field(default_factory=dict)
-    _wide: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def kept(self) -> Trainable:
@@ -102,7 +101,7 @@ class Trainer:
             self.descend(batches.models(start, stop), self.layers(now))
 
     def each(self, moment: Moment) -> Iterator[tuple[int, int, Moment]]:
-        """The moments of several steps one by one, and where among all the step's models are."""
+        """The moments of several steps one by one, and where each one's models are among all."""
         models = len(self.longest)
         for start in range(0, len(moment.rate), models):
             stop = start + models
@@ -128,17 +127,12 @@ class Trainer:
     def moment(self, number: Tensor) -> Moment:
         """The moments of steps of the models, (S x M, 1, 1) for S steps one after the other."""
         steps = len(number) // len(self.longest)
-        longest = self._longest(steps)
+        longest = self.longest.repeat(steps, 1, 1)
         progress = (number / longest).clamp(max=1.0)
         if self.schedule is None or not self.schedule.any():  # constant
             return Moment(progress, longest, torch.ones_like(number), self.facts)
         rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
         return Moment(progress, longest, rate, self.facts)
-
-    def _longest(self, steps: int) -> Tensor:
-        if steps not in self._wide:
-            self._wide[steps] = self.longest.repeat(steps, 1, 1)
-        return self._wide[steps]
 
     def layers(self, moment: Moment) -> list[Moment]:
         """A moment as seen from each layer, the output layer last."""

@@ -181,7 +181,7 @@ def _last_line(path: Path) -> dict[str, object]:
     try:
         line = path.read_text(encoding="utf-8").splitlines()[-1]
         found = json.loads(line)
-    except (OSError, IndexError, ValueError):
+    except (FileNotFoundError, IndexError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from autoreg.engines.draws import Acting, Streams
+from autoreg.engines.pack.compiled import CompiledTrainer
 from autoreg.engines.pack.kernels.picks import Picks, as_they_are
 from autoreg.engines.pack.members import Shelf
 from autoreg.engines.scaling import Sample
@@ -22,10 +23,15 @@ from autoreg.techniques.base import Facts, Moment
 
 AT_ONCE = 32  # steps
 NUMBERS = 1 << 20  # in the batches and effects that are held at once
+PICK = 3  # numbers to a row: its own, its partner's, and how much it takes of that
+PICKED: tuple[list[str], ...] = ([], ["mixture"])  # what may act on batches that are picked
 
 
 class Batches:
-    """What techniques make of the batches of M models; ``alone`` are the facts of the first."""
+    """What techniques make of the batches of M models; ``alone`` are the facts of the first.
+
+    Where ``are_picked``, batches are rows as they are, or mixed once, and are not written out.
+    """
 
     def __init__(self, trainer: Trainer, alone: Facts) -> None:
         self._alone = alone
@@ -36,7 +42,10 @@ class Batches:
         weights = trainer.network.weights
         made = [one for one in trainer.acting["hidden"] if one.kind.acts_as != "dropout"]
         hidden = len(made) * sum(one.shape[2] for one in weights[:-1])
-        self._numbers = len(trainer.longest) * (weights[0].shape[1] + hidden)
+        takes = isinstance(trainer, CompiledTrainer) and trainer.takes
+        self.are_picked = takes and [one.kind.acts_as for one in self._acting] in PICKED
+        held = PICK if self.are_picked else weights[0].shape[1]
+        self._numbers = len(trainer.longest) * (held + hidden)
 
     def at_once(self, rows: int) -> int:
         """How many steps are made ready together, of batches of so many rows."""
@@ -49,11 +58,6 @@ class Batches:
         if steps not in self._wide:
             self._wide[steps] = self._facts.repeated(steps)
         return replace(moment, facts=self._wide[steps])
-
-    @property
-    def are_picked(self) -> bool:
-        """Whether batches are rows as they are, or mixed once."""
-        return len(self._acting) <= 1 and all(one.kind.acts_as == "mixture" for one in self._acting)
 
     def picked(self, shelf: Shelf, rows: Tensor, steps: int) -> Picks:
         """Batches (steps x M, B) of the next steps by the numbers of their rows on a shelf."""

@@ -7,6 +7,7 @@ neighbours are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -101,12 +102,12 @@ class Stack:
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
         numbers = numbers.to(self._shelf.device)
         moment = self._batches.informed(self._trainer.moment(numbers), steps)
-        trainer = self._trainer
-        if isinstance(trainer, CompiledTrainer) and trainer.takes and self._batches.are_picked:
-            trainer.take(self._batches.picked(self._shelf, rows, steps), moment)
+        if self._batches.are_picked:
+            picks = self._batches.picked(self._shelf, rows, steps)
+            cast(CompiledTrainer, self._trainer).take(picks, moment)
         else:
             sample = Sample(*self._shelf.batch(rows))
-            trainer.advance(self._batches.changed(sample, moment, steps), moment)
+            self._trainer.advance(self._batches.changed(sample, moment, steps), moment)
         taken += steps
 
     def remember(self, model: int) -> None:
