@@ -14,9 +14,9 @@ from autoreg.engines.base import Failure, Fit
 from autoreg.engines.draws import Acting, Streams
 from autoreg.engines.loop import LoopEngine
 from autoreg.engines.pack import PackEngine
-from autoreg.engines.pack.adam import plain_adam
+from autoreg.engines.pack.adam import plain_adam, plain_paces
 from autoreg.engines.pack.compiled import CompiledTrainer
-from autoreg.engines.pack.kernels.moves import adam
+from autoreg.engines.pack.kernels.moves import adam, paces
 from autoreg.engines.pack.layout import Layout
 from autoreg.engines.pack.occupancy import counted
 from autoreg.engines.pack.plain import PlainTrainer, is_plain
@@ -317,15 +317,24 @@ def test_adam_of_every_device_is_the_compiled_one():
     rng = np.random.default_rng(0)
     rows, first, slope = (rng.normal(size=(3, 50)).astype(np.float32) for _ in range(3))
     second, size = (rng.uniform(0.1, 1, shape).astype(np.float32) for shape in ((3, 50), 3))
-    paces = np.stack([size, np.full(3, 1e-8, dtype=np.float32)], axis=1)
+    pace = np.stack([size, np.full(3, 1e-8, dtype=np.float32)], axis=1)
     compiled = [one.copy() for one in (rows, first, second)]
     for start, end in ((0, 15), (15, 40)):  # as many tensors, one behind the other
-        adam(*compiled, slope[:, start:end].copy(), start, paces)
+        adam(*compiled, slope[:, start:end].copy(), start, pace)
     plain = [torch.from_numpy(one.copy()) for one in (rows, first[:, :40], second[:, :40])]
-    plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), paces)))
+    plain_adam(*plain, *map(torch.from_numpy, (slope[:, :40].copy(), pace[:, :1], pace[:, 1:])))
     for one, other in zip(compiled, plain, strict=True):
         assert np.allclose(one[:, :40], other.numpy()[:, :40], atol=1e-6)
     assert np.array_equal(compiled[0][:, 40:], rows[:, 40:])
+
+
+def test_paces_of_every_device_are_the_compiled_ones():
+    fading, rates = np.ones((4, 2)), np.array([1e-4, 3e-3, 0.02, 0.1])
+    plain, made = torch.ones(4, 2, dtype=torch.float64), np.empty((4, 2), dtype=np.float32)
+    for step in range(50):
+        paces(fading, rates / (1 + step), made)
+        found = plain_paces(plain, torch.from_numpy(rates / (1 + step)))
+        assert np.array_equal(torch.cat(found, dim=1).numpy(), made)
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_any_work():

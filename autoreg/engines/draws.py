@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from autoreg.engines.philox import GRAIN, Keys, coins, orders, uniforms
+from autoreg.engines.philox import GRAIN, SIDES, Keys, coins, orders, shorts, uniforms
 from autoreg.spec import seed_for
 from autoreg.techniques.base import Draws, Technique
 
@@ -89,14 +89,24 @@ class Streams:
 
         Shape (M, *shape); rates count in steps of 1 / 65,536.
         """
+        if self._device != "cpu":
+            return self._tossed(rate, shape)
         out = self._sheet(shape, 8)
-        coins(self._keys, self._calls, rate.reshape(-1).cpu().numpy(), out.numpy())
+        coins(self._keys, self._calls, rate.reshape(-1).numpy(), out.numpy())
         return self._cut(out, shape)
 
-    def _sheet(self, shape: tuple[int, ...], together: int) -> Tensor:
+    def _tossed(self, rate: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The same coins, tossed where the rates are: nobody waits for them to be read."""
+        out = self._sheet(shape, 8, torch.int32)
+        shorts(self._keys, self._calls, out.numpy())
+        share = 1.0 - rate.double().view(-1, *[1] * len(shape))
+        heads, face = (share * SIDES).round().int(), (1.0 / share).to(FLOAT)
+        return torch.where(self._cut(out, shape) < heads, face, 0.0)
+
+    def _sheet(self, shape: tuple[int, ...], together: int, dtype: torch.dtype = FLOAT) -> Tensor:
         """Room for numbers that come so many rows at a time."""
         rows = -(-math.prod(shape[:-1]) // together) * together
-        return torch.empty(len(self._keys), rows, shape[-1], dtype=FLOAT)
+        return torch.empty(len(self._keys), rows, shape[-1], dtype=dtype)
 
     def _cut(self, sheet: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The numbers of one call, which is over."""

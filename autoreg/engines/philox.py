@@ -22,6 +22,7 @@ from autoreg.engines.path.kernels.compiling import compiler
 Integers = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 Reals = NDArray[np.float32]
+Shorts = NDArray[np.int32]
 
 compiled = compiler([Path(__file__)])
 
@@ -68,6 +69,15 @@ def uniforms(keys: Keys, calls: Keys, out: Reals) -> None:
                 d[j] = np.float32(np.int32(w3 >> SPARE_BITS)) * GRAIN
 
 
+@njit(inline="always")
+def _shorts(k0, k1, c0, c1, number):
+    """Eight numbers below 65,536 that coins are tossed with."""
+    w0, w1, w2, w3 = block(k0, k1, c0, c1, number, COINS)
+    low = np.int32(w0 & SHORT), np.int32(w1 & SHORT), np.int32(w2 & SHORT), np.int32(w3 & SHORT)
+    w0, w1, w2, w3 = w0 >> BITS_16, w1 >> BITS_16, w2 >> BITS_16, w3 >> BITS_16
+    return (*low, np.int32(w0), np.int32(w1), np.int32(w2), np.int32(w3))
+
+
 @compiled
 def coins(keys: Keys, calls: Keys, rates: Reals, out: Reals) -> None:
     """0 with each model's rate (M,), else 1 / (1 - rate); ``out`` (M, rows, columns).
@@ -76,6 +86,19 @@ def coins(keys: Keys, calls: Keys, rates: Reals, out: Reals) -> None:
     """
     for m in range(len(out)):
         toss(keys[m], calls[m], rates[m], out[m])
+
+
+@compiled
+def shorts(keys: Keys, calls: Keys, out: Shorts) -> None:
+    """What :func:`coins` are tossed with, ``out`` (M, rows, columns); rows come in eights."""
+    models, rows, columns = out.shape
+    for m in range(models):
+        k0, k1, number = U32(keys[m] & LOW), U32(keys[m] >> HALF), U32(calls[m])
+        for r in range(0, rows, 8):
+            for j in range(columns):
+                eight = _shorts(k0, k1, U32(j), U32(r // 8), number)
+                for k in range(8):
+                    out[m, r + k, j] = eight[k]
 
 
 @compiled
@@ -90,15 +113,15 @@ def toss(key: int, call: int, rate: float, out: Reals) -> None:
         a, b, c, d = out[r], out[r + 1], out[r + 2], out[r + 3]
         e, f, g, h = out[r + 4], out[r + 5], out[r + 6], out[r + 7]
         for j in range(columns):
-            w0, w1, w2, w3 = block(k0, k1, U32(j), U32(r // 8), number, COINS)
-            a[j] = face if np.int32(w0 & SHORT) < heads else zero
-            b[j] = face if np.int32(w1 & SHORT) < heads else zero
-            c[j] = face if np.int32(w2 & SHORT) < heads else zero
-            d[j] = face if np.int32(w3 & SHORT) < heads else zero
-            e[j] = face if np.int32(w0 >> BITS_16) < heads else zero
-            f[j] = face if np.int32(w1 >> BITS_16) < heads else zero
-            g[j] = face if np.int32(w2 >> BITS_16) < heads else zero
-            h[j] = face if np.int32(w3 >> BITS_16) < heads else zero
+            s0, s1, s2, s3, s4, s5, s6, s7 = _shorts(k0, k1, U32(j), U32(r // 8), number)
+            a[j] = face if s0 < heads else zero
+            b[j] = face if s1 < heads else zero
+            c[j] = face if s2 < heads else zero
+            d[j] = face if s3 < heads else zero
+            e[j] = face if s4 < heads else zero
+            f[j] = face if s5 < heads else zero
+            g[j] = face if s6 < heads else zero
+            h[j] = face if s7 < heads else zero
 
 
 @compiled

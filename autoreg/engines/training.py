@@ -70,8 +70,9 @@ class Trainer:
     ``averages`` holds a copy of the network for each technique that averages; each one averages
     what the one before it keeps. Where models are padded, ``real`` marks what is no padding in
     each trained tensor: the rest gets no gradient and no noise. ``schedule`` (M, 1, 1) is each
-    model's position in SCHEDULES. ``users`` numbers the models that have a technique, where not all
-    of them have it: in the others it is off, and what acts on weights need not act there.
+    model's position in SCHEDULES, or None where all are constant. ``users`` numbers the models that
+    have a technique, where not all of them have it: in the others it is off, and what acts on
+    weights need not act there.
     """
 
     network: Trainable
@@ -129,7 +130,7 @@ class Trainer:
         steps = len(number) // len(self.longest)
         longest = self.longest.repeat(steps, 1, 1)
         progress = (number / longest).clamp(max=1.0)
-        if self.schedule is None or not self.schedule.any():  # constant
+        if self.schedule is None:
             return Moment(progress, longest, torch.ones_like(number), self.facts)
         rate = relative_rate(self.schedule.repeat(steps, 1, 1), progress)
         return Moment(progress, longest, rate, self.facts)

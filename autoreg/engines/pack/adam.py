@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autoreg.data.dataset import Floats
 from autoreg.engines.pack.crowd import Crowd
-from autoreg.engines.pack.kernels.moves import BETA_1, BETA_2, adam, paces
+from autoreg.engines.pack.kernels.moves import BETA_1, BETA_2, EPSILON, adam, paces
 
 
 class StackedAdam:
@@ -22,36 +22,54 @@ class StackedAdam:
     """
 
     def __init__(self, crowd: Crowd) -> None:
-        self._rates = np.array([one.rate for one in crowd.members])
         self.rows = crowd.rows["state"], crowd.rows["first"], crowd.rows["second"]
-        self.fading: Floats = crowd.rows["fading"].numpy()
+        self._fading = crowd.rows["fading"]
+        rates = torch.tensor([one.rate for one in crowd.members], dtype=torch.float64)
+        self._rates = rates.to(self._fading.device)
 
-    def rates(self, rate: Tensor) -> Floats:
+    @property
+    def fading(self) -> Floats:
+        """How far the moments faded, where the processor trains."""
+        return np.asarray(self._fading.numpy())
+
+    def rates(self, rate: Tensor) -> Tensor:
         """Learning rates (S, M) of the next steps; given are those relative to the first ones."""
-        found: Floats = self._rates * rate.reshape(-1, len(self._rates)).cpu().numpy()
-        return found
+        return self._rates * rate.reshape(-1, len(self._rates))
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Move all models once, at a learning rate relative to each one's own, (M, 1, 1)."""
-        now = np.empty((len(self._rates), 2), np.float32)
-        paces(self.fading, self.rates(rate)[0], now)
-        if gradients[0].device.type == "cpu":
-            rows, start = [one.numpy() for one in self.rows], 0
-            for one in gradients:  # joined, they would leave the caches
-                part = one.flatten(1).contiguous().numpy()
-                adam(*rows, part, start, now)
-                start += part.shape[1]
-        else:
+        rates = self.rates(rate)[0]
+        if gradients[0].device.type != "cpu":
             gradient = torch.cat([one.flatten(1) for one in gradients], dim=1)
-            plain_adam(*self.rows, gradient, torch.from_numpy(now))
+            plain_adam(*self.rows, gradient, *plain_paces(self._fading, rates))
+            return
+        now = np.empty((len(rates), 2), np.float32)
+        paces(self.fading, rates.numpy(), now)
+        rows, start = [one.numpy() for one in self.rows], 0
+        for one in gradients:  # joined, they would leave the caches
+            part = one.flatten(1).contiguous().numpy()
+            adam(*rows, part, start, now)
+            start += part.shape[1]
+
+
+# What the compiled steps do, in operations that every device has; nothing is read back from it.
+
+
+def plain_paces(fading: Tensor, rates: Tensor) -> tuple[Tensor, Tensor]:
+    """Step size and least divisor (M, 1) of each model's next step; ``fading`` (M, 2) goes on."""
+    fade_1, fade_2 = fading.unbind(1)
+    fade_1.mul_(BETA_1)
+    fade_2.mul_(BETA_2)
+    root = (1 - fade_2).sqrt()
+    length, floor = rates * root / (1 - fade_1), EPSILON * root
+    return length.float().unsqueeze(1), floor.float().unsqueeze(1)
 
 
 def plain_adam(
-    rows: Tensor, first: Tensor, second: Tensor, gradient: Tensor, paces: Tensor
+    rows: Tensor, first: Tensor, second: Tensor, gradient: Tensor, length: Tensor, floor: Tensor
 ) -> None:
-    """What the compiled step does, in operations that every device has."""
+    """Move the rows by a gradient (M, P), with what :func:`plain_paces` gives."""
     first.mul_(BETA_1).add_(gradient, alpha=1 - BETA_1)
     second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
-    length, floor = paces.to(gradient.device).split(1, dim=1)
     rows[:, : gradient.shape[1]].addcdiv_(length * first, second.sqrt().add_(floor), value=-1)

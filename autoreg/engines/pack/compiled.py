@@ -85,7 +85,7 @@ class CompiledTrainer(PlainTrainer):
         steps.descend(
             *(one.numpy() for one in optimizer.rows),
             optimizer.fading,
-            optimizer.rates(moment.rate),
+            optimizer.rates(moment.rate).numpy(),
             self._sizes,
             picks,
             self._changes(picks.rows.shape, self.layers(moment)),

@@ -14,7 +14,7 @@ from autoreg.engines.pack.members import Member, Progress
 from autoreg.techniques.base import Technique
 
 Kind = type[Technique]
-AT_HOME = {"fading", "steps", "order"}  # a number or two for each model, which stay where they are
+AT_HOME = {"steps", "order"}  # a number for each model, which the processor reads
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,7 +72,7 @@ class Stack:
             longest.view(-1, 1, 1).to(self._shelf.device),
             averages,
             self._real(),
-            _schedules(crowd.members).to(self._shelf.device),
+            _schedules(crowd.members, self._shelf.device),
             _users(crowd, self._shelf.device),
         )
 
@@ -186,6 +186,9 @@ def _users(crowd: Crowd, device: str) -> dict[type[Technique], Tensor]:
     }
 
 
-def _schedules(members: Sequence[Member]) -> Tensor:
+def _schedules(members: Sequence[Member], device: str) -> Tensor | None:
+    """The position of each model's schedule, (M, 1, 1); None where all are constant."""
     positions = [float(one.schedule) for one in members]
-    return torch.tensor(positions, dtype=FLOAT).view(-1, 1, 1)
+    return (
+        torch.tensor(positions, dtype=FLOAT).view(-1, 1, 1).to(device) if any(positions) else None
+    )
