@@ -35,6 +35,15 @@ REFINEMENTS: tuple[Dial, ...] = (
     Choice(
         "convolution", CONVOLUTIONS, "none", structural=True, about="layers of filters in front"
     ),
+    Range(
+        "training_length",
+        0.25,
+        4.0,
+        1.0,
+        log=True,
+        stronger="down",
+        about="of the longest training, in those of the study",
+    ),
 )
 # Which trait a table must have for a refinement to mean anything.
 NEEDED = {"embedding": "measured", "categories": "grouped", "convolution": "pictured"}
@@ -145,6 +154,11 @@ class Candidate:
         order = sorted(self.techniques, key=lambda chosen: (chosen.on_by_default, chosen.key))
         strengths = self.strengths
         return next((strengths[t.key] for t in order if t.key in strengths), 0.0)
+
+    @property
+    def training_length(self) -> float:
+        """How long its training may take, in the longest trainings of the study."""
+        return float(dict(self.architecture).get("training_length", 1.0))
 
     @property
     def rank(self) -> int:

@@ -17,9 +17,9 @@ from autoreg.candidate import (
     REFINEMENTS,
     SCHEDULES,
 )
-from autoreg.dials import Choice
+from autoreg.dials import Choice, Range
 from autoreg.errors import SpaceError
-from autoreg.own_spec import SCHEDULE, ModuleSpec, OwnSpec
+from autoreg.own_spec import LENGTH, SCHEDULE, ModuleSpec, OwnSpec
 from autoreg.spec import MODULE, FamilySpec, IncumbentSpec, LinearSpec
 from autoreg.techniques import catalogue, technique
 from autoreg.techniques.base import Dial, Technique, Value
@@ -186,10 +186,14 @@ def own_offers(name: str, spec: OwnSpec) -> tuple[Offer, ...]:
 def own_architecture(name: str, spec: OwnSpec) -> tuple[Dial, ...]:
     """The dials of an own family; those of a network have a learning rate, declared or not.
 
-    Raises SpaceError for a schedule of the learning rate that nobody knows.
+    Raises SpaceError for a schedule of the learning rate that nobody knows, and for trainings that
+    have no length.
     """
     dials = {dial.name: dial for dial in (*ARCHITECTURES.get(name, ()), *spec.box)}
-    schedule = dials.get(SCHEDULE) if isinstance(spec, ModuleSpec) else None
+    of_training = dials if isinstance(spec, ModuleSpec) else {}
+    schedule, length = of_training.get(SCHEDULE), of_training.get(LENGTH)
     if schedule and not (isinstance(schedule, Choice) and set(schedule.options) <= set(SCHEDULES)):
         raise SpaceError(f"network: {SCHEDULE} is a choice among {', '.join(SCHEDULES)}")
+    if length and not (isinstance(length, Range) and length.low > 0):
+        raise SpaceError(f"network: {LENGTH} is a range of numbers above 0")
     return tuple(dials.values())

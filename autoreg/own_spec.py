@@ -29,7 +29,8 @@ from autoreg.own import (
 from autoreg.strictyaml import Where
 
 TECHNIQUES = ("early_stopping", "weight_decay")
-RATE, SCHEDULE = "learning_rate", "schedule"  # dials of training, whatever the module
+# Dials of training, whatever the module.
+RATE, SCHEDULE, LENGTH = "learning_rate", "schedule", "training_length"
 MODULE = ("torch.nn.modules.module", "Module")
 NOTHING = inspect.Parameter.empty
 
@@ -231,7 +232,7 @@ class ModuleSpec(OwnSpec):
         except SpecError as error:
             yield ("path",), str(error)
             return
-        dials = [name for name in self.dials if name not in (RATE, SCHEDULE)]
+        dials = [name for name in self.dials if name not in (RATE, SCHEDULE, LENGTH)]
         for name in unknown_dials(factory, self.params, dials):
             taken = list(inspect.signature(factory).parameters)[2:]
             hint = nearest(name, taken) or f"; it takes {', '.join(taken) or 'none'}"
@@ -255,4 +256,4 @@ def _dial_document(one: Any) -> Any:
 
 def settings(architecture: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
     """The dials of a candidate that a module's maker is told: all but those of its training."""
-    return {name: value for name, value in architecture if name not in (RATE, SCHEDULE)}
+    return {name: value for name, value in architecture if name not in (RATE, SCHEDULE, LENGTH)}

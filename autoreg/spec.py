@@ -91,6 +91,14 @@ class Training(Frozen):
         """The longest training in passes over the rows."""
         return self.epochs or EPOCHS
 
+    def lasting(self, length: float) -> int:
+        """The passes over the rows in a training of so many times the longest one, at least one.
+
+        >>> Training(epochs=10).lasting(0.25), Training(epochs=10).lasting(4.0)
+        (2, 40)
+        """
+        return max(1, round(self.longest * length))
+
     def on(self, rows: int) -> Training:
         """The same with a number of epochs, for a table of so many rows.
 

@@ -5,7 +5,8 @@ and is judged on the fold's own rows, in the task's loss. Sides of autoreg have 
 trials and the same architectures to choose from:
 
 * cocktail: the space ``network``, all its techniques in any combination, as autoreg has it: each
-  refit averages five networks; of one: each refit is one network;
+  refit averages five networks; of one: each refit is one network; of any length: with a quarter
+  to four times the epochs, one more dial of the search;
 * plain: no technique at all; dropout, weight decay: that technique or none; refits are one network;
 * linear: ridge, or logistic regression with that penalty;
 * lightgbm, xgboost: boosted trees, tuned by Optuna for as long as the cocktail's searches took.
@@ -84,8 +85,16 @@ def network_space(techniques: list[str], incumbent: list[str]) -> dict:
     }
 
 
+def any_length() -> dict:
+    """The space ``network`` with the length of training as a dial."""
+    known = read_space("network").model_dump(mode="json")
+    known["families"]["network"]["architecture"]["training_length"] = [0.25, 4]
+    return known | {"space": "any_length"}
+
+
 SPACES: dict[str, str | dict] = {
     "cocktail": "network",
+    "cocktail of any length": any_length(),
     "cocktail of one": "network",
     "plain": network_space(["none"], []),
     "dropout": network_space(["none", "dropout"], ["dropout"]),
@@ -97,6 +106,7 @@ SPACES: dict[str, str | dict] = {
         "path_points": 50,
     },
 }
+AVERAGED = ("cocktail", "cocktail of any length")
 TREES = ("lightgbm", "xgboost")
 SIDES = (*SPACES, *TREES)
 
@@ -112,7 +122,7 @@ def question(name: str, side: str, folder: Path | None, trials: int) -> tuple[di
         "select": {"final": "skip"},
         "attribution": False,
     }
-    if side != "cocktail":
+    if side not in AVERAGED:
         asked["training"] = {"members": 1}
     if name == "friedman":
         return asked, make_friedman1(200, noise=1.0, random_state=0)

@@ -101,6 +101,18 @@ def task_for(key):
     return technique(key).tasks[-1]
 
 
+# ---- how long --------------------------------------------------------------------------------
+
+
+def test_a_training_of_twice_the_length_is_one_of_twice_the_epochs():
+    shapes = [SHAPE | {"schedule": "cosine", **more} for more in ({"training_length": 2.0}, {})]
+    twice, other = (
+        fitted(job("dropout", kind=SameSeed, shape=shape, epochs=epochs), table())
+        for shape, epochs in zip(shapes, (3, 6), strict=True)
+    )
+    assert bits(twice) == bits(other)
+
+
 # ---- the textbook loop -----------------------------------------------------------------------
 
 

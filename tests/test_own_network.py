@@ -200,6 +200,14 @@ def test_the_learning_rate_may_follow_a_schedule_of_which_the_module_hears_nothi
     assert abs(steps[1]) < 0.2 * abs(steps[0])
 
 
+def test_the_length_of_training_is_a_dial_of_which_the_module_hears_nothing():
+    spec = spec_of(dials={**WIDTH, "training_length": Between(0.25, 4.0)})
+    steps = [
+        fitted(spec=spec, shape={"training_length": length}).steps for length in (0.5, 1.0, 2.0)
+    ]
+    assert steps == [steps[1] // 2, steps[1], 2 * steps[1]]
+
+
 def test_weights_decay_as_matrices_and_biases_do_not():
     strong = technique("weight_decay")(decay=0.01)
     plain, held = fitted(), fitted([strong])
@@ -333,6 +341,8 @@ class Flat(nn.Module):
         (Family(Tanh, WIDTH, techniques=["weight_dekay"]), "did you mean weight_decay"),
         (Family(Tanh, WIDTH, techniques=["ridge"]), "not for module"),
         (Family(Tanh, {"schedule": ["constant", "linear"]}), "constant, cosine, flat_cos"),
+        (Family(Tanh, {"training_length": ["long"]}), "a range of numbers above 0"),
+        (Family(Tanh, {"training_length": Between(0.0, 2.0, default=1.0)}), "numbers above 0"),
         (Family(Tanh, {"rate": Between(0.0, 2.0, default=1.5)}), "probability has to be between"),
     ],
 )

@@ -103,6 +103,18 @@ def test_embeddings_and_schedules_in_a_stack_are_those_alone(embedding, keys):
     check_same(run(jobs, data), LoopEngine().run(jobs, data), data)
 
 
+def test_models_of_a_stack_train_for_as_long_as_each_of_them_says():
+    data = table("binary")
+    jobs = [
+        job("dropout", "swa", epochs=4, shape=SHAPES[0] | {"schedule": schedule, **length})
+        for schedule in ("constant", "cosine")
+        for length in ({}, {"training_length": 0.25}, {"training_length": 2.5})
+    ]
+    outcomes = run(jobs, data)
+    check_same(outcomes, LoopEngine().run(jobs, data), data)
+    assert [len(one.curve["train"]) for one in outcomes] == 2 * [4, 1, 10]
+
+
 def test_a_technique_that_finds_nothing_to_change_draws_nothing():
     """Image augmentation of a table that is no image."""
     data = table("multiclass", p=5)

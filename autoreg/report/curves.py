@@ -176,7 +176,7 @@ def learning_chart(findings: Findings) -> Picture | None:
     if trial is None:
         return None
     is_winner = findings.final.chosen.candidate.family == trial.candidate.family
-    thinned = findings.spec.training.longest > MOST_POINTS
+    thinned = findings.spec.training.lasting(trial.candidate.training_length) > MOST_POINTS
     names = {"train": "training loss", "stop": "stop-set loss"}
     losses = {name: values for name, values in trial.curve.items() if name in names}
 

@@ -80,8 +80,10 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
 def _training(findings: Findings) -> str:
     training = findings.spec.training
     mean = f", each refit the mean of {count(training.members, 'network')}"
+    dials = {one.name for some in findings.space.architectures.values() for one in some}
+    times = " times the training length" if "training_length" in dials else ""
     return (
-        f"at most {count(training.longest, 'epoch')}, networks in batches of "
+        f"at most {count(training.longest, 'epoch')}{times}, networks in batches of "
         f"{training.batch_size}, stop-set {percent(training.stop_share)} of the training rows"
         f"{mean if 'network' in findings.space.families else ''}"
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job, Race
-from autoreg.engines.fitting import Ground, Pace, network_dials
+from autoreg.engines.fitting import Ground, Pace, longest_epochs, network_dials
 from autoreg.engines.front import Front
 from autoreg.engines.pack.layout import Layout, Still, stacked
 from autoreg.engines.pack.plain import is_plain
@@ -84,7 +84,7 @@ class Member:
     @cached_property
     def longest(self) -> int:
         """The steps of the longest possible training."""
-        return self.job.settings.longest * self.pace.steps
+        return longest_epochs(self.job) * self.pace.steps
 
     @cached_property
     def limit(self) -> int:
