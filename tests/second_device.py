@@ -1,9 +1,9 @@
 """A second device for tests of what runs on GPUs: the processor, behind a border that is kept.
 
 Tensors that lie ``AWAY`` are computed by the processor, so results can be compared. But as on a
-GPU an operation refuses tensors of two devices, numbers get there and back by copies only, and each
-time that something is read back is counted: whoever reads waits for all that the device has to do.
-What it cannot show is speed, and the last bits of sums.
+GPU an operation refuses tensors of two devices, and numbers get there and back by copies only. Each
+time that the processor would wait for the device is counted: where something is read back, and
+where something is sent and its arrival awaited. What it cannot show is speed, and other last bits.
 
 What is allowed across the border is what CUDA allows: copies, single numbers (tensors without
 dimensions), and the processor's indices into a tensor of the device.
@@ -22,7 +22,7 @@ AWAY = "away"
 aten = torch.ops.aten
 COPIES = {aten.copy_.default, aten._to_copy.default}
 INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
-traffic = Counter()  # reads: waits for the device; sends: copies to it
+traffic = Counter()  # reads, sends, and waits: all reads, and the sends that are not `non_blocking`
 
 
 class AwayTensor(Tensor):
@@ -82,6 +82,7 @@ def operate(operation, args, kwargs):
     found = operation(*held_args, **held_kwargs)
     if operation is aten._local_scalar_dense.default:
         traffic["reads"] += 1
+        traffic["waits"] += 1
         return found
     goes_away = lies_away(operation, args, there, device)
     if operation in COPIES:
@@ -89,10 +90,16 @@ def operate(operation, args, kwargs):
         comes = isinstance(source, AwayTensor)
         traffic["reads"] += comes and not goes_away
         traffic["sends"] += goes_away and not comes
+        traffic["waits"] += comes != goes_away and not (goes_away and is_patient(args, kwargs))
     if not goes_away:
         return found
     wrapped = tree_map(lambda one: AwayTensor(one) if isinstance(one, Tensor) else one, found)
     return return_and_correct_aliasing(operation, args, kwargs, wrapped) if there else wrapped
+
+
+def is_patient(args, kwargs):
+    """Whether a copy need not have arrived when the call returns."""
+    return bool(kwargs.get("non_blocking") or args[2:3] == (True,))
 
 
 def held(one):

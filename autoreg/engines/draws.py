@@ -19,6 +19,17 @@ from autoreg.techniques.base import Draws, Technique
 FLOAT = torch.float32
 
 
+def sent(tensor: Tensor, device: str) -> Tensor:
+    """A tensor of the processor on a device; nobody waits until it is there.
+
+    A GPU copies by itself only what lies in pinned memory.
+    """
+    if device == "cpu":
+        return tensor
+    ready = tensor.pin_memory() if device.startswith("cuda") else tensor
+    return ready.to(device, non_blocking=True)
+
+
 def generator(*names: str | int) -> torch.Generator:
     """A stream of random numbers that depends on its names alone."""
     return torch.Generator().manual_seed(seed_for(*names))
@@ -111,7 +122,7 @@ class Streams:
     def _cut(self, sheet: Tensor, shape: tuple[int, ...]) -> Tensor:
         """The numbers of one call, which is over."""
         self._calls += 1
-        return sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape).to(self._device)
+        return sent(sheet[:, : math.prod(shape[:-1])].reshape(-1, *shape), self._device)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, shape (M, *shape), by the inverse of their distribution."""
@@ -138,7 +149,7 @@ class Streams:
         out = torch.empty(len(self._keys), rows, dtype=torch.int64)
         orders(self._keys, self._calls.astype(np.int64) * rows, counts, out.numpy())
         self._calls += 1
-        return out.to(self._device)
+        return sent(out, self._device)
 
 
 def row_order(keys: ArrayLike, starts: ArrayLike, rows: ArrayLike, length: int) -> Tensor:

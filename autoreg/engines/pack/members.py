@@ -13,6 +13,7 @@ from torch import Tensor
 from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job, Race
+from autoreg.engines.draws import sent
 from autoreg.engines.fitting import Ground, Pace, longest_epochs, network_dials
 from autoreg.engines.front import Front
 from autoreg.engines.pack.layout import Layout, Still, stacked
@@ -179,7 +180,7 @@ class Shelf:
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, targets and weights of rows (M, B) by their number on the shelf."""
-        flat = rows.flatten().to(self.device)
+        flat = sent(rows.flatten(), self.device)
         return (
             self.inputs.index_select(0, flat).view(*rows.shape, -1),
             self.targets.index_select(0, flat).view(*rows.shape, -1),

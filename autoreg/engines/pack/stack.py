@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoreg.data.dataset import Floats
-from autoreg.engines.draws import FLOAT, row_order
+from autoreg.engines.draws import FLOAT, row_order, sent
 from autoreg.engines.front import Front
 from autoreg.engines.network import Likelihood
 from autoreg.engines.pack.adam import StackedAdam
@@ -100,7 +100,7 @@ class Stack:
         order += self._base
         rows = order.view(models, steps, self._batch).transpose(0, 1).flatten(0, 1)
         numbers = (taken + torch.arange(steps)[:, None]).to(FLOAT).view(-1, 1, 1)
-        numbers = numbers.to(self._shelf.device)
+        numbers = sent(numbers, self._shelf.device)
         moment = self._batches.informed(self._trainer.moment(numbers), steps)
         if self._batches.are_picked:
             picks = self._batches.picked(self._shelf, rows, steps)
