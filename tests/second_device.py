@@ -160,5 +160,6 @@ def second_device():
     if not hasattr(torch, AWAY):
         backend_registration._setup_privateuseone_for_python_backend(AWAY, _Backend())
     traffic.clear()
-    with _Border():
+    # Threads for gradients are counted out to devices once, maybe before there was this one.
+    with torch.autograd.set_multithreading_enabled(False), _Border():
         yield traffic
