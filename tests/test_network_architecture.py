@@ -228,7 +228,7 @@ def test_refinements_are_searched_where_a_space_names_them():
         "depth",
         "learning_rate",
     ]
-    rest = {"categories": ["vectors"], "convolution": ["none", "one"]}
+    rest = {"categories": ["vectors"], "convolution": ["none", "one"], "training_length": [0.5, 2]}
     space = built({"embedding": ["none", "periodic"], "schedule": ["cosine"], **rest})
     assert {d.name for d in space.architectures["network"]} == {d.name for d in ARCHITECTURE}
     for one in space.design():

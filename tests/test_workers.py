@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 COUNTED = """
 import hashlib, json, os, sys, tempfile, threading
 sys.path.insert(0, sys.argv[2])
@@ -34,7 +32,6 @@ print(json.dumps({"more": max(seen) - before, "bits": bits, "processes": childre
 OWN = 1  # the thread that renews the lease
 
 
-@pytest.fixture(scope="module")
 def counted():
     """The same study with 1, 2 and 4 workers, each in a process that sees all cores."""
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
@@ -52,16 +49,14 @@ def counted():
     return found
 
 
-def test_the_result_is_the_same_bit_for_bit_with_any_number_of_workers(counted):
-    assert len({one["bits"] for one in counted.values()}) == 1
+def test_workers_change_no_bit_and_start_no_more_threads_than_they_are():
+    """Were each of two workers to start a team of its own on two cores, they would fight.
 
-
-def test_two_workers_are_two_threads_and_their_libraries_start_none(counted):
-    """Were each of two workers to start a team of its own on two cores, they would fight."""
-    assert counted[1]["more"] == OWN
-    assert counted[2]["more"] <= OWN + 2
-    assert counted[4]["more"] <= OWN + 4
-
-
-def test_short_work_starts_no_processes(counted):
-    assert {one["processes"].strip() for one in counted.values()} == {""}
+    Short work starts no processes either.
+    """
+    found = counted()
+    assert len({one["bits"] for one in found.values()}) == 1
+    assert found[1]["more"] == OWN
+    assert found[2]["more"] <= OWN + 2
+    assert found[4]["more"] <= OWN + 4
+    assert {one["processes"].strip() for one in found.values()} == {""}
