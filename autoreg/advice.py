@@ -23,6 +23,7 @@ STILL_GAINING = 0.01  # of the signal, by the last step of the budget curve
 OVERTUNED = 0.2  # of what was gained
 LOOSE = 0.5  # width of the nested interval, as a share of the signal
 OVERFIT = 0.25  # the gap to the training loss, as a share of the gain over the featureless model
+NOISELESS = 0.1  # of the variance of the target is left
 ENOUGH_TO_SEAL = 200  # rows
 REPEATED = "folds: {outer_repeats: 3}"
 
@@ -41,6 +42,7 @@ def advice(findings: Findings) -> tuple[Advice, ...]:
         _overfit,
         _no_gain,
         _loose,
+        _longer,
         _alone,
         _networks,
         _unverified,
@@ -189,6 +191,21 @@ def _loose(findings: Findings) -> Iterator[Advice]:
             "The interval of the nested loss is wide beside what was gained: four times as many "
             f"rows halve it{_if_repeated(findings, ', repeated outer folds make it steadier')}.",
             _if_repeated(findings, REPEATED),
+        )
+
+
+def _longer(findings: Findings) -> Iterator[Advice]:
+    """A network that leaves next to nothing may only want more time for the rest."""
+    chosen, verdict = findings.final.chosen.candidate, findings.verdict
+    left = verdict.nested_loss.value / verdict.baseline_loss.value
+    dials = {dial.name for dial in findings.space.architectures[chosen.family]}
+    if findings.data["task"] != "regression" or chosen.family != "network" or left > NOISELESS:
+        return
+    if "training_length" not in dials:
+        yield Advice(
+            f"Only {100 * left:.1f}% of the variance is left: where there is hardly any noise, "
+            f"longer trainings of networks pay.",
+            "families: {network: {architecture: {training_length: [0.25, 4]}}}",
         )
 
 

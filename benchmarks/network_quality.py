@@ -5,8 +5,8 @@ and is judged on the fold's own rows, in the task's loss. Sides of autoreg have 
 trials and the same architectures to choose from:
 
 * cocktail: the space ``network``, all its techniques in any combination, as autoreg has it: each
-  refit averages five networks; of one: each refit is one network; of any length: with a quarter
-  to four times the epochs, one more dial of the search;
+  refit averages five networks; of any length: with ``training_length``, a quarter to four times the
+  epochs, as one more dial of the search; of one: each refit is one network;
 * plain: no technique at all; dropout, weight decay: that technique or none; refits are one network;
 * linear: ridge, or logistic regression with that penalty;
 * lightgbm, xgboost: boosted trees, tuned by Optuna for as long as the cocktail's searches took.
@@ -30,6 +30,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -74,6 +75,13 @@ REAL: dict[str, tuple[str, str, tuple[str, ...]]] = {
 MADE = ("friedman", "wine")  # of --quick
 
 
+def any_length() -> dict:
+    """The space ``network`` with the length of training as a dial."""
+    known = read_space("network").model_dump(mode="json")
+    known["families"]["network"]["architecture"]["training_length"] = [0.25, 4]
+    return known | {"space": "any_length"}
+
+
 def network_space(techniques: list[str], incumbent: list[str]) -> dict:
     """The architectures of the space ``network``, with these techniques."""
     known = read_space("network").families["network"].model_dump(mode="json")
@@ -83,13 +91,6 @@ def network_space(techniques: list[str], incumbent: list[str]) -> dict:
         "families": {"network": family},
         "incumbent": {"family": "network", "techniques": incumbent},
     }
-
-
-def any_length() -> dict:
-    """The space ``network`` with the length of training as a dial."""
-    known = read_space("network").model_dump(mode="json")
-    known["families"]["network"]["architecture"]["training_length"] = [0.25, 4]
-    return known | {"space": "any_length"}
 
 
 SPACES: dict[str, str | dict] = {
@@ -111,12 +112,21 @@ TREES = ("lightgbm", "xgboost")
 SIDES = (*SPACES, *TREES)
 
 
-def question(name: str, side: str, folder: Path | None, trials: int) -> tuple[dict, object]:
+@dataclass(frozen=True)
+class Effort:
+    """How many trials each search has, and from which seed."""
+
+    trials: int
+    seed: int
+
+
+def question(name: str, side: str, folder: Path | None, effort: Effort) -> tuple[dict, object]:
     """The study of a side on a set, and the table where the study names no source."""
     asked = {
         "study": name,
         "space": SPACES[side],
-        "trials": trials,
+        "trials": effort.trials,
+        "seed": effort.seed,
         "held_out": None,
         "folds": {"outer": OUTER},
         "select": {"final": "skip"},
@@ -137,9 +147,9 @@ def question(name: str, side: str, folder: Path | None, trials: int) -> tuple[di
 # ---- sides -------------------------------------------------------------------------------------
 
 
-def ours(name: str, side: str, folder: Path | None, trials: int) -> dict:
+def ours(name: str, side: str, folder: Path | None, effort: Effort) -> dict:
     """A nested study: the losses of its outer folds, and how long all of it took."""
-    asked, data = question(name, side, folder, trials)
+    asked, data = question(name, side, folder, effort)
     with TemporaryDirectory() as home:
         options = {"home": home, "tracking": False, "progress": False, "workers": 1}
         seconds, result = clocked(lambda: run_study(asked, data, **options))
@@ -154,10 +164,10 @@ def ours(name: str, side: str, folder: Path | None, trials: int) -> dict:
 
 
 def boosted(
-    name: str, side: str, folder: Path | None, trials: int, *, module: ModuleType, seconds: float
+    name: str, side: str, folder: Path | None, effort: Effort, *, module: ModuleType, seconds: float
 ) -> dict:
     """Boosted trees, tuned by Optuna on the inner folds for so many seconds in all."""
-    asked, data = question(name, "cocktail", folder, trials)
+    asked, data = question(name, "cocktail", folder, effort)
     bench = prepare(asked, data, workers=1).bench
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     begun, losses, made = time.process_time(), [], 0
@@ -169,7 +179,7 @@ def boosted(
 
 
 def _tuned(bench, search: str, side: str, module: ModuleType, until: float) -> optuna.Study:
-    sampler = optuna.samplers.TPESampler(seed=seed_for(0, "quality", search))
+    sampler = optuna.samplers.TPESampler(seed=seed_for(bench.spec.seed, "quality", search))
     tried = optuna.create_study(sampler=sampler)
 
     def objective(trial: optuna.Trial) -> float:
@@ -250,7 +260,7 @@ def packages() -> dict[str, ModuleType]:
     return found
 
 
-def measure(state: State, names: list[str], sides: list[str], folder, trials: int) -> None:
+def measure(state: State, names: list[str], sides: list[str], folder, effort: Effort) -> None:
     trees = packages()
     for name in names:
         for side in [one for one in SIDES if one in sides and (name, one) not in state.known]:
@@ -261,7 +271,7 @@ def measure(state: State, names: list[str], sides: list[str], folder, trials: in
                     continue
                 seconds = state.known[name, "cocktail"]["seconds"]
                 work, options = boosted, {"module": trees[side], "seconds": seconds}
-            found = work(name, side, folder, trials, **options)
+            found = work(name, side, folder, effort, **options)
             state.add(name, side, found)
             print(
                 f"{name:<14} {side:<17} {np.mean(found['losses']):10.5g}  "
@@ -345,6 +355,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=(*REAL, *MADE))
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--trials", type=int, default=TRIALS, help="of each search")
+    parser.add_argument("--seed", type=int, default=0, help="of folds, fits and searches")
     parser.add_argument("--quick", action="store_true", help="made data, few trials: a smoke test")
     parser.add_argument("--write", type=Path, help="write the tables to this file, too")
     options = parser.parse_args()
@@ -358,7 +369,7 @@ def main() -> None:
     head = f"{versions('autoreg', 'torch', 'lightgbm', 'xgboost')}; {options.trials} trials."
     print(head, flush=True)
     state = State(options.state)
-    measure(state, names, options.sides, options.data, options.trials)
+    measure(state, names, options.sides, options.data, Effort(options.trials, options.seed))
     said = report(state, names)
     print(said)
     if options.write:
