@@ -196,16 +196,16 @@ def _loose(findings: Findings) -> Iterator[Advice]:
 
 def _longer(findings: Findings) -> Iterator[Advice]:
     """A network that leaves next to nothing may only want more time for the rest."""
-    chosen, verdict = findings.final.chosen.candidate, findings.verdict
-    left = verdict.nested_loss.value / verdict.baseline_loss.value
-    dials = {dial.name for dial in findings.space.architectures[chosen.family]}
-    if findings.data["task"] != "regression" or chosen.family != "network" or left > NOISELESS:
+    family, verdict = findings.final.chosen.candidate.family, findings.verdict
+    if family != "network" or findings.data["task"] != "regression":
         return
-    if "training_length" not in dials:
+    left, whole = verdict.nested_loss.value, verdict.baseline_loss.value
+    dials = {dial.name for dial in findings.space.architectures[family]}
+    if left < NOISELESS * whole and "training_length" not in dials:
         yield Advice(
-            f"Only {100 * left:.1f}% of the variance is left: where there is hardly any noise, "
-            f"longer trainings of networks pay.",
-            "families: {network: {architecture: {training_length: [0.25, 4]}}}",
+            f"Only {100 * left / whole:.1f}% of the variance is left: where there is hardly any "
+            f"noise, longer trainings of networks pay. Name their length in the search space.",
+            "architecture: {training_length: [0.25, 4]}  # of the family network",
         )
 
 

@@ -236,15 +236,16 @@ def _tree_loss(data, side: str, module: ModuleType, dials: dict, fold) -> float:
 
 
 class State:
-    """What is known, a line of JSON for each side of a set."""
+    """What is known from one seed, a line of JSON for each side of a set."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.known = {(one["set"], one["side"]): one for one in map(json.loads, lines)}
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self.path, self.seed = path, seed
+        lines = map(json.loads, path.read_text().splitlines() if path.exists() else [])
+        own = [one for one in lines if one.get("seed", 0) == seed]
+        self.known = {(one["set"], one["side"]): one for one in own}
 
     def add(self, name: str, side: str, found: dict) -> None:
-        self.known[name, side] = {"set": name, "side": side, **found}
+        self.known[name, side] = {"set": name, "side": side, "seed": self.seed, **found}
         with self.path.open("a") as file:
             file.write(json.dumps(self.known[name, side]) + "\n")
 
@@ -368,7 +369,7 @@ def main() -> None:
     options.state.parent.mkdir(parents=True, exist_ok=True)
     head = f"{versions('autoreg', 'torch', 'lightgbm', 'xgboost')}; {options.trials} trials."
     print(head, flush=True)
-    state = State(options.state)
+    state = State(options.state, options.seed)
     measure(state, names, options.sides, options.data, Effort(options.trials, options.seed))
     said = report(state, names)
     print(said)

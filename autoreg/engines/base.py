@@ -79,6 +79,11 @@ class Job:
         return self.settings.members if is_refit and self.member is None else 1
 
     @property
+    def longest(self) -> int:
+        """The longest training of its network, in passes over the rows."""
+        return self.settings.lasting(self.candidate.training_length)
+
+    @property
     def stops_early(self) -> bool:
         """Whether a fit needs a stop-set: a refit is told how many steps to take."""
         stops = any("stop" in chosen.seams() for chosen in self.candidate.techniques)

@@ -177,11 +177,6 @@ def network_dials(job: Job) -> dict[str, Value]:
     return {dial.name: dial.default for dial in ARCHITECTURE} | dict(job.candidate.architecture)
 
 
-def longest_epochs(job: Job) -> int:
-    """The longest training of a job's network, in passes over its rows."""
-    return job.settings.lasting(job.candidate.training_length)
-
-
 def architecture(job: Job) -> Architecture:
     """The shape of the network that the candidate asks for."""
     dials = network_dials(job)

@@ -19,14 +19,7 @@ from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import Job, Outcome, no_stop_set
 from autoreg.engines.draws import Acting, order_key, row_order
-from autoreg.engines.fitting import (
-    Ground,
-    Pace,
-    is_known,
-    longest_epochs,
-    network_dials,
-    weight_norm,
-)
+from autoreg.engines.fitting import Ground, Pace, is_known, network_dials, weight_norm
 from autoreg.engines.network import Adam, one_thread
 from autoreg.engines.trainable import Trainable
 from autoreg.engines.training import SEAMS, Trainer, single
@@ -61,7 +54,7 @@ def trainer_of(job: Job, ground: Ground, network: Trainable, facts: Facts) -> Tr
     chosen = [Acting.of(one, job.fit_seed) for one in job.candidate.techniques]
     acting = {seam: tuple(one for one in chosen if seam in one.kind.seams()) for seam in SEAMS}
     averages = tuple(network.copy() for _ in acting["average"])
-    longest = single(longest_epochs(job) * _pace(job, ground).steps)
+    longest = single(job.longest * _pace(job, ground).steps)
     return Trainer(
         network,
         optimizer,

@@ -14,7 +14,7 @@ from autoreg.candidate import SCHEDULES
 from autoreg.data.dataset import Dataset, Floats, Rows
 from autoreg.engines.base import Job, Race
 from autoreg.engines.draws import sent
-from autoreg.engines.fitting import Ground, Pace, longest_epochs, network_dials
+from autoreg.engines.fitting import Ground, Pace, network_dials
 from autoreg.engines.front import Front
 from autoreg.engines.pack.layout import Layout, Still, stacked
 from autoreg.engines.pack.plain import is_plain
@@ -85,7 +85,7 @@ class Member:
     @cached_property
     def longest(self) -> int:
         """The steps of the longest possible training."""
-        return longest_epochs(self.job) * self.pace.steps
+        return self.job.longest * self.pace.steps
 
     @cached_property
     def limit(self) -> int:

@@ -20,7 +20,7 @@ import joblib
 
 from autoreg.data.dataset import Dataset
 from autoreg.engines.base import After, Job, Outcome, training_identity
-from autoreg.engines.fitting import longest_epochs, network_dials
+from autoreg.engines.fitting import network_dials
 from autoreg.engines.pack.device import device_for
 from autoreg.engines.pack.helper import Helper, idle, release
 from autoreg.engines.pack.members import Member
@@ -118,7 +118,7 @@ class Team:
         shape = network_dials(job)
         width, depth = int(shape["width"]), int(shape["depth"])
         inputs = len(self._table.columns) * width + (depth - 1) * width**2
-        return longest_epochs(job) * len(job.training.rows) * (OVERHEAD + inputs)
+        return job.longest * len(job.training.rows) * (OVERHEAD + inputs)
 
     # ---- helpers ------------------------------------------------------------------------------
 
